@@ -1,0 +1,45 @@
+# Everything that is done with this repository. `make` alone lists it.
+
+GO       ?= go
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt vet lint bench fuzz fuzz-targets generate build
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## one call and one hand-off on loopback, with its ladder
+	$(GO) run ./cmd/handoff demo
+
+test: ## all tests, with the race detector, in random order
+	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+check: fmt vet lint test ## what must hold before a commit: fmt, vet, lint, test
+
+fmt: ## name the files that gofmt would change
+	@files="$$(gofmt -l .)"; test -z "$$files" || { printf 'gofmt would change:\n%s\n' "$$files"; exit 1; }
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## staticcheck, as pinned in go.mod
+	$(GO) tool staticcheck ./...
+
+bench: ## all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@$(MAKE) --no-print-directory fuzz-targets | while read -r package target; do \
+		echo "fuzz $$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done
+
+fuzz-targets: ## list the fuzz targets
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -E 's|/[^/]*:func | |' | sort
+
+generate: ## go generate
+	$(GO) generate ./...
+
+build: ## bin/handoff
+	$(GO) build -trimpath -o bin/handoff ./cmd/handoff

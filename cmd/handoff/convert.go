@@ -1,0 +1,139 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"handoff/configs"
+	"handoff/media"
+	"handoff/media/sdp"
+	"handoff/metrics"
+	"handoff/sip/stack"
+	"handoff/sip/trunk"
+	"handoff/sip/uri"
+)
+
+// The configuration knows no package and no package knows the configuration: here one becomes the
+// other.
+
+var policies = map[configs.SRTP]sdp.Policy{
+	configs.SRTPRequired: sdp.Required,
+	configs.SRTPOptional: sdp.Optional,
+	configs.SRTPOff:      sdp.Off,
+}
+
+var transports = map[configs.Transport]stack.Transport{
+	configs.UDP: stack.UDP,
+	configs.TCP: stack.TCP,
+	configs.TLS: stack.TLS,
+}
+
+var kinds = map[configs.LegKind]trunk.Kind{
+	configs.LegPV:    trunk.PV,
+	configs.LegTrunk: trunk.Elastic,
+}
+
+func stackConfig(cfg *configs.Config) stack.Config {
+	c := stack.Config{
+		Public:      cfg.SIP.Public,
+		Certificate: cfg.SIP.TLS.Certificate,
+		Key:         cfg.SIP.TLS.Key,
+	}
+	for _, l := range cfg.SIP.Listen {
+		c.Listen = append(c.Listen, stack.Listen{Transport: transports[l.Transport], Addr: l.Addr})
+	}
+	return c
+}
+
+func mediaConfig(cfg *configs.Config) media.Config {
+	return media.Config{
+		Listen: cfg.Media.Listen,
+		Public: cfg.Media.PublicIP,
+		Ports:  media.Ports{Min: cfg.Media.Ports.First, Max: cfg.Media.Ports.Last},
+		Rest:   cfg.Media.Rest,
+		Path:   string(cfg.Media.Path),
+	}
+}
+
+func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
+	c := trunk.Config{
+		Public:         cfg.SIP.Public,
+		TwilioSources:  cfg.Twilio.Sources,
+		WatsonSources:  cfg.Watson.Sources,
+		Force:          kinds[cfg.Twilio.Leg],
+		ReferenceNames: cfg.Twilio.ReferenceNames,
+		Number:         cfg.Watson.Number,
+	}
+	if cfg.Watson.ServerName != "" {
+		c.WatsonNames = []string{cfg.Watson.ServerName}
+	}
+	for _, text := range cfg.Watson.Targets {
+		target, err := uri.Parse(text)
+		if err != nil {
+			return c, fmt.Errorf("watson.targets: %w", err)
+		}
+		// A target that is an address may speak for Watson from there.
+		if ip, err := netip.ParseAddr(target.Host); err == nil {
+			c.WatsonSources = append(c.WatsonSources, netip.PrefixFrom(ip, ip.BitLen()))
+		}
+		c.Targets = append(c.Targets, target)
+	}
+	return c, nil
+}
+
+// authorities reads who may sign for each peer; nil is the system's.
+func authorities(cfg *configs.Config) (map[metrics.Peer]*x509.CertPool, error) {
+	pools := make(map[metrics.Peer]*x509.CertPool)
+	for peer, path := range map[metrics.Peer]string{
+		metrics.PeerTwilio: cfg.Twilio.CAFile,
+		metrics.PeerWatson: cfg.Watson.CAFile,
+	} {
+		pool, err := configs.Authorities(path)
+		if err != nil {
+			return nil, err
+		}
+		pools[peer] = pool
+	}
+	return pools, nil
+}
+
+// contactBook knows the edge's Contact for each transport. The port is the one that the transport
+// really listens on: a Contact with another one made Twilio send its ACK nowhere.
+type contactBook struct {
+	public string
+	ports  map[string]uint16
+}
+
+func newContactBook(public string, s *stack.Stack) contactBook {
+	b := contactBook{public: hostText(public), ports: make(map[string]uint16)}
+	for _, t := range transports {
+		b.ports[t.String()] = s.Addr(t).Port()
+	}
+	return b
+}
+
+// contact returns a Contact value. Toward Watson it is a sips: URI, as RFC 3261 §8.1.1.8 wants of a
+// request to one; Twilio knows no sips: and takes the transport as a parameter.
+func (b contactBook) contact(peer metrics.Peer, transport string) string {
+	host := b.public
+	if port := b.ports[transport]; port != 0 {
+		host += ":" + strconv.Itoa(int(port))
+	}
+	if peer == metrics.PeerWatson {
+		return "<sips:edge@" + host + ">"
+	}
+	if transport == "udp" {
+		return "<sip:edge@" + host + ">"
+	}
+	return "<sip:edge@" + host + ";transport=" + transport + ">"
+}
+
+// hostText writes an IPv6 address in the brackets that a URI wants.
+func hostText(public string) string {
+	if ip, err := netip.ParseAddr(public); err == nil && ip.Is6() {
+		return "[" + public + "]"
+	}
+	return public
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"handoff/metrics/trace"
+	"handoff/sip/simulator/phone"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
+)
+
+// demoTime bounds the whole story.
+const demoTime = 15 * time.Second
+
+// talkPackets is how much either side hears of the other before the caller asks for a human: 1.5 s.
+const talkPackets = 75
+
+type demoCmd struct {
+	JSON bool `name:"json" help:"Print the result as JSON instead of the story."`
+}
+
+// result is what the demo found out; --json prints it.
+type result struct {
+	OK         bool        `json:"ok"`
+	Problems   []string    `json:"problems,omitempty"`
+	Key        keyResult   `json:"key"`
+	Task       twilio.Task `json:"task"`
+	Caller     heard       `json:"caller"`
+	Watson     heard       `json:"watson"`
+	Notified   []int       `json:"watson_was_notified"`
+	Violations []string    `json:"violations"`
+	Seconds    float64     `json:"seconds"`
+}
+
+type keyResult struct {
+	Sent string `json:"sent"`
+	Flex string `json:"flex"`
+}
+
+// heard is one direction of the audio, as the phone that it came to counted it.
+type heard struct {
+	Heard   uint64 `json:"heard"`
+	Lost    uint64 `json:"lost"`
+	Damaged uint64 `json:"damaged"`
+	Foreign uint64 `json:"foreign"`
+	Sent    uint64 `json:"sent"`
+}
+
+func heardBy(s phone.Stats) heard {
+	return heard{Heard: s.Heard, Lost: s.Lost, Damaged: s.Damaged + s.Undecryptable + s.Malformed, Foreign: s.Foreign, Sent: s.Sent}
+}
+
+// Run plays the story. It fails unless the key arrived byte for byte and nobody saw the edge do
+// anything wrong.
+func (d demoCmd) Run(std streams) error {
+	story := std.out
+	if d.JSON {
+		story = io.Discard
+	}
+	r, err := play(story)
+	if err != nil {
+		return err
+	}
+	if d.JSON {
+		encoder := json.NewEncoder(std.out)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		r.print(story)
+	}
+	if !r.OK {
+		return errSaid
+	}
+	return nil
+}
+
+// play lets a caller ring, talk to Watson, ask for a human and arrive in Flex.
+func play(story io.Writer) (*result, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), demoTime)
+	defer cancel()
+
+	ladder := trace.NewLadder(story, isTerminal(story))
+	s, err := newStage(stageConfig{Tap: ladder.Add})
+	if err != nil {
+		return nil, fmt.Errorf("set the stage: %w", err)
+	}
+	defer s.Close(ctx)
+
+	fmt.Fprintf(story, "A caller dials +18885557777 at Twilio; Twilio calls the edge over TLS, the edge calls Watson's sips: endpoint.\n\n")
+	key := newKey()
+	caller, assistant, outcome, err := s.story(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	task, err := s.twilio.Flex().Await(ctx, caller.ParentSid())
+	if err != nil {
+		return nil, fmt.Errorf("wait for the Flex task: %w", err)
+	}
+	r := &result{
+		Key:      keyResult{Sent: key, Flex: task.SessionHistoryKey()},
+		Task:     task,
+		Caller:   heardBy(caller.Phone().Stats()),
+		Watson:   heardBy(assistant.Phone().Stats()),
+		Notified: outcome.Codes,
+		Seconds:  time.Since(began).Seconds(),
+	}
+	for _, v := range s.violations.All() {
+		r.Violations = append(r.Violations, v.String())
+	}
+	r.judge()
+	return r, nil
+}
+
+// story is the call itself: both sides talk, Watson holds and refers, the legs end.
+func (s *stage) story(ctx context.Context, key string) (*twilio.Call, *watson.Call, watson.Outcome, error) {
+	fail := func(what string, err error) (*twilio.Call, *watson.Call, watson.Outcome, error) {
+		return nil, nil, watson.Outcome{}, fmt.Errorf("%s: %w", what, err)
+	}
+	caller, err := s.twilio.Place(ctx, "+18885557777", twilio.Options{})
+	if err != nil {
+		return fail("place the call", err)
+	}
+	assistant, err := s.watson.Accept(ctx)
+	if err != nil {
+		return fail("wait for the call at Watson", errors.Join(err, caller.AwaitAnswer(ctx)))
+	}
+	if err := errors.Join(caller.AwaitAnswer(ctx), assistant.AwaitAnswer(ctx)); err != nil {
+		return fail("wait for the answer", err)
+	}
+	if err := s.talk(ctx, caller.Phone(), assistant.Phone()); err != nil {
+		return fail("talk", err)
+	}
+	outcome, err := assistant.Refer(ctx, watson.Transfer{Key: key, Hold: watson.HoldSendOnly})
+	if err != nil {
+		return fail("transfer", err)
+	}
+	if _, err := caller.Await(ctx); err != nil {
+		return fail("wait for the end at Twilio", err)
+	}
+	if _, err := assistant.Await(ctx); err != nil {
+		return fail("wait for the end at Watson", err)
+	}
+	return caller, assistant, outcome, nil
+}
+
+// talk waits until either phone has heard enough of the other.
+func (s *stage) talk(ctx context.Context, phones ...*phone.Phone) error {
+	for _, p := range phones {
+		p.Talk()
+	}
+	for _, p := range phones {
+		err := p.Until(ctx, func(st phone.Stats) bool { return st.Heard >= talkPackets })
+		if err != nil {
+			return fmt.Errorf("after %+v: %w", p.Stats(), err)
+		}
+	}
+	return nil
+}
+
+// judge says what is wrong with the result.
+func (r *result) judge() {
+	problem := func(format string, a ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, a...)) }
+	if r.Key.Flex != r.Key.Sent {
+		problem("the key in Flex is not the one that Watson sent")
+	}
+	for who, h := range map[string]heard{"the caller": r.Caller, "Watson": r.Watson} {
+		if h.Heard < talkPackets || h.Lost+h.Damaged+h.Foreign > 0 {
+			problem("%s heard %+v", who, h)
+		}
+	}
+	if n := len(r.Notified); n == 0 || r.Notified[n-1] != 200 {
+		problem("Watson was notified of %v, want 200 at the end", r.Notified)
+	}
+	for _, v := range r.Violations {
+		problem("violation: %s", v)
+	}
+	r.OK = len(r.Problems) == 0
+}
+
+func (r *result) print(w io.Writer) {
+	fmt.Fprintf(w, "\nAudio          packets heard      lost   damaged   (SRTP on both legs, keys passed, nothing decrypted by the edge)\n")
+	for _, row := range []struct {
+		who string
+		h   heard
+	}{{"Watson → caller", r.Caller}, {"caller → Watson", r.Watson}} {
+		fmt.Fprintf(w, "  %-15s %8d %9d %9d\n", row.who, row.h.Heard, row.h.Lost, row.h.Damaged)
+	}
+	fmt.Fprintf(w, "\nFlex task      %s\n  attributes   %s\n  key          ", r.Task.SID, r.Task.Attributes)
+	if r.Key.Flex == r.Key.Sent {
+		fmt.Fprintf(w, "byte-identical to Watson's (%d characters)\n", len(r.Key.Sent))
+	} else {
+		fmt.Fprintf(w, "DIFFERS: Watson sent %s\n", r.Key.Sent)
+	}
+	fmt.Fprintf(w, "Watson heard   %s\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Notified), " ", ", then "), "[]"))
+	if r.OK {
+		fmt.Fprintf(w, "\nok: handed over in %.1f s, 0 violations\n", r.Seconds)
+		return
+	}
+	fmt.Fprintf(w, "\nFAILED\n")
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+}
+
+// newKey makes a session history key of the form and length that Watson's have.
+func newKey() string {
+	parts := []string{"dev", "latest", "212033"}
+	for range 3 {
+		var id [16]byte
+		rand.Read(id[:])
+		h := hex.EncodeToString(id[:])
+		parts = append(parts, strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-"))
+	}
+	var last [16]byte
+	rand.Read(last[:])
+	return strings.Join(append(parts, hex.EncodeToString(last[:])), "::")
+}
+
+// isTerminal tells whether colours make sense.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"handoff/configs"
+	"handoff/media"
+	"handoff/metrics"
+	"handoff/metrics/ops"
+	"handoff/metrics/set"
+	"handoff/refer"
+	"handoff/sip/b2bua"
+	"handoff/sip/journal"
+	"handoff/sip/stack"
+)
+
+// edge is one running edge. Two of them can run in one process.
+type edge struct {
+	log    *zap.Logger
+	stack  *stack.Stack
+	media  *media.Relay
+	engine *b2bua.Engine
+	ops    *ops.Server
+}
+
+type edgeDeps struct {
+	Log *zap.Logger
+	Tap func(stack.Tapped) // may be nil
+}
+
+// newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
+// something is opened when all that it needs is there, the SIP sockets last.
+func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
+	registry := prometheus.NewRegistry()
+	counters, err := set.New(registry, buildVersion())
+	if err != nil {
+		return nil, err
+	}
+	e := &edge{log: deps.Log}
+	defer func() {
+		if err != nil {
+			e.closeSockets()
+		}
+	}()
+
+	e.media, err = media.New(mediaConfig(cfg), media.Deps{Log: deps.Log, Observer: counters})
+	if err != nil {
+		return nil, err
+	}
+	trunks, err := trunkConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := refer.NewPolicy(cfg.Transfer.Intercept)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := authorities(cfg)
+	if err != nil {
+		return nil, err
+	}
+
+	w := &wire{roots: roots, up: make(chan struct{})}
+	e.engine, err = b2bua.New(b2bua.Config{
+		Trunk:      trunks,
+		Contact:    w.contact,
+		TwilioSRTP: policies[cfg.Twilio.SRTP],
+		WatsonSRTP: policies[cfg.Watson.SRTP],
+		Transfer: b2bua.TransferConfig{
+			Policy:     policy,
+			MaxReferTo: cfg.Twilio.Refer.MaxReferTo,
+			Methods:    cfg.Transfer.Methods,
+			Timeout:    cfg.Transfer.Timeout,
+			Total:      cfg.Transfer.Total,
+		},
+		Limits: b2bua.Limits(cfg.Limits),
+	}, b2bua.Deps{
+		Log:      deps.Log,
+		Wire:     w,
+		Media:    e.media,
+		Journal:  journal.NewMemory(),
+		Observer: counters,
+		Bury:     w.bury,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.engine.Ready})
+	if err != nil {
+		return nil, err
+	}
+	e.stack, err = stack.New(stackConfig(cfg), stack.Deps{
+		Log:      deps.Log,
+		Observer: counters,
+		Admit:    func(from netip.AddrPort, _ stack.Transport) metrics.Peer { return trunks.Peer(from.Addr()) },
+		Handler:  &handler{e.engine, w},
+		Tap:      deps.Tap,
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.connect(e.stack, cfg.SIP.Public)
+	return e, nil
+}
+
+// Close takes the edge down in order: no new calls, wait for the rest until ctx is over, end them,
+// then the media, the sockets and last what an operator looks at.
+func (e *edge) Close(ctx context.Context) {
+	e.engine.Drain(ctx)
+	e.closeSockets()
+}
+
+func (e *edge) closeSockets() {
+	if e.stack != nil {
+		e.stack.Close()
+	}
+	if e.media != nil {
+		e.media.Close()
+	}
+	if e.ops != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := e.ops.Close(ctx); err != nil {
+			e.log.Info("ops listener", zap.Error(err))
+		}
+	}
+}

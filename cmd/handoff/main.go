@@ -1,0 +1,86 @@
+// Command handoff is a SIP edge between a Twilio trunk and IBM Watson Assistant that hands callers
+// over to a human in Twilio Flex. It wires the packages together; nothing else knows configs.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes: the command did what was asked, it could not, it was asked wrongly.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the edge."`
+	Demo    demoCmd    `cmd:"" help:"Play a whole hand-off on loopback and show it."`
+	Check   checkCmd   `cmd:"" help:"Validate a configuration file."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// streams is where a command writes.
+type streams struct{ out, err io.Writer }
+
+func main() {
+	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr}))
+}
+
+// run is main without the process: it parses args, runs the command and returns the exit code.
+func run(args []string, std streams) int {
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("handoff"),
+		kong.Description("A SIP edge that lets a phone caller talk to Watson Assistant and hands him to a human in Twilio Flex."),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(code int) { exit = code }),
+		kong.Bind(std),
+	)
+	if err != nil {
+		fmt.Fprintln(std.err, "handoff:", err)
+		return exitError
+	}
+	ctx, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(std.err, "handoff:", err)
+		fmt.Fprintln(std.err, "Try: handoff --help")
+		return exitUsage
+	}
+	if err := ctx.Run(std); err != nil {
+		if !errors.Is(err, errSaid) {
+			fmt.Fprintln(std.err, "handoff:", err)
+		}
+		return exitError
+	}
+	return exitOK
+}
+
+// errSaid ends a command that has told its failure already.
+var errSaid = errors.New("failed")
+
+// buildVersion is what the module system knows of this build.
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(std streams) error {
+	_, err := fmt.Fprintf(std.out, "handoff %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
+	"handoff/sip/b2bua"
+	"handoff/sip/dialog"
+	"handoff/sip/leg"
+	"handoff/sip/stack"
+)
+
+// wire joins the stack, which knows no calls, to the engine, which knows no sockets. It adapts
+// types and decides nothing.
+type wire struct {
+	roots map[metrics.Peer]*x509.CertPool // nil: the system's
+
+	// The stack needs the engine to exist and the engine the stack: what arrives before connect
+	// waits for up, some microseconds once in the life of an edge.
+	up       chan struct{}
+	stack    *stack.Stack
+	contacts contactBook
+}
+
+func (w *wire) connect(s *stack.Stack, public string) {
+	w.stack, w.contacts = s, newContactBook(public, s)
+	close(w.up)
+}
+
+func (w *wire) contact(peer metrics.Peer, transport string) string {
+	return w.contacts.contact(peer, transport)
+}
+
+func (w *wire) hop(to leg.Destination) stack.Hop {
+	flow, _ := to.Flow.(*stack.Flow)
+	return stack.Hop{Flow: flow, URI: to.URI, Names: to.Names, Roots: w.roots[to.Peer], Peer: to.Peer}
+}
+
+func (w *wire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
+	return w.stack.Send(req, w.hop(to), func(ev stack.TxEvent) {
+		out := leg.TxEvent{Response: ev.Response, Err: ev.Err}
+		if ev.Flow != nil {
+			out.Flow = ev.Flow
+		}
+		if tx := (*stack.TxError)(nil); errors.As(ev.Err, &tx) {
+			out.Sent = tx.Sent
+		}
+		sink(out)
+	})
+}
+
+func (w *wire) SendACK(ack *sipmsg.Request, to leg.Destination) { w.stack.SendACK(ack, w.hop(to)) }
+
+func (w *wire) bury(id dialog.ID) {
+	w.stack.Bury(stack.Tombstone{CallID: id.CallID, LocalTag: id.LocalTag, RemoteTag: id.RemoteTag})
+}
+
+// inbound is a server transaction as the engine wants to see it.
+type inbound struct{ *stack.ServerTx }
+
+func (tx inbound) Flow() leg.Flow    { return tx.ServerTx.Flow() }
+func (tx inbound) Transport() string { return tx.ServerTx.Flow().Transport().String() }
+
+// handler hands what arrives to the engine.
+type handler struct {
+	engine *b2bua.Engine
+	wire   *wire
+}
+
+func (h *handler) OnRequest(tx *stack.ServerTx) {
+	<-h.wire.up
+	h.engine.OnRequest(inbound{tx})
+}
+
+func (h *handler) OnACK(req *sipmsg.Request, _ *stack.Flow) { h.engine.OnACK(req) }
+func (h *handler) OnCancel(tx *stack.ServerTx)              { h.engine.OnCancel(inbound{tx}) }
+func (h *handler) OnLost(tx *stack.ServerTx)                { h.engine.OnLost(inbound{tx}) }

@@ -1,0 +1,186 @@
+// Package configs turns the operator's YAML file into a Config: typed, complete, checked.
+//
+// It owns the words of the file, their defaults and every message about a mistake in it. It does
+// not own what the values mean to the packages that use them and imports none of these: cmd
+// converts. Only cmd imports it, at start, from one goroutine; a Config is plain data afterwards.
+// It implements no RFC; addresses and names are read by the grammars of net/netip and RFC 1123 §2.1.
+//
+// A Config holds paths of secret files, never a secret, so it may be printed.
+package configs
+
+import (
+	"net/netip"
+	"os"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"handoff/metrics"
+)
+
+// Config is a whole configuration. The zero value is not usable: begin with Default or Parse.
+type Config struct {
+	// Node names this edge in its logs; by default it is the machine's host name.
+	Node     string
+	SIP      SIP
+	Twilio   Twilio
+	Watson   Watson
+	Transfer Transfer
+	Media    Media
+	Ops      Ops
+	Limits   Limits
+	Log      Log
+	Journal  Journal
+
+	// origin tells Validate and Check where in the file a key stands.
+	origin origin
+}
+
+// SIP is the edge's own signalling side.
+type SIP struct {
+	// Public is the host name or the IP address (IPv6 without brackets) put into Contact and Via.
+	Public string
+	Listen []Listen
+	TLS    KeyPair
+}
+
+// Listen is one listening socket.
+type Listen struct {
+	Transport Transport
+	Addr      netip.AddrPort
+}
+
+func (l Listen) String() string { return string(l.Transport) + ":" + l.Addr.String() }
+
+// KeyPair names the PEM files of a certificate chain and its key.
+type KeyPair struct{ Certificate, Key string }
+
+// Twilio is leg A's side.
+type Twilio struct {
+	// Sources may speak for Twilio.
+	Sources []netip.Prefix
+	Leg     LegKind
+	// ReferenceNames are the certificate names accepted when a flow of leg A is redialled; empty
+	// leaves the choice to the INVITE.
+	ReferenceNames []string
+	MediaLearn     MediaLearn
+	SRTP           SRTP
+	Refer          Refer
+	// CAFile holds the authorities that may sign for redialled flows; empty: those of the system.
+	CAFile string
+}
+
+// Refer shapes the REFER toward Twilio.
+type Refer struct {
+	// MaxReferTo is the length of the Refer-To value that Twilio takes, in characters.
+	MaxReferTo int
+	Header     KeyHeader
+}
+
+// Watson is leg B's side.
+type Watson struct {
+	// Targets are sips: URIs in the order of preference; without a user part the dialled number
+	// is put in.
+	Targets []string
+	// Sources may speak for Watson besides the connections that the edge dialled.
+	Sources    []netip.Prefix
+	MediaLearn MediaLearn
+	// Number replaces the dialled number; empty keeps it.
+	Number string
+	// CAFile holds the authorities that may sign for the targets; empty: those of the system.
+	CAFile string
+	// ServerName is the name that a target's certificate must carry; empty: the target's host.
+	ServerName string
+	SRTP       SRTP
+}
+
+// Transfer is what happens to Watson's REFER.
+type Transfer struct {
+	// Intercept are the transfer targets that the edge carries out, * standing for any user or host.
+	Intercept []string
+	// Methods are tried in this order; one that is not configured is skipped.
+	Methods []metrics.Method
+	// Timeout bounds one method, Total the chain.
+	Timeout, Total time.Duration
+}
+
+// Media is the RTP side.
+type Media struct {
+	Listen netip.Addr
+	// PublicIP stands in the SDP that the edge sends.
+	PublicIP netip.Addr
+	Ports    PortRange
+	Path     MediaPath
+	SRTPKeys SRTPKeys
+	// Rest is how long a released port waits before it is given out again.
+	Rest time.Duration
+}
+
+// PortRange is inclusive at both ends.
+type PortRange struct{ First, Last uint16 }
+
+// Ops is the operator's HTTP listener.
+type Ops struct{ Listen netip.AddrPort }
+
+// Limits bound what the network can make the edge hold.
+type Limits struct {
+	Calls            int
+	InvitesPerSecond int
+	// PerSource is the INVITEs a second taken from one address.
+	PerSource int
+}
+
+// Log shapes the log on standard error.
+type Log struct {
+	Level  zapcore.Level
+	Format LogFormat
+}
+
+// Journal is where calls are written down.
+type Journal struct{ Kind JournalKind }
+
+// Default returns the values that hold for absent keys. It is not valid by itself: sip.public,
+// watson.targets and, for its tls: listener, sip.tls have no default.
+func Default() *Config {
+	node, err := os.Hostname()
+	if err != nil {
+		node = "edge"
+	}
+	return &Config{
+		Node: node,
+		SIP: SIP{Listen: []Listen{
+			{TLS, netip.MustParseAddrPort("0.0.0.0:5061")},
+			{TCP, netip.MustParseAddrPort("0.0.0.0:5060")},
+			{UDP, netip.MustParseAddrPort("0.0.0.0:5060")},
+		}},
+		Twilio: Twilio{
+			Sources:    twilioSources(),
+			Leg:        LegAuto,
+			MediaLearn: MediaLearnOff,
+			SRTP:       SRTPRequired,
+			Refer:      Refer{MaxReferTo: 256, Header: KeyHeaderXWatson},
+		},
+		Watson: Watson{
+			Sources:    watsonSources(),
+			MediaLearn: MediaLearnOff,
+			SRTP:       SRTPRequired,
+		},
+		Transfer: Transfer{
+			Intercept: []string{"sip:queue@flex.twilio.com"},
+			Methods:   []metrics.Method{metrics.MethodRefer, metrics.MethodREST, metrics.MethodInvite},
+			Timeout:   40 * time.Second,
+			Total:     60 * time.Second,
+		},
+		Media: Media{
+			Listen:   netip.IPv4Unspecified(),
+			Ports:    PortRange{10000, 19999},
+			Path:     MediaPathAuto,
+			SRTPKeys: SRTPKeysPass,
+			Rest:     30 * time.Second,
+		},
+		Ops:     Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
+		Limits:  Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30},
+		Log:     Log{Level: zapcore.InfoLevel, Format: LogJSON},
+		Journal: Journal{Kind: JournalMemory},
+	}
+}

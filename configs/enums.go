@@ -1,0 +1,107 @@
+package configs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Transport is a word of sip.listen.
+type Transport string
+
+const (
+	UDP Transport = "udp"
+	TCP Transport = "tcp"
+	TLS Transport = "tls"
+)
+
+// Transports lists the vocabulary.
+func Transports() []Transport { return []Transport{UDP, TCP, TLS} }
+
+// LegKind tells what kind of leg A the callers are.
+type LegKind string
+
+const (
+	// LegAuto decides by the INVITE's From host.
+	LegAuto LegKind = "auto"
+	// LegPV is Programmable Voice's <Dial><Sip>.
+	LegPV LegKind = "pv"
+	// LegTrunk is an elastic SIP trunk.
+	LegTrunk LegKind = "trunk"
+)
+
+// SRTP tells what a side may offer and answer.
+type SRTP string
+
+const (
+	SRTPRequired SRTP = "required"
+	SRTPOptional SRTP = "optional"
+	SRTPOff      SRTP = "off"
+)
+
+// MediaLearn tells whether a media source may be learnt from packets.
+type MediaLearn string
+
+// MediaLearnOff takes media from exactly the address and port of the SDP.
+const MediaLearnOff MediaLearn = "off"
+
+// KeyHeader names the header that carries the session history key toward Twilio.
+type KeyHeader string
+
+// KeyHeaderXWatson is X-Watson-Assistant-Session-History-Key.
+const KeyHeaderXWatson KeyHeader = "x-watson"
+
+// MediaPath is how packets are carried.
+type MediaPath string
+
+const (
+	// MediaPathAuto takes the best path that works here.
+	MediaPathAuto     MediaPath = "auto"
+	MediaPathPortable MediaPath = "portable"
+)
+
+// SRTPKeys tells who holds the SDES keys.
+type SRTPKeys string
+
+// SRTPKeysPass hands them from leg to leg.
+const SRTPKeysPass SRTPKeys = "pass"
+
+// LogFormat is how a log line looks.
+type LogFormat string
+
+const (
+	LogJSON    LogFormat = "json"
+	LogConsole LogFormat = "console"
+)
+
+// JournalKind is where the journal is kept.
+type JournalKind string
+
+// JournalMemory keeps it in the process.
+const JournalMemory JournalKind = "memory"
+
+// vocabulary reads one of words. The words of later belong to the contract of the file too, but
+// this version has not built what they ask for.
+func vocabulary[T ~string](words []T, later ...T) func(string) (T, error) {
+	return func(text string) (T, error) {
+		switch {
+		case slices.Contains(words, T(text)):
+			return T(text), nil
+		case slices.Contains(later, T(text)):
+			return "", fmt.Errorf("not supported by this version; expected %s", either(words))
+		}
+		return "", fmt.Errorf("expected %s", either(words))
+	}
+}
+
+// either writes words as "a, b or c".
+func either[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	return strings.Join(texts[:len(texts)-1], ", ") + " or " + texts[len(texts)-1]
+}

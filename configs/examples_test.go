@@ -1,0 +1,104 @@
+package configs
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestExampleEdgeShowsTheDefaults(t *testing.T) {
+	got, err := Load("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.origin = got.origin
+	want.Node = "edge-1"
+	want.SIP.Public = "edge.example.com"
+	want.SIP.TLS = KeyPair{"edge.pem", "edge.key"}
+	want.Twilio.ReferenceNames = []string{}
+	want.Watson.Targets = []string{
+		"sips:public.0001.voip.us-south.assistant.watson.cloud.ibm.com",
+		"sips:public.0002.voip.us-south.assistant.watson.cloud.ibm.com",
+	}
+	want.Media.PublicIP = netip.MustParseAddr("203.0.113.10")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// edge.yaml, its optional keys uncommented, has every key and nothing else.
+func TestExampleEdgeNamesEveryKey(t *testing.T) {
+	data, err := os.ReadFile("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "  # "); ok {
+			line = "  " + rest
+		}
+		text.WriteString(line)
+	}
+	c, err := Parse("edge.yaml", []byte(text.String()), nobody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for key := range c.origin.at {
+		if !strings.HasSuffix(key, "]") {
+			got = append(got, key)
+		}
+	}
+	slices.Sort(got)
+	want := strings.Fields(`
+		journal journal.kind
+		limits limits.calls limits.invites_per_second limits.per_source
+		log log.format log.level
+		media media.listen media.path media.ports media.public_ip media.rest media.srtp_keys
+		node ops ops.listen
+		sip sip.listen sip.public sip.tls sip.tls.certificate sip.tls.key
+		transfer transfer.intercept transfer.methods transfer.timeout transfer.total
+		twilio twilio.leg twilio.media_learn
+		twilio.refer twilio.refer.header twilio.refer.max_refer_to twilio.reference_names
+		twilio.sources twilio.srtp twilio.tls twilio.tls.ca_file
+		watson watson.media_learn watson.number watson.sources watson.srtp watson.targets
+		watson.tls watson.tls.ca_file watson.tls.server_name`)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestExampleMinimalIsEnough(t *testing.T) {
+	c, err := Load("minimal.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Watson.Targets) != 3 || c.Limits != Default().Limits || len(c.SIP.Listen) != 3 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestRelativeFilesCountFromTheFolderOfTheFile(t *testing.T) {
+	data, err := os.ReadFile("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "e.yaml"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(filepath.Join(dir, "e.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(dir, "edge.key"); c.SIP.TLS.Key != want {
+		t.Errorf("got %s, want %s", c.SIP.TLS.Key, want)
+	}
+}
+
+func nobody(string) (string, bool) { return "", false }

@@ -1,0 +1,83 @@
+package configs
+
+import "time"
+
+// schema is the file's form: every key that may be written and where its value goes. Relative
+// file names count from dir.
+func schema(c *Config, dir string) fields {
+	srtp := vocabulary([]SRTP{SRTPRequired, SRTPOptional, SRTPOff})
+	learn := vocabulary([]MediaLearn{MediaLearnOff}, "window")
+	return fields{
+		"node": one(&c.Node, word),
+		"sip": section(fields{
+			"public": one(&c.SIP.Public, hostOrIP),
+			"listen": many(&c.SIP.Listen, listener),
+			"tls": section(fields{
+				"certificate": one(&c.SIP.TLS.Certificate, file(dir)),
+				"key":         one(&c.SIP.TLS.Key, file(dir)),
+			}),
+		}),
+		"twilio": section(fields{
+			"sources":         many(&c.Twilio.Sources, prefix),
+			"leg":             one(&c.Twilio.Leg, vocabulary([]LegKind{LegAuto, LegPV, LegTrunk})),
+			"reference_names": many(&c.Twilio.ReferenceNames, hostName),
+			"media_learn":     one(&c.Twilio.MediaLearn, learn),
+			"srtp":            one(&c.Twilio.SRTP, srtp),
+			"refer": section(fields{
+				"max_refer_to": one(&c.Twilio.Refer.MaxReferTo, between(64, 4096)),
+				"header":       one(&c.Twilio.Refer.Header, vocabulary([]KeyHeader{KeyHeaderXWatson}, "user-to-user")),
+			}),
+			"tls": section(fields{
+				"ca_file": one(&c.Twilio.CAFile, file(dir)),
+			}),
+			"rest":       later,
+			"sip_domain": later,
+		}),
+		"watson": section(fields{
+			"targets":     many(&c.Watson.Targets, target),
+			"sources":     manyOrDefault(&c.Watson.Sources, prefix),
+			"media_learn": one(&c.Watson.MediaLearn, learn),
+			"number":      one(&c.Watson.Number, number),
+			"tls": section(fields{
+				"ca_file":     one(&c.Watson.CAFile, file(dir)),
+				"server_name": one(&c.Watson.ServerName, hostName),
+			}),
+			"srtp":   one(&c.Watson.SRTP, srtp),
+			"auth":   later,
+			"health": later,
+		}),
+		"transfer": section(fields{
+			"intercept":     many(&c.Transfer.Intercept, pattern),
+			"methods":       many(&c.Transfer.Methods, method),
+			"timeout":       one(&c.Transfer.Timeout, lasting(time.Second, 10*time.Minute)),
+			"total":         one(&c.Transfer.Total, lasting(time.Second, 30*time.Minute)),
+			"hold_audio":    later,
+			"after_silence": later,
+		}),
+		"media": section(fields{
+			"listen":    one(&c.Media.Listen, address),
+			"public_ip": one(&c.Media.PublicIP, publicAddress),
+			"ports":     one(&c.Media.Ports, ports),
+			"path":      one(&c.Media.Path, vocabulary([]MediaPath{MediaPathAuto, MediaPathPortable}, "userspace", "kernel")),
+			"srtp_keys": one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass}, "terminate")),
+			"rest":      one(&c.Media.Rest, lasting(0, 10*time.Minute)),
+		}),
+		"ops": section(fields{
+			"listen": one(&c.Ops.Listen, addrPort),
+		}),
+		"limits": section(fields{
+			"calls":              one(&c.Limits.Calls, between(1, 100_000)),
+			"invites_per_second": one(&c.Limits.InvitesPerSecond, between(1, 10_000)),
+			"per_source":         one(&c.Limits.PerSource, between(1, 10_000)),
+		}),
+		"log": section(fields{
+			"level":  one(&c.Log.Level, level),
+			"format": one(&c.Log.Format, vocabulary([]LogFormat{LogJSON, LogConsole})),
+		}),
+		"journal": section(fields{
+			"kind": one(&c.Journal.Kind, vocabulary([]JournalKind{JournalMemory}, "bbolt")),
+			"path": later,
+		}),
+		"webhooks": later,
+	}
+}

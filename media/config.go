@@ -1,0 +1,88 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is the section "media" of the configuration.
+type Config struct {
+	// Listen is the address that media sockets are bound to; 0.0.0.0, the default, is all of them.
+	Listen netip.Addr `yaml:"listen"`
+	// Public is the address written into SDP; Listen unless given.
+	Public netip.Addr `yaml:"public_ip"`
+	// Ports is the range media ports are taken from, 10000-19999 unless given.
+	Ports Ports `yaml:"ports"`
+	// Rest is how long a released port is left alone if possible, 30 s unless given.
+	Rest time.Duration `yaml:"rest"`
+	// Path is auto or the name of a media path.
+	Path string `yaml:"path"`
+}
+
+// Ports is a range of UDP ports, both ends in it.
+type Ports struct{ Min, Max uint16 }
+
+func (p Ports) String() string { return fmt.Sprintf("%d-%d", p.Min, p.Max) }
+
+// UnmarshalText reads "10000-19999".
+func (p *Ports) UnmarshalText(text []byte) error {
+	low, high, ok := strings.Cut(string(text), "-")
+	first, err1 := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
+	last, err2 := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
+	if !ok || err1 != nil || err2 != nil {
+		return fmt.Errorf("ports %q: want FIRST-LAST, such as 10000-19999", text)
+	}
+	*p = Ports{uint16(first), uint16(last)}
+	return nil
+}
+
+// Values of Config.Path.
+const (
+	pathAuto     = "auto"
+	pathPortable = "portable"
+)
+
+func (c Config) withDefaults() Config {
+	if !c.Listen.IsValid() {
+		c.Listen = netip.IPv4Unspecified()
+	}
+	if !c.Public.IsValid() {
+		c.Public = c.Listen
+	}
+	if c.Ports == (Ports{}) {
+		c.Ports = Ports{10000, 19999}
+	}
+	if c.Rest == 0 {
+		c.Rest = 30 * time.Second
+	}
+	if c.Path == "" {
+		c.Path = pathAuto
+	}
+	return c
+}
+
+// Validate tells what is wrong, by the names of the configuration.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	if c.Public.IsUnspecified() || c.Public.IsMulticast() {
+		errs = append(errs, fmt.Errorf("public_ip %s: want the address that peers send media to", c.Public))
+	}
+	if c.Public.Is4() != c.Listen.Is4() {
+		errs = append(errs, fmt.Errorf("public_ip %s: not of the family of listen %s", c.Public, c.Listen))
+	}
+	if c.Ports.Min < 1024 || c.Ports.Max <= c.Ports.Min {
+		errs = append(errs, fmt.Errorf("ports %s: want FIRST-LAST above 1023", c.Ports))
+	}
+	if c.Rest < 0 {
+		errs = append(errs, fmt.Errorf("rest %s: negative", c.Rest))
+	}
+	if c.Path != pathAuto && c.Path != pathPortable {
+		errs = append(errs, fmt.Errorf("path %q: want auto or portable", c.Path))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,278 @@
+package media
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"handoff/media/sdp"
+	"handoff/metrics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// watch is an Observer that counts.
+type watch struct{ sessions, free, shortened int }
+
+func (w *watch) Sessions(_ metrics.Path, delta int) { w.sessions += delta }
+func (w *watch) PortsFree(pairs int)                { w.free = pairs }
+func (w *watch) PortRestShortened()                 { w.shortened++ }
+
+// rig is a relay with what it tells.
+type rig struct {
+	*Relay
+	watch *watch
+	logs  *observer.ObservedLogs
+}
+
+// newRig makes a relay of so many pairs, on ports that were free just before.
+func newRig(t *testing.T, pairs int) rig {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	w := &watch{}
+	first := freePorts(t, 2*pairs)
+	r, err := New(Config{
+		Listen: netip.MustParseAddr("127.0.0.1"),
+		Ports:  Ports{first, first + uint16(2*pairs) - 1},
+	}, Deps{Log: zap.New(core), Observer: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return rig{r, w, logs}
+}
+
+// freePorts finds n ports in a row.
+func freePorts(t *testing.T, n int) uint16 {
+	t.Helper()
+search:
+	for range 50 {
+		first := listen(t, "127.0.0.1:0").addr().Port()&^1 + 2
+		if int(first)+n > 65535 {
+			continue
+		}
+		var held []*net.UDPConn
+		defer func() {
+			for _, c := range held {
+				_ = c.Close()
+			}
+		}()
+		for p := first; p < first+uint16(n); p++ {
+			c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(p)})
+			if err != nil {
+				continue search
+			}
+			held = append(held, c)
+		}
+		return first
+	}
+	t.Fatal("no row of free ports")
+	return 0
+}
+
+// phone is a peer: an RTP and an RTCP socket, and the sequence number it is at.
+type phone struct {
+	t         *testing.T
+	rtp, rtcp *wire
+	ssrc      uint32
+	sequence  uint16
+}
+
+func newPhone(t *testing.T, ip string, ssrc uint32) *phone {
+	return &phone{t: t, rtp: listen(t, ip+":0"), rtcp: listen(t, ip+":0"), ssrc: ssrc}
+}
+
+// remote is what the phone's SDP says, and allows everything.
+func (p *phone) remote() Remote {
+	return Remote{RTP: p.rtp.addr(), RTCP: p.rtcp.addr(), Send: true, Receive: true, Clock: 8000}
+}
+
+// say sends the next packet of audio to an endpoint and returns it.
+func (p *phone) say(to *Endpoint) []byte {
+	p.sequence++
+	b := packet(p.t, p.ssrc, p.sequence)
+	p.rtp.send(b, to.Local().RTP)
+	return b
+}
+
+func packet(t *testing.T, ssrc uint32, sequence uint16) []byte {
+	t.Helper()
+	p := rtp.Packet{
+		Header:  rtp.Header{Version: 2, SequenceNumber: sequence, Timestamp: 160 * uint32(sequence), SSRC: ssrc},
+		Payload: make([]byte, 160),
+	}
+	b, err := p.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// wire is a socket whose waits are bounded.
+type wire struct {
+	t    *testing.T
+	conn *net.UDPConn
+}
+
+func listen(t *testing.T, address string) *wire {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &wire{t, c}
+}
+
+func (w *wire) addr() netip.AddrPort { return w.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+func (w *wire) send(b []byte, to netip.AddrPort) {
+	w.t.Helper()
+	if _, err := w.conn.WriteToUDPAddrPort(b, to); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// receive returns the next packet and where it came from.
+func (w *wire) receive() ([]byte, netip.AddrPort) {
+	w.t.Helper()
+	_ = w.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	buf := make([]byte, 2048)
+	n, from, err := w.conn.ReadFromUDPAddrPort(buf)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return buf[:n], from
+}
+
+// call is a session with legs A and B bridged and talking.
+type call struct {
+	*Session
+	a, b   *Endpoint
+	pa, pb *phone
+}
+
+func newCall(t *testing.T, r rig) call {
+	t.Helper()
+	s := r.NewSession("call-1")
+	c := call{s, endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB), newPhone(t, "127.0.0.1", 0xa), newPhone(t, "127.0.0.1", 0xb)}
+	set(t, c.a, c.pa.remote())
+	set(t, c.b, c.pb.remote())
+	s.Bridge(c.a, c.b)
+	return c
+}
+
+func endpoint(t *testing.T, s *Session, leg metrics.Leg) *Endpoint {
+	t.Helper()
+	e, err := s.Endpoint(leg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func set(t *testing.T, e *Endpoint, r Remote) {
+	t.Helper()
+	if err := e.Set(r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dropped waits until so many packets were not forwarded for the reason.
+func dropped(t *testing.T, e *Endpoint, why metrics.Foreign, want uint64) {
+	t.Helper()
+	eventually(t, func() bool { return e.carrier.report().Foreign[why] == want })
+}
+
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(5 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("did not happen in 5 s")
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	public := netip.MustParseAddr("203.0.113.10")
+	tests := []struct {
+		name string
+		cfg  Config
+		ok   bool
+	}{
+		{"a public address is enough", Config{Public: public}, true},
+		{"a listen address is public unless told", Config{Listen: public}, true},
+		{"the path by name", Config{Public: public, Path: "portable"}, true},
+		{"nothing to announce", Config{}, false},
+		{"two families", Config{Public: netip.MustParseAddr("2001:db8::1")}, false},
+		{"a path that is not there", Config{Public: public, Path: "kernel"}, false},
+		{"ports upside down", Config{Public: public, Ports: Ports{20000, 10000}}, false},
+		{"privileged ports", Config{Public: public, Ports: Ports{10, 20}}, false},
+		{"no rest below zero", Config{Public: public, Rest: -1}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := New(tt.cfg, Deps{})
+			if (err == nil) != tt.ok {
+				t.Fatal(err)
+			}
+			if err == nil && r.Path() != metrics.PathPortable {
+				t.Errorf("path %s", r.Path())
+			}
+		})
+	}
+	var p Ports
+	if err := p.UnmarshalText([]byte("10000-19999")); err != nil || p.String() != "10000-19999" {
+		t.Errorf("%s, %v", p, err)
+	}
+	for _, bad := range []string{"", "10000", "10000-", "a-b", "1-70000"} {
+		if err := p.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q was read as %s", bad, p)
+		}
+	}
+}
+
+func TestNegotiated(t *testing.T) {
+	const head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 "
+	const one, two = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB", "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJC"
+	parse := func(media string) sdp.Description {
+		d, err := sdp.Parse([]byte(head + media + "\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	crypto := func(key string) string { return "RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + key }
+
+	r, err := Negotiated(parse("RTP/AVP 0\r\na=rtcp-mux\r\na=sendonly"), parse("RTP/AVP 0\r\na=rtcp-mux\r\na=recvonly"))
+	if err != nil || !r.Send || r.Receive || r.RTCP != r.RTP || r.Clock != 8000 || r.Suite != sdp.NoSuite {
+		t.Errorf("muxed hold: %+v, %v", r, err)
+	}
+	r, err = Negotiated(parse("RTP/AVP 0\r\na=rtcp-mux"), parse("RTP/AVP 0"))
+	if err != nil || !r.Send || !r.Receive || r.RTCP.Port() != 4001 {
+		t.Errorf("mux refused: %+v, %v", r, err)
+	}
+	r, err = Negotiated(parse(crypto(one)+"\r\na=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:"+two), parse(crypto(two)))
+	if err != nil || r.Suite != sdp.SHA80 || r.RemoteKey.Reveal() != one || r.LocalKey.Reveal() != two {
+		t.Errorf("srtp: %+v, %v", r, err)
+	}
+	if _, err = Negotiated(parse(crypto(one)), parse("RTP/AVP 0")); !errors.Is(err, sdp.ErrProfile) {
+		t.Errorf("two profiles: %v", err)
+	}
+	if _, err = Negotiated(sdp.Description{}, parse("RTP/AVP 0")); !errors.Is(err, sdp.ErrNoAudio) {
+		t.Errorf("nothing: %v", err)
+	}
+}

@@ -1,0 +1,29 @@
+//go:build unix
+
+package portable
+
+import (
+	"net"
+	"syscall"
+)
+
+// ttl is what media leave with: Twilio loses packets that arrive with 10 or less, and a system's
+// default may be changed.
+const ttl = 64
+
+func setTTL(conn *net.UDPConn, six bool) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	level, option := syscall.IPPROTO_IP, syscall.IP_TTL
+	if six {
+		level, option = syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), level, option, ttl) })
+	if err != nil {
+		return err
+	}
+	return set
+}

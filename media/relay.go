@@ -1,0 +1,173 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"handoff/media/port"
+	"handoff/media/quality"
+	"handoff/media/sdp"
+	"handoff/metrics"
+)
+
+// ErrClosed: the session or the relay was closed.
+var ErrClosed = errors.New("media closed")
+
+// Observer hears of the relay as a whole. It is called from the goroutines of calls and must not
+// block.
+type Observer interface {
+	// Sessions tells that so many sessions more (or less) run on a path.
+	Sessions(path metrics.Path, delta int)
+	// PortsFree tells how many port pairs are free.
+	PortsFree(pairs int)
+	// PortRestShortened tells that a port was given out before its rest was over.
+	PortRestShortened()
+}
+
+// Deps is what a Relay calls. Both may be nil: nobody listens.
+type Deps struct {
+	Log      *zap.Logger
+	Observer Observer
+}
+
+// silence is the Observer of those who want none.
+type silence struct{}
+
+func (silence) Sessions(metrics.Path, int) {}
+func (silence) PortsFree(int)              {}
+func (silence) PortRestShortened()         {}
+
+// Relay owns the ports and the media path, and keeps its sessions until they are closed.
+type Relay struct {
+	cfg   Config
+	deps  Deps
+	ports *port.Allocator
+	path  path
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	closed   bool
+}
+
+// New returns a relay that is ready; it binds nothing yet.
+func New(cfg Config, deps Deps) (*Relay, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	if deps.Log == nil {
+		deps.Log = zap.NewNop()
+	}
+	if deps.Observer == nil {
+		deps.Observer = silence{}
+	}
+	ports, err := port.New(cfg.Ports.Min, cfg.Ports.Max, cfg.Rest)
+	if err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	r := &Relay{cfg: cfg, deps: deps, ports: ports, path: portablePath{}, sessions: map[*Session]struct{}{}}
+	deps.Observer.PortsFree(ports.Free())
+	return r, nil
+}
+
+// Path tells which path carries new sessions.
+func (r *Relay) Path() metrics.Path { return r.path.kind() }
+
+// NewSession starts the media of a call. id stands in logs. After Close the session can have no
+// endpoints.
+func (r *Relay) NewSession(id string) *Session {
+	s := &Session{relay: r, id: id, log: r.deps.Log.With(zap.String("call", id))}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		s.closed = true
+		return s
+	}
+	r.sessions[s] = struct{}{}
+	r.deps.Observer.Sessions(r.Path(), +1)
+	return s
+}
+
+// Close closes every session.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	r.closed = true
+	var all []*Session
+	for s := range r.sessions {
+		all = append(all, s)
+	}
+	r.mu.Unlock()
+	for _, s := range all {
+		s.Close()
+	}
+}
+
+func (r *Relay) forget(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sessions, s)
+	r.deps.Observer.Sessions(r.Path(), -1)
+}
+
+// bindAttempts is how many ports are tried when others on this machine hold some of the range.
+const bindAttempts = 16
+
+// bind takes a free port pair and opens it.
+func (r *Relay) bind() (carrier, uint16, error) {
+	var failed []uint16
+	defer func() {
+		for _, p := range failed {
+			r.ports.Release(p)
+		}
+		r.deps.Observer.PortsFree(r.ports.Free())
+	}()
+	for {
+		number, shortened, err := r.ports.Take()
+		if err != nil {
+			return nil, 0, err
+		}
+		c, err := r.path.open(r.cfg.Listen, number, quality.Report{})
+		if err == nil {
+			if shortened {
+				r.deps.Observer.PortRestShortened()
+			}
+			return c, number, nil
+		}
+		if failed = append(failed, number); len(failed) == bindAttempts {
+			return nil, 0, fmt.Errorf("no media port of %d can be bound: %w", bindAttempts, err)
+		}
+	}
+}
+
+// rebind opens the pair that a session had before.
+func (r *Relay) rebind(number uint16, before quality.Report) (carrier, error) {
+	if err := r.ports.Reserve(number); err != nil {
+		return nil, err
+	}
+	c, err := r.path.open(r.cfg.Listen, number, before)
+	if err != nil {
+		r.ports.Release(number)
+		return nil, err
+	}
+	r.deps.Observer.PortsFree(r.ports.Free())
+	return c, nil
+}
+
+func (r *Relay) release(ports []uint16) {
+	for _, p := range slices.Backward(ports) {
+		r.ports.Release(p)
+	}
+	r.deps.Observer.PortsFree(r.ports.Free())
+}
+
+func (r *Relay) local(number uint16) sdp.Local {
+	return sdp.Local{
+		RTP:  netip.AddrPortFrom(r.cfg.Public, number),
+		RTCP: netip.AddrPortFrom(r.cfg.Public, number+1),
+	}
+}

@@ -1,0 +1,56 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"handoff/media/sdp"
+)
+
+// ErrFamily: the peer's address is not of the family that media sockets are bound to.
+var ErrFamily = errors.New("media address of another family")
+
+// Remote is what offer and answer settled about the peer of an endpoint.
+type Remote struct {
+	// RTP and RTCP are where the peer receives and the only sources it may send from. They are
+	// equal when both sides mux, and zero when there is none (RFC 3264 §8.4: a hold by address).
+	RTP, RTCP netip.AddrPort
+	// Send: what the peer sends is let through. Receive: it is sent what the other side says.
+	Send, Receive bool
+	// Clock is the RTP clock rate in Hz, for jitter and for what is played.
+	Clock uint32
+	// Suite and the keys are zero with plain RTP. LocalKey is the one announced to the peer in our
+	// SDP, by which it decrypts; RemoteKey the one it announced, by which it encrypts.
+	Suite               sdp.Suite
+	LocalKey, RemoteKey sdp.Key
+}
+
+// Negotiated derives a Remote from the descriptions in force on a leg: what the peer last said and
+// what we last said to it, whichever of them was the offer.
+func Negotiated(theirs, ours sdp.Description) (Remote, error) {
+	t, o := theirs.Audio(), ours.Audio()
+	if len(t.Codecs) == 0 || len(o.Codecs) == 0 {
+		return Remote{}, sdp.ErrNoAudio
+	}
+	r := Remote{
+		RTP: t.RTP, RTCP: t.RTCP,
+		Send:    t.Direction.Sends() && o.Direction.Receives(),
+		Receive: t.Direction.Receives() && o.Direction.Sends(),
+		Clock:   t.Codecs[0].Clock,
+	}
+	if t.Mux && o.Mux {
+		r.RTCP = r.RTP
+	}
+	if t.Profile != o.Profile {
+		return Remote{}, fmt.Errorf("%w: %s and %s", sdp.ErrProfile, t.Profile, o.Profile)
+	}
+	if t.Profile == sdp.SAVP {
+		our, their, ok := sdp.Agreed(o, t)
+		if !ok {
+			return Remote{}, fmt.Errorf("%w: the two sides share no tag", sdp.ErrCrypto)
+		}
+		r.Suite, r.LocalKey, r.RemoteKey = our.Suite, our.Key, their.Key
+	}
+	return r, nil
+}

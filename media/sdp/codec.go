@@ -1,0 +1,118 @@
+package sdp
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Codec is a payload type and what it means.
+type Codec struct {
+	PT   uint8
+	Name string
+	// Clock is the RTP clock rate in Hz.
+	Clock uint32
+	// Channels is 1 unless given.
+	Channels uint8
+	// Fmtp holds the format parameters as written, "" when there are none.
+	Fmtp string
+}
+
+func (c Codec) String() string { return fmt.Sprintf("%d=%s", c.PT, c.encoding()) }
+
+// Event tells whether the payload carries DTMF (RFC 4733) or comfort noise (RFC 3389): alone they
+// make no conversation.
+func (c Codec) Event() bool {
+	return strings.EqualFold(c.Name, "telephone-event") || strings.EqualFold(c.Name, "CN")
+}
+
+func (c Codec) encoding() string {
+	s := c.Name + "/" + strconv.FormatUint(uint64(c.Clock), 10)
+	if c.Channels > 1 {
+		s += "/" + strconv.Itoa(int(c.Channels))
+	}
+	return s
+}
+
+// same tells whether two codecs mean the same under the same number. Format parameters are each
+// side's own and not compared.
+func (c Codec) same(o Codec) bool {
+	return c.PT == o.PT && strings.EqualFold(c.Name, o.Name) && c.Clock == o.Clock && c.Channels == o.Channels
+}
+
+// statics are the payload types that need no rtpmap (RFC 3551 §6), as far as telephony uses them.
+// G722's clock rate is 8000 by RFC 3551 §4.5.2.
+var statics = map[uint8]Codec{
+	0:  {PT: 0, Name: "PCMU", Clock: 8000, Channels: 1},
+	3:  {PT: 3, Name: "GSM", Clock: 8000, Channels: 1},
+	8:  {PT: 8, Name: "PCMA", Clock: 8000, Channels: 1},
+	9:  {PT: 9, Name: "G722", Clock: 8000, Channels: 1},
+	13: {PT: 13, Name: "CN", Clock: 8000, Channels: 1},
+	18: {PT: 18, Name: "G729", Clock: 8000, Channels: 1},
+}
+
+// codecs reads the formats of an m-line in order of preference. A format that cannot be carried is
+// left out: no number, a number that RTCP would be taken for (RFC 5761 §4), one that nobody
+// explains, or one whose parameters must not cross.
+func codecs(formats []string, rtpmaps, fmtps map[uint8]string) []Codec {
+	var all []Codec
+	seen := map[uint8]bool{}
+	for _, f := range formats {
+		pt, ok := payloadType(f)
+		if !ok || seen[pt] {
+			continue
+		}
+		seen[pt] = true
+		c, known := statics[pt]
+		if text, given := rtpmaps[pt]; given {
+			c, known = rtpmap(pt, text)
+		}
+		c.Fmtp = fmtps[pt]
+		if known && carries(c.Fmtp) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func payloadType(s string) (uint8, bool) {
+	n, err := strconv.ParseUint(s, 10, 7)
+	return uint8(n), err == nil && (n < 64 || n > 95)
+}
+
+// rtpmap reads "name/clock[/channels]" (RFC 8866 §6.6).
+func rtpmap(pt uint8, s string) (Codec, bool) {
+	parts := strings.Split(strings.TrimSpace(s), "/")
+	if len(parts) < 2 || len(parts) > 3 || !token(parts[0]) || !carries(parts[0]) {
+		return Codec{}, false
+	}
+	clock, err := strconv.ParseUint(parts[1], 10, 32)
+	if err != nil || clock < 1000 || clock > 384_000 {
+		return Codec{}, false
+	}
+	channels := uint64(1)
+	if len(parts) == 3 {
+		if channels, err = strconv.ParseUint(parts[2], 10, 8); err != nil || channels == 0 {
+			return Codec{}, false
+		}
+	}
+	return Codec{PT: pt, Name: parts[0], Clock: uint32(clock), Channels: uint8(channels)}, true
+}
+
+// token tells whether s is a non-empty token of RFC 8866 §9, narrowed to what codec names use.
+func token(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.+", r))
+	})
+}
+
+// carries tells whether a value may cross to the other side: printable ASCII in which no IP address
+// can hide, for that takes three dots or a colon, and no parameter of an audio codec does.
+func carries(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r > '~' || r == ':' {
+			return false
+		}
+	}
+	return strings.Count(s, ".") < 3
+}

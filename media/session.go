@@ -1,0 +1,155 @@
+package media
+
+import (
+	"fmt"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"handoff/media/quality"
+	"handoff/metrics"
+)
+
+// Session is the media of one call.
+type Session struct {
+	relay *Relay
+	id    string
+	log   *zap.Logger
+
+	mu        sync.Mutex // guards all below and the endpoints; no packet ever takes it
+	endpoints []*Endpoint
+	frozen    bool
+	closed    bool
+}
+
+// EndpointStats is what passed an endpoint so far.
+type EndpointStats struct {
+	Leg metrics.Leg
+	quality.Report
+}
+
+// Endpoint reserves a port pair for a leg and binds it; nothing passes before Set. The error is
+// port.ErrExhausted when none is free.
+func (s *Session) Endpoint(leg metrics.Leg) (*Endpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	c, number, err := s.relay.bind()
+	if err != nil {
+		return nil, fmt.Errorf("media for leg %s: %w", leg, err)
+	}
+	return s.addLocked(leg, number, c), nil
+}
+
+func (s *Session) addLocked(leg metrics.Leg, number uint16, c carrier) *Endpoint {
+	if s.frozen {
+		c.freeze()
+	}
+	e := newEndpoint(s, leg, number, c)
+	s.endpoints = append(s.endpoints, e)
+	return e
+}
+
+// Endpoints returns the endpoints in the order in which they were made.
+func (s *Session) Endpoints() []*Endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Endpoint(nil), s.endpoints...)
+}
+
+// Bridge lets packets pass between two endpoints of the session. Whatever either was bridged to
+// before stays without a bridge. Endpoints of another session are not bridged.
+func (s *Session) Bridge(x, y *Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || x == y || x.session != s || y.session != s {
+		return
+	}
+	for _, e := range []*Endpoint{x, y} {
+		e.leaveLocked()
+	}
+	x.peer, y.peer = y, x
+	x.publishLocked()
+	y.publishLocked()
+}
+
+// Unbridge ends the bridge of an endpoint, if there is one.
+func (s *Session) Unbridge(x *Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.leaveLocked()
+}
+
+// Stats returns the counters of every endpoint, in the order of Endpoints. It works after Close.
+func (s *Session) Stats() []EndpointStats {
+	all := s.Endpoints()
+	stats := make([]EndpointStats, len(all))
+	for i, e := range all {
+		stats[i] = EndpointStats{Leg: e.leg, Report: e.carrier.report()}
+	}
+	return stats
+}
+
+// Freeze stops everything in its place: when it returns, no packet is forwarded, played or counted
+// until Thaw, and what comes in between waits in the sockets.
+func (s *Session) Freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.frozen {
+		return
+	}
+	s.frozen = true
+	for _, e := range s.endpoints {
+		if e.player != nil {
+			e.player.pause(true)
+		}
+		e.carrier.freeze()
+	}
+}
+
+// Thaw lets a frozen session go on.
+func (s *Session) Thaw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !s.frozen {
+		return
+	}
+	s.frozen = false
+	for _, e := range s.endpoints {
+		e.carrier.thaw()
+		if e.player != nil {
+			e.player.pause(false)
+		}
+	}
+}
+
+// Close stops what is played, closes the sockets and lets the ports rest. Closing twice is once.
+func (s *Session) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	var ports []uint16
+	var players []*player
+	for _, e := range s.endpoints {
+		e.carrier.forward(nil)
+		ports = append(ports, e.port)
+		if e.player != nil {
+			players = append(players, e.player)
+		}
+	}
+	s.mu.Unlock()
+	// Without the lock: a player that ends takes it.
+	for _, p := range players {
+		p.halt()
+	}
+	for _, e := range s.endpoints {
+		e.carrier.close()
+	}
+	s.relay.release(ports)
+	s.relay.forget(s)
+}

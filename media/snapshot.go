@@ -1,0 +1,142 @@
+package media
+
+import (
+	"fmt"
+	"net/netip"
+
+	"handoff/media/quality"
+	"handoff/media/sdp"
+	"handoff/metrics"
+)
+
+// Snapshot is a session written down, for the journal of calls: it holds the SRTP keys in clear. It
+// may be taken at any time; of a frozen session it is exact.
+type Snapshot struct {
+	ID        string             `json:"id"`
+	Endpoints []EndpointSnapshot `json:"endpoints"`
+}
+
+// EndpointSnapshot is one endpoint. What is being played is not kept.
+type EndpointSnapshot struct {
+	Leg  metrics.Leg `json:"leg"`
+	Port uint16      `json:"port"`
+	// Remote is nil before Set.
+	Remote *RemoteSnapshot `json:"remote,omitempty"`
+	// Bridged is the index of the endpoint it is bridged to, -1 for none.
+	Bridged int            `json:"bridged"`
+	Report  quality.Report `json:"report"`
+}
+
+// RemoteSnapshot is a Remote.
+type RemoteSnapshot struct {
+	RTP       netip.AddrPort `json:"rtp"`
+	RTCP      netip.AddrPort `json:"rtcp"`
+	Send      bool           `json:"send"`
+	Receive   bool           `json:"receive"`
+	Clock     uint32         `json:"clock"`
+	Suite     string         `json:"suite"`
+	LocalKey  ClearKey       `json:"local_key,omitempty"`
+	RemoteKey ClearKey       `json:"remote_key,omitempty"`
+}
+
+// ClearKey is a key that encodes as it is but does not print.
+type ClearKey string
+
+func (ClearKey) String() string   { return "[key]" }
+func (ClearKey) GoString() string { return "[key]" }
+
+// String keeps a logger from encoding the snapshot, or a part of it, with its keys.
+func (s Snapshot) String() string {
+	return fmt.Sprintf("media of %s, %d endpoints", s.ID, len(s.Endpoints))
+}
+
+func (e EndpointSnapshot) String() string { return fmt.Sprintf("leg %s at port %d", e.Leg, e.Port) }
+func (r RemoteSnapshot) String() string   { return fmt.Sprintf("%s %s", r.RTP, r.Suite) }
+
+// Snapshot writes the session down.
+func (s *Session) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap := Snapshot{ID: s.id}
+	index := map[*Endpoint]int{}
+	for i, e := range s.endpoints {
+		index[e] = i
+	}
+	for _, e := range s.endpoints {
+		es := EndpointSnapshot{Leg: e.leg, Port: e.port, Bridged: -1, Report: e.carrier.report()}
+		if e.peer != nil {
+			es.Bridged = index[e.peer]
+		}
+		if e.set {
+			r := e.remote
+			es.Remote = &RemoteSnapshot{
+				RTP: r.RTP, RTCP: r.RTCP, Send: r.Send, Receive: r.Receive, Clock: r.Clock, Suite: r.Suite.String(),
+				LocalKey: ClearKey(r.LocalKey.Reveal()), RemoteKey: ClearKey(r.RemoteKey.Reveal()),
+			}
+		}
+		snap.Endpoints = append(snap.Endpoints, es)
+	}
+	return snap
+}
+
+// Restore builds a session from what was written down: the same ports bound again, the same peers,
+// bridges and counters, packets flowing. On an error nothing of it stays.
+func (r *Relay) Restore(snap Snapshot) (*Session, error) {
+	s := r.NewSession(snap.ID)
+	if err := s.restore(snap); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("restore media of %s: %w", snap.ID, err)
+	}
+	return s, nil
+}
+
+func (s *Session) restore(snap Snapshot) error {
+	for _, es := range snap.Endpoints {
+		e, err := s.readd(es)
+		if err != nil {
+			return fmt.Errorf("leg %s: %w", es.Leg, err)
+		}
+		if es.Remote == nil {
+			continue
+		}
+		remote, err := es.Remote.remote()
+		if err != nil {
+			return fmt.Errorf("leg %s: %w", es.Leg, err)
+		}
+		if err := e.Set(remote); err != nil {
+			return fmt.Errorf("leg %s: %w", es.Leg, err)
+		}
+	}
+	for i, es := range snap.Endpoints {
+		if j := es.Bridged; j > i && j < len(s.endpoints) {
+			s.Bridge(s.endpoints[i], s.endpoints[j])
+		}
+	}
+	return nil
+}
+
+func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	c, err := s.relay.rebind(es.Port, es.Report)
+	if err != nil {
+		return nil, err
+	}
+	return s.addLocked(es.Leg, es.Port, c), nil
+}
+
+func (rs RemoteSnapshot) remote() (Remote, error) {
+	r := Remote{RTP: rs.RTP, RTCP: rs.RTCP, Send: rs.Send, Receive: rs.Receive, Clock: rs.Clock}
+	var err error
+	if r.Suite, err = sdp.ParseSuite(rs.Suite); err != nil || r.Suite == sdp.NoSuite {
+		return r, err
+	}
+	if r.LocalKey, err = sdp.NewKey(string(rs.LocalKey)); err != nil {
+		return r, err
+	}
+	r.RemoteKey, err = sdp.NewKey(string(rs.RemoteKey))
+	return r, err
+}

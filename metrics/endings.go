@@ -1,0 +1,98 @@
+package metrics
+
+// Result says who is answerable for how a call or a transfer ended.
+type Result uint8
+
+const (
+	Success Result = iota
+	// Caller: the caller (or Twilio on the caller's behalf) ended or spoiled it.
+	Caller
+	// Upstream: Watson or the transfer target did.
+	Upstream
+	// Us: the edge did.
+	Us
+	// Indeterminate: nothing is proved, neither success nor failure.
+	Indeterminate
+)
+
+var results = []string{"success", "caller", "upstream", "us", "indeterminate"}
+
+func (r Result) String() string { return name(results, uint8(r)) }
+
+// Results lists the vocabulary.
+func Results() []Result { return []Result{Success, Caller, Upstream, Us, Indeterminate} }
+
+// Reason is why a call ended. Each belongs to exactly one Result.
+type Reason uint8
+
+const (
+	ReasonCallerHangup Reason = iota
+	ReasonWatsonHangup
+	ReasonTransferred
+	ReasonCancelled
+	ReasonCallerLost
+	ReasonCallerNoACK
+	ReasonMediaRefused
+	ReasonBadRequest
+	ReasonWatsonRejected
+	ReasonWatsonUnreachable
+	ReasonWatsonNoAnswer
+	ReasonWatsonBadAnswer
+	ReasonWatsonLost
+	ReasonNoPorts
+	ReasonShutdown
+	ReasonInternal
+	// ReasonTransferFailed: Watson left while the transfer ran, and then the transfer failed.
+	ReasonTransferFailed
+	ReasonTransferUnproved
+)
+
+var reasons = []struct {
+	word   string
+	result Result
+}{
+	ReasonCallerHangup:      {"caller_hangup", Success},
+	ReasonWatsonHangup:      {"watson_hangup", Success},
+	ReasonTransferred:       {"transferred", Success},
+	ReasonCancelled:         {"cancelled", Caller},
+	ReasonCallerLost:        {"caller_lost", Caller},
+	ReasonCallerNoACK:       {"caller_no_ack", Caller},
+	ReasonMediaRefused:      {"media_refused", Caller},
+	ReasonBadRequest:        {"bad_request", Caller},
+	ReasonWatsonRejected:    {"watson_rejected", Upstream},
+	ReasonWatsonUnreachable: {"watson_unreachable", Upstream},
+	ReasonWatsonNoAnswer:    {"watson_no_answer", Upstream},
+	ReasonWatsonBadAnswer:   {"watson_bad_answer", Upstream},
+	ReasonWatsonLost:        {"watson_lost", Upstream},
+	ReasonNoPorts:           {"no_ports", Us},
+	ReasonShutdown:          {"shutdown", Us},
+	ReasonInternal:          {"internal", Us},
+	ReasonTransferFailed:    {"transfer_failed", Upstream},
+	ReasonTransferUnproved:  {"transfer_unproved", Indeterminate},
+}
+
+func (r Reason) String() string {
+	if int(r) < len(reasons) {
+		return reasons[r].word
+	}
+	return name(nil, uint8(r))
+}
+
+// Result returns who is answerable.
+func (r Reason) Result() Result {
+	if int(r) < len(reasons) {
+		return reasons[r].result
+	}
+	return Us
+}
+
+// Reasons lists the vocabulary.
+func Reasons() []Reason { return list[Reason](len(reasons)) }
+
+func list[T ~uint8](n int) []T {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = T(i)
+	}
+	return all
+}

@@ -1,0 +1,96 @@
+// Package ops is the operator's HTTP listener: /metrics, /healthz, /readyz and /debug/pprof.
+//
+// It owns the listening socket, its limits and the two probes. It does not own what is measured
+// nor what readiness means: both are given to it. New may be called from any goroutine and
+// returns a listener that serves; Close waits until it does not. It implements no RFC but HTTP's,
+// through net/http. It has no authentication and belongs on a loopback or management address.
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// Config is where to listen. Port 0 lets the system choose.
+type Config struct{ Listen netip.AddrPort }
+
+// Deps are what the listener shows.
+type Deps struct {
+	Log      *zap.Logger
+	Gatherer prometheus.Gatherer
+	// Ready returns nil while the edge takes calls, else why it does not. It is called by any
+	// number of goroutines at once, until Close returns, and must not block.
+	Ready func() error
+}
+
+// Server serves until Close.
+type Server struct {
+	http     *http.Server
+	listener net.Listener
+	served   chan struct{} // closed when the accept loop has ended
+}
+
+const (
+	// connections bounds who may be connected at once; the next wait in the kernel's queue.
+	connections    = 64
+	maxHeaderBytes = 16 << 10
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	// writeTimeout does not bound a CPU profile: net/http/pprof extends it by the seconds asked for.
+	writeTimeout = 30 * time.Second
+	idleTimeout  = 2 * time.Minute
+)
+
+// New opens the socket and serves.
+func New(cfg Config, deps Deps) (*Server, error) {
+	listener, err := net.Listen("tcp", cfg.Listen.String())
+	if err != nil {
+		return nil, fmt.Errorf("listen for the operator: %w", err)
+	}
+	s := &Server{
+		http: &http.Server{
+			Handler:           handler(deps),
+			ReadHeaderTimeout: headerTimeout,
+			ReadTimeout:       readTimeout,
+			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          zap.NewStdLog(deps.Log),
+		},
+		listener: limit(listener, connections),
+		served:   make(chan struct{}),
+	}
+	go s.serve(deps.Log) // ends when Close closes the listener
+	return s, nil
+}
+
+func (s *Server) serve(log *zap.Logger) {
+	defer close(s.served)
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		log.Error("operator's listener ended", zap.Error(err))
+	}
+}
+
+// Addr returns the address in use.
+func (s *Server) Addr() netip.AddrPort {
+	return s.listener.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// Close stops listening and lets the requests that run finish until ctx ends; then it cuts them
+// off and returns the reason.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	<-s.served
+	return err
+}

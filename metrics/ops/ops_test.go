@@ -1,0 +1,254 @@
+package ops
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start serves on loopback for one test.
+func start(t *testing.T, ready func() error) *Server {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "answer", Help: "The answer."}, func() float64 { return 42 }))
+	s, err := New(Config{netip.MustParseAddrPort("127.0.0.1:0")}, Deps{Log: zap.NewNop(), Gatherer: reg, Ready: ready})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// client keeps no connection, so that no goroutine outlives its test.
+func client() *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
+func do(t *testing.T, s *Server, method, path string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, "http://"+s.Addr().String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	resp, err := client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func ready() error { return nil }
+
+func TestWhatTheOperatorSees(t *testing.T) {
+	s := start(t, ready)
+	tests := []struct {
+		method, path string
+		status       int
+		body         string // contained
+	}{
+		{"GET", "/metrics", 200, "\nanswer 42\n"},
+		{"HEAD", "/metrics", 200, ""},
+		{"GET", "/healthz", 200, "ok\n"},
+		{"GET", "/readyz", 200, "ok\n"},
+		{"GET", "/debug/pprof/", 200, "goroutine"},
+		{"GET", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile:"},
+		{"GET", "/debug/pprof/cmdline", 200, "ops"},
+		{"GET", "/debug/pprof/symbol", 200, "num_symbols"},
+		{"GET", "/", 404, ""},
+		{"POST", "/metrics", 405, "only GET and HEAD"},
+		{"DELETE", "/healthz", 405, ""},
+		{"POST", "/debug/pprof/symbol", 405, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			resp, body := do(t, s, tt.method, tt.path, nil)
+			if resp.StatusCode != tt.status || !strings.Contains(body, tt.body) {
+				t.Errorf("got %d %.200q", resp.StatusCode, body)
+			}
+			if allow := resp.Header.Get("Allow"); tt.status == 405 && allow != "GET, HEAD" {
+				t.Errorf("Allow: %q", allow)
+			}
+		})
+	}
+}
+
+func TestMetricsSpeakOpenMetricsWhenAsked(t *testing.T) {
+	resp, body := do(t, start(t, ready), "GET", "/metrics", http.Header{"Accept": {"application/openmetrics-text; version=1.0.0"}})
+	if got := resp.Header.Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text") || !strings.HasSuffix(body, "# EOF\n") {
+		t.Errorf("got %s %q", got, body)
+	}
+}
+
+func TestNotReadySaysWhyAndStaysHealthy(t *testing.T) {
+	s := start(t, func() error { return errors.New("draining: 3 calls left") })
+	if resp, body := do(t, s, "GET", "/readyz", nil); resp.StatusCode != 503 || body != "draining: 3 calls left\n" {
+		t.Errorf("got %d %q", resp.StatusCode, body)
+	}
+	if resp, _ := do(t, s, "GET", "/healthz", nil); resp.StatusCode != 200 {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+}
+
+func TestALargeHeaderIsRefused(t *testing.T) {
+	s := start(t, ready)
+	req, err := http.NewRequest("GET", "http://"+s.Addr().String()+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Large", strings.Repeat("x", 64<<10))
+	resp, err := client().Do(req)
+	if err != nil {
+		return // reset before the answer was read
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+}
+
+func TestTheAddressMustBeFree(t *testing.T) {
+	s := start(t, ready)
+	if _, err := New(Config{s.Addr()}, Deps{Log: zap.NewNop(), Gatherer: prometheus.NewRegistry(), Ready: ready}); err == nil {
+		t.Error("two servers on one address")
+	}
+}
+
+func TestCloseLetsARequestFinish(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := start(t, func() error {
+		close(asked)
+		<-answer
+		return nil
+	})
+	status := make(chan int)
+	go func() { // ends with the answer
+		resp, err := client().Get("http://" + s.Addr().String() + "/readyz")
+		if err != nil {
+			status <- 0
+			return
+		}
+		resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	<-asked
+	closed := make(chan error)
+	go func() { closed <- s.Close(context.Background()) }() // ends after the answer
+	select {
+	case err := <-closed:
+		t.Fatalf("closed before the request was answered: %v", err)
+	default:
+	}
+	close(answer)
+	if got := <-status; got != 200 {
+		t.Errorf("got %d", got)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseCutsOffAtItsDeadline(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := start(t, func() error {
+		close(asked)
+		<-answer
+		return nil
+	})
+	gone := make(chan error)
+	go func() { // ends when the connection is cut
+		resp, err := client().Get("http://" + s.Addr().String() + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+		}
+		gone <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Close(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-gone; err == nil {
+		t.Error("the request was answered")
+	}
+	close(answer)
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := limit(listener, 1)
+	server := &http.Server{Handler: handler(Deps{Log: zap.NewNop(), Gatherer: prometheus.NewRegistry(), Ready: ready}), ReadHeaderTimeout: time.Minute}
+	served := make(chan error)
+	go func() { served <- server.Serve(l) }() // ends with server.Close
+	first, second := dial(t, l), dial(t, l)
+	if got := ask(t, first); got != "HTTP/1.1 200 OK" {
+		t.Errorf("got %q", got)
+	}
+	if n := len(l.slots); n != 1 {
+		t.Errorf("%d connections accepted", n)
+	}
+	first.Close()
+	if got := ask(t, second); got != "HTTP/1.1 200 OK" {
+		t.Errorf("got %q", got)
+	}
+	// Accept waits for a slot now; Close ends it all the same.
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func dial(t *testing.T, l net.Listener) net.Conn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", l.Addr().String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func ask(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: edge\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}

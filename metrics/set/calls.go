@@ -1,0 +1,54 @@
+package set
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"handoff/metrics"
+)
+
+type callMetrics struct {
+	active      prometheus.Gauge
+	total       *prometheus.CounterVec
+	setup       prometheus.Histogram
+	duration    prometheus.Histogram
+	mailboxFull prometheus.Counter
+	journalLate prometheus.Counter
+}
+
+func newCallMetrics(f *factory) callMetrics {
+	m := callMetrics{
+		active: f.gauge("calls_active", "Calls between their INVITE and their end."),
+		total:  f.counters("calls_total", "Calls that ended, by who is answerable and why.", "result", "reason"),
+		setup: f.histogram("call_setup_seconds", "From the caller's INVITE to the edge's 200.",
+			[]float64{.1, .25, .5, 1, 2, 3, 5, 8, 13, 20, 30, 60}),
+		duration: f.histogram("call_duration_seconds", "From the caller's INVITE to the end of the call.",
+			[]float64{1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400}),
+		mailboxFull: f.counter("mailbox_full_total", "Events that a call's mailbox had no room for."),
+		journalLate: f.counter("journal_late_total", "Promises given after 20 ms without the journal's confirmation."),
+	}
+	for _, reason := range metrics.Reasons() {
+		m.total.WithLabelValues(reason.Result().String(), reason.String())
+	}
+	return m
+}
+
+// CallStarted counts a call that was admitted; CallEnded follows exactly once.
+func (s *Set) CallStarted() { s.calls.active.Inc() }
+
+// CallSetup observes how long the caller waited for the answer.
+func (s *Set) CallSetup(d time.Duration) { s.calls.setup.Observe(d.Seconds()) }
+
+// CallEnded counts a call that CallStarted has counted, d after that.
+func (s *Set) CallEnded(reason metrics.Reason, d time.Duration) {
+	s.calls.active.Dec()
+	s.calls.total.WithLabelValues(reason.Result().String(), reason.String()).Inc()
+	s.calls.duration.Observe(d.Seconds())
+}
+
+// MailboxFull counts an event that a call did not take.
+func (s *Set) MailboxFull() { s.calls.mailboxFull.Inc() }
+
+// JournalLate counts a promise that did not wait for the journal.
+func (s *Set) JournalLate() { s.calls.journalLate.Inc() }

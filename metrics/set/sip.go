@@ -1,0 +1,105 @@
+package set
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"handoff/metrics"
+)
+
+type sipMetrics struct {
+	requests    *prometheus.CounterVec
+	responses   *prometheus.CounterVec
+	rejected    *prometheus.CounterVec
+	connections *prometheus.GaugeVec
+	expiry      *prometheus.GaugeVec
+	targets     *prometheus.GaugeVec
+}
+
+func newSIPMetrics(f *factory) sipMetrics {
+	m := sipMetrics{
+		requests:    f.counters("sip_requests_total", "SIP requests received and sent, retransmissions included.", "direction", "method", "peer"),
+		responses:   f.counters("sip_responses_total", "SIP responses received and sent, retransmissions included, by the method they answer.", "direction", "method", "code", "peer"),
+		rejected:    f.counters("sip_rejected_total", "SIP messages, connections and calls turned away.", "reason"),
+		connections: f.gauges("tls_connections", "Open TLS connections.", "peer"),
+		// Without labels, yet a vector: there is no series before a certificate is loaded, as a
+		// zero would look like one that expired in 1970.
+		expiry:  f.gauges("tls_certificate_expiry_seconds", "When the edge's own certificate expires, in seconds since 1970."),
+		targets: f.gauges("watson_target_up", "Whether the last that was heard of a Watson target was good.", "target"),
+	}
+	for _, peer := range metrics.Peers() {
+		m.connections.WithLabelValues(peer.String())
+		for _, direction := range metrics.Directions() {
+			for _, method := range append(methods(), other) {
+				m.requests.WithLabelValues(direction.String(), method, peer.String())
+			}
+		}
+	}
+	for _, reason := range metrics.Rejects() {
+		m.rejected.WithLabelValues(reason.String())
+	}
+	return m
+}
+
+// other stands for what came from the network and is in no list.
+const other = "other"
+
+// methods are those that have a series of their own.
+func methods() []string {
+	return []string{
+		"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS",
+		"PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE",
+	}
+}
+
+func methodLabel(method string) string {
+	if slices.Contains(methods(), method) {
+		return method
+	}
+	return other
+}
+
+// codeLabel keeps the exact code: 486 and 487 are different stories.
+func codeLabel(code int) string {
+	if code < 100 || code > 699 {
+		return other
+	}
+	return strconv.Itoa(code)
+}
+
+// Request counts a request that was read or written.
+func (s *Set) Request(d metrics.Direction, method string, p metrics.Peer) {
+	s.sip.requests.WithLabelValues(d.String(), methodLabel(method), p.String()).Inc()
+}
+
+// Response counts a response that was read or written; method is the one of its CSeq.
+func (s *Set) Response(d metrics.Direction, method string, code int, p metrics.Peer) {
+	s.sip.responses.WithLabelValues(d.String(), methodLabel(method), codeLabel(code), p.String()).Inc()
+}
+
+// Rejected counts what was turned away.
+func (s *Set) Rejected(reason metrics.Reject) {
+	s.sip.rejected.WithLabelValues(reason.String()).Inc()
+}
+
+// Connections adds delta to the TLS connections open with p.
+func (s *Set) Connections(p metrics.Peer, delta int) {
+	s.sip.connections.WithLabelValues(p.String()).Add(float64(delta))
+}
+
+// CertificateExpiry tells when the certificate in use ends.
+func (s *Set) CertificateExpiry(notAfter time.Time) {
+	s.sip.expiry.WithLabelValues().Set(float64(notAfter.Unix()))
+}
+
+// WatsonTarget tells whether target, one of the configured, is believed to work.
+func (s *Set) WatsonTarget(target string, up bool) {
+	value := 0.0
+	if up {
+		value = 1
+	}
+	s.sip.targets.WithLabelValues(target).Set(value)
+}

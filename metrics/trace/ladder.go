@@ -1,0 +1,190 @@
+package trace
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"handoff/metrics"
+)
+
+// Ladder writes one line a message, as it happens:
+//
+//	   Twilio               handoff              Watson
+//	0.000 │── INVITE ─────────▶│                    │ #1, tls, SAVP sendrecv
+//	0.004 │                    │── INVITE ─────────▶│ #1, tls, SAVP sendrecv
+//	0.031 │                    │◀── 180 Ringing ────│ #1 INVITE
+//
+// The number is that of CSeq. No line is wider than 100 columns.
+type Ladder struct {
+	w      io.Writer
+	colour bool
+
+	mu      sync.Mutex
+	start   time.Time // of the first message
+	repeats repeats
+	err     error // the first of w; nothing is written after it
+}
+
+// NewLadder returns a Ladder that writes to w, with ANSI colours if colour says so. It calls w's
+// Write from the goroutines that call Add, one at a time.
+func NewLadder(w io.Writer, colour bool) *Ladder { return &Ladder{w: w, colour: colour} }
+
+const (
+	ladderWidth = 100
+	arrowWidth  = 20
+	detailWidth = ladderWidth - len("1234.567 ") - 2*arrowWidth - 4 // three lifelines and a space
+)
+
+// Add writes the line of m; m.Raw is borrowed until Add returns. Keep-alives have none.
+func (l *Ladder) Add(m Message) {
+	if strings.TrimSpace(string(m.Raw)) == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.start.IsZero() {
+		l.start = m.Time
+		l.write(fmt.Sprintf("%6s%-21s%-21s%s\n", "", "Twilio", "handoff", "Watson"))
+	}
+	l.write(l.line(m))
+}
+
+// Err returns what kept the ladder from being written.
+func (l *Ladder) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *Ladder) write(line string) {
+	if l.err == nil {
+		_, l.err = io.WriteString(l.w, line)
+	}
+}
+
+func (l *Ladder) line(m Message) string {
+	label, detail, colour := fmt.Sprintf("%d bytes", len(m.Raw)), "unreadable", red
+	if h, ok := parse(m.Raw); ok {
+		label, detail, colour = labelOf(h), detailOf(m, h), colourOf(h)
+		if l.repeats.repeated(m, h) {
+			detail, colour = "again "+detail, dim
+		}
+	}
+	empty := strings.Repeat(" ", arrowWidth)
+	left, right := empty, empty
+	switch m.Peer {
+	case metrics.PeerTwilio:
+		left = l.paint(colour, arrow(label, m.Direction == metrics.In))
+	case metrics.PeerWatson:
+		right = l.paint(colour, arrow(label, m.Direction == metrics.Out))
+	default: // on neither side
+		detail = m.Direction.String() + " " + label + " " + detail
+	}
+	line := fmt.Sprintf("%8.3f │%s│%s│ %s", m.Time.Sub(l.start).Seconds(), left, right, fit(detail, detailWidth))
+	return strings.TrimRight(line, " ") + "\n"
+}
+
+// arrow draws a labelled arrow over the whole column.
+func arrow(label string, rightward bool) string {
+	label = fit(label, arrowWidth-6)
+	dashes := strings.Repeat("─", arrowWidth-5-len([]rune(label)))
+	if rightward {
+		return "── " + label + " " + dashes + "▶"
+	}
+	return "◀── " + label + " " + dashes
+}
+
+// fit cuts text that is too long for n columns.
+func fit(text string, n int) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return text
+}
+
+func labelOf(h head) string {
+	if h.code == 0 {
+		return printable(h.method)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", h.code, printable(h.reason)))
+}
+
+// detailOf picks what one wants to know of such a message.
+func detailOf(m Message, h head) string {
+	number, method := h.cseq()
+	parts := []string{"#" + printable(number)}
+	if h.code != 0 {
+		parts[0] += " " + printable(method)
+	}
+	switch {
+	case h.method == "REFER":
+		uri, _ := splitURI(h.get("Refer-To"))
+		parts = append(parts, printable(uri))
+	case h.method == "NOTIFY":
+		parts = append(parts, sipfrag(h))
+	case h.method == "INVITE" && h.tag("To") == "":
+		parts = append(parts, m.Transport)
+	}
+	for _, s := range h.secrets() {
+		parts = append(parts, secretLabel(s.name)+":"+shortHash(s.value))
+	}
+	for _, s := range h.streams() {
+		parts = append(parts, s.brief())
+	}
+	for _, name := range []string{"Reason", "X-Twilio-Error"} {
+		if v := h.get(name); v != "" {
+			parts = append(parts, printable(v))
+		}
+	}
+	// The target of a REFER and its key belong together.
+	return strings.Replace(strings.Join(parts, ", "), ", key:", " key:", 1)
+}
+
+// secretLabel is short: what follows is what tells.
+func secretLabel(header string) string {
+	switch {
+	case strings.EqualFold(header, keyHeader):
+		return "key"
+	case strings.EqualFold(header, "User-to-User"):
+		return "uui"
+	}
+	return printable(header)
+}
+
+// sipfrag returns the status of a NOTIFY's body, without the version.
+func sipfrag(h head) string {
+	line, _, _ := strings.Cut(h.body, "\n")
+	state, _, _ := strings.Cut(h.get("Subscription-State"), ";")
+	return printable(strings.TrimPrefix(strings.TrimSpace(line), "SIP/2.0 ") + " (" + state + ")")
+}
+
+// The colours are ANSI's select graphic rendition codes.
+const (
+	bold  = "1"
+	dim   = "2"
+	green = "32"
+	red   = "31"
+	plain = ""
+)
+
+func colourOf(h head) string {
+	switch {
+	case h.code == 0:
+		return bold
+	case h.code < 200:
+		return plain
+	case h.code < 300:
+		return green
+	}
+	return red
+}
+
+func (l *Ladder) paint(colour, text string) string {
+	if !l.colour || colour == plain {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}

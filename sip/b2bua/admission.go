@@ -1,0 +1,75 @@
+package b2bua
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"handoff/metrics"
+)
+
+// admission decides whether a new call may begin.
+type admission struct {
+	limits Limits
+	all    *rate.Limiter
+
+	mu       sync.Mutex
+	draining bool
+	sources  map[netip.Addr]*rate.Limiter
+}
+
+// maxSources bounds the table of per-source limiters; only admitted sources get that far, and the
+// table starts anew when it is full.
+const maxSources = 4096
+
+// ErrDraining is why an edge that goes down is not ready.
+var ErrDraining = errors.New("draining")
+
+func newAdmission(l Limits) admission {
+	return admission{
+		limits:  l,
+		all:     rate.NewLimiter(rate.Limit(l.InvitesPerSecond), l.InvitesPerSecond),
+		sources: make(map[netip.Addr]*rate.Limiter),
+	}
+}
+
+func (a *admission) call(source netip.Addr, active int) (metrics.Reject, bool) {
+	switch {
+	case a.ready() != nil:
+		return metrics.RejectDraining, false
+	case active >= a.limits.Calls, !a.ofSource(source).Allow(), !a.all.Allow():
+		return metrics.RejectLimit, false
+	}
+	return 0, true
+}
+
+func (a *admission) ofSource(source netip.Addr) *rate.Limiter {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	limiter := a.sources[source]
+	if limiter == nil {
+		if len(a.sources) >= maxSources {
+			clear(a.sources)
+		}
+		limiter = rate.NewLimiter(rate.Limit(a.limits.PerSource), a.limits.PerSource)
+		a.sources[source] = limiter
+	}
+	return limiter
+}
+
+func (a *admission) drain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.draining = true
+}
+
+func (a *admission) ready() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.draining {
+		return ErrDraining
+	}
+	return nil
+}

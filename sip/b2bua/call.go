@@ -1,0 +1,258 @@
+package b2bua
+
+import (
+	"crypto/rand"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"handoff/metrics"
+	"handoff/sip/dialog"
+	"handoff/sip/leg"
+	"handoff/sip/trunk"
+	"handoff/sip/uri"
+)
+
+// Call is one caller, the assistant that talks to him, and the transfer to a human.
+type Call struct {
+	id        string
+	engine    *Engine
+	log       *zap.Logger
+	mail      *mailbox
+	inviteKey inviteKey
+
+	// owned by run
+	a, b    *leg.Leg
+	spares  []*leg.Leg // attempts at Watson given up; a late 2xx of theirs is still ended
+	dialogs []dialog.ID
+	caller  caller
+	setup   setup
+	talk    session
+	modify  modification
+	handoff handoff
+	gate    gate
+	ending  ending
+}
+
+// caller is what leg A's INVITE says.
+type caller struct {
+	kind    trunk.Kind
+	from    uri.URI
+	dialled string
+	headers [][2]string // those that cross to leg B
+	offer   []byte      // nil without one
+	hops    uint32      // Max-Forwards of leg B's INVITE
+	source  string
+	sid     string // X-Twilio-CallSid, by which the operator finds the call at Twilio
+}
+
+// newCall builds the call of an INVITE, with leg A but without a goroutine. An error means that the
+// INVITE makes no dialog.
+func newCall(e *Engine, tx Inbound) (*Call, error) {
+	req := tx.Request()
+	from, err := uri.Parse(req.From().Address.String())
+	if err != nil {
+		return nil, fmt.Errorf("header From: %w", err)
+	}
+	to, err := uri.Parse(req.Recipient.String())
+	if err != nil {
+		return nil, fmt.Errorf("Request-URI: %w", err)
+	}
+	offer, err := leg.SDP(req)
+	if err != nil {
+		return nil, err
+	}
+	hops := uint32(69)
+	if h := req.MaxForwards(); h != nil && *h > 0 {
+		hops = uint32(*h) - 1
+	}
+	id := rand.Text()
+	c := &Call{
+		id:        id,
+		engine:    e,
+		mail:      newMailbox(),
+		inviteKey: inviteKey{req.CallID().Value(), dialog.FromTag(req)},
+		caller: caller{
+			kind:    e.cfg.Trunk.Kind(from),
+			from:    from,
+			dialled: to.User,
+			offer:   offer,
+			hops:    hops,
+			source:  tx.Source().String(),
+			sid:     dialog.Value(req, "X-Twilio-CallSid"),
+		},
+	}
+	for _, h := range req.Headers() {
+		if trunk.Crosses(h.Name(), h.Value()) {
+			c.caller.headers = append(c.caller.headers, [2]string{h.Name(), h.Value()})
+		}
+	}
+	c.log = e.deps.Log.With(zap.String("call", id))
+	c.a, err = leg.NewUAS(leg.Config{
+		Name:    metrics.LegA,
+		Peer:    metrics.PeerTwilio,
+		Contact: e.cfg.Contact(metrics.PeerTwilio, tx.Transport()),
+		Names:   e.cfg.Trunk.TwilioNames(from),
+	}, c.legDeps(metrics.LegA), tx)
+	if err != nil {
+		return nil, err
+	}
+	c.dialogs = append(c.dialogs, c.a.Dialog())
+	c.ending.started = time.Now()
+	return c, nil
+}
+
+// run is the call's goroutine: everything that happens to the call happens here, one thing at a
+// time.
+func (c *Call) run() {
+	c.guarded(c.onInvite)
+	for !c.over() {
+		<-c.mail.wake
+		for _, f := range c.mail.take() {
+			c.guarded(f)
+		}
+	}
+	c.finish()
+}
+
+// guarded keeps a panic from taking other calls down: this call ends, as well as it still can.
+func (c *Call) guarded(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("panic in call", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+			if c.ending.crashed {
+				c.abandon()
+				return
+			}
+			c.ending.crashed = true
+			c.guarded(func() { c.hangUp(metrics.ReasonInternal) })
+		}
+	}()
+	f()
+}
+
+// over tells whether nothing can happen any more.
+func (c *Call) over() bool {
+	if c.ending.abandoned {
+		return true
+	}
+	for _, s := range c.spares {
+		if s.State() != leg.Over {
+			return false
+		}
+	}
+	return c.a.State() == leg.Over && (c.b == nil || c.b.State() == leg.Over) && !c.handoff.running()
+}
+
+// abandon ends the goroutine whatever the legs still wait for.
+func (c *Call) abandon() { c.ending.abandoned = true }
+
+// legDeps gives a leg its ways out, all of which lead back onto this goroutine.
+func (c *Call) legDeps(name metrics.Leg) leg.Deps {
+	return leg.Deps{
+		Log:   c.log.With(zap.Stringer("leg", name)),
+		Wire:  callWire{c.engine.deps.Wire, c.mail},
+		After: c.after,
+		Emit:  c.onLeg,
+	}
+}
+
+// after runs f on this goroutine when d is over.
+func (c *Call) after(d time.Duration, f func()) (stop func()) {
+	stopped := false // owned by run: the timer only posts
+	timer := time.AfterFunc(d, func() {
+		c.mail.put(func() {
+			if !stopped {
+				f()
+			}
+		})
+	})
+	return func() {
+		stopped = true
+		timer.Stop()
+	}
+}
+
+// callWire brings what the network answers back onto the call's goroutine.
+type callWire struct {
+	leg.Wire
+	mail *mailbox
+}
+
+func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
+	return w.Wire.Send(req, to, func(ev leg.TxEvent) {
+		w.mail.put(func() { sink(ev) })
+	})
+}
+
+// onRequest takes a request of one of the dialogs.
+func (c *Call) onRequest(tx Inbound) {
+	l := c.legOf(tx)
+	if l == nil {
+		c.engine.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	if err := l.OnRequest(tx); err != nil {
+		c.engine.deps.Observer.Rejected(metrics.RejectCSeq)
+		c.log.Info("request out of order", zap.Stringer("leg", l.Name), zap.Error(err))
+	}
+}
+
+// legOf finds the leg whose dialog a request names, if its sender may speak there: a connection
+// that the edge dialled speaks for its peer, any other address must be on the peer's list.
+func (c *Call) legOf(tx Inbound) *leg.Leg {
+	for _, l := range c.legs() {
+		if l.Matches(tx.Request()) {
+			if tx.Peer() == l.Peer || c.engine.cfg.Trunk.Speaks(tx.Source().Addr(), l.Peer) {
+				return l
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+func (c *Call) onACK(req *sipmsg.Request) {
+	for _, l := range c.legs() {
+		if l.Matches(req) {
+			l.OnACK(req)
+		}
+	}
+}
+
+func (c *Call) legs() []*leg.Leg {
+	legs := []*leg.Leg{c.a}
+	if c.b != nil {
+		legs = append(legs, c.b)
+	}
+	return append(legs, c.spares...)
+}
+
+// onLeg is told what happens on a leg and sends it to the file that is about it.
+func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
+	switch ev := ev.(type) {
+	case leg.Trying, leg.Ringing, leg.EarlyMedia, leg.Connected, leg.Failed:
+		if l == c.b {
+			c.onProgress(ev)
+		}
+	case leg.Confirmed:
+		c.log.Debug("answer confirmed", zap.Stringer("leg", l.Name))
+	case leg.Offered:
+		c.onOffered(l, ev.SDP)
+	case leg.OfferAnswered:
+		c.onOfferAnswered(l, ev.SDP)
+	case leg.OfferRejected:
+		c.onOfferRejected(l, ev.Code)
+	case leg.Referred:
+		c.onReferred(l, ev.Refer)
+	case leg.ReferAnswered:
+		c.handoff.onReferAnswered(ev)
+	case leg.Notified:
+		c.handoff.onNotified(ev)
+	case leg.Ended:
+		c.onEnded(l, ev.Cause)
+	}
+}

@@ -1,0 +1,262 @@
+package b2bua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"handoff/media"
+	"handoff/media/sdp"
+	"handoff/metrics"
+	"handoff/refer"
+	"handoff/sip/b2bua/transfer"
+	"handoff/sip/dialog"
+	"handoff/sip/journal"
+	"handoff/sip/leg"
+	"handoff/sip/trunk"
+)
+
+// Config is data.
+type Config struct {
+	Trunk trunk.Config
+	// Contact returns our Contact value for a leg whose messages travel over transport.
+	Contact func(peer metrics.Peer, transport string) string
+	// TwilioSRTP and WatsonSRTP tell what either side may offer and answer.
+	TwilioSRTP, WatsonSRTP sdp.Policy
+	Transfer               TransferConfig
+	Limits                 Limits
+}
+
+// TransferConfig is what happens to Watson's REFER.
+type TransferConfig struct {
+	Policy     refer.Policy
+	MaxReferTo int
+	Methods    []metrics.Method
+	// Timeout bounds one method, Total the chain.
+	Timeout, Total time.Duration
+}
+
+// Limits bound what callers can make the edge hold.
+type Limits struct {
+	Calls            int
+	InvitesPerSecond int
+	PerSource        int
+}
+
+// Observer is told what happens to calls. Its methods do not block.
+type Observer interface {
+	transfer.Observer
+	Rejected(metrics.Reject)
+	CallStarted()
+	CallSetup(time.Duration)
+	CallEnded(metrics.Reason, time.Duration)
+	MailboxFull()
+	JournalLate()
+	Packets(metrics.Leg, metrics.Direction, metrics.Path, uint64)
+	Lost(metrics.Leg, uint64)
+	Jitter(metrics.Leg, float64)
+	Foreign(metrics.Leg, metrics.Foreign, uint64)
+}
+
+// Deps are the engine's ways out.
+type Deps struct {
+	Log      *zap.Logger
+	Wire     leg.Wire
+	Media    *media.Relay
+	Journal  journal.Store
+	Observer Observer
+	// Bury answers late messages of a dialog that is over.
+	Bury func(dialog.ID)
+}
+
+// Inbound is a request as the transport hands it over.
+type Inbound interface {
+	leg.ServerTx
+	Peer() metrics.Peer
+	Source() netip.AddrPort
+	Transport() string
+}
+
+// Engine holds the calls.
+type Engine struct {
+	cfg   Config
+	deps  Deps
+	calls registry
+	admit admission
+}
+
+// New returns an engine that admits calls.
+func New(cfg Config, deps Deps) (*Engine, error) {
+	if err := cfg.Trunk.Validate(); err != nil {
+		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	return &Engine{cfg: cfg, deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits)}, nil
+}
+
+// OnRequest takes every request that is no ACK and no CANCEL, on the goroutine that read it; it
+// only answers or posts.
+func (e *Engine) OnRequest(tx Inbound) {
+	req := tx.Request()
+	if dialog.ToTag(req) == "" {
+		e.onNewRequest(tx)
+		return
+	}
+	call := e.calls.find(req.CallID().Value(), dialog.ToTag(req))
+	if call == nil {
+		e.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	if !call.mail.offer(func() { call.onRequest(tx) }) {
+		e.deps.Observer.MailboxFull()
+		e.refuse(tx, metrics.RejectMailbox, 503, "Call Overloaded")
+	}
+}
+
+// onNewRequest takes a request outside any dialog.
+func (e *Engine) onNewRequest(tx Inbound) {
+	switch req := tx.Request(); req.Method {
+	case sipmsg.INVITE:
+		e.onInvite(tx)
+	case sipmsg.OPTIONS:
+		e.onOptions(tx)
+	case sipmsg.BYE, sipmsg.NOTIFY, sipmsg.INFO, sipmsg.UPDATE, sipmsg.PRACK:
+		e.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
+	case sipmsg.REFER:
+		e.refuse(tx, metrics.RejectMethod, 403, "Forbidden")
+	default:
+		e.refuse(tx, metrics.RejectMethod, 405, "Method Not Allowed", [2]string{"Allow", leg.Allow})
+	}
+}
+
+// onOptions answers a health check; 503 while draining lets the peer look elsewhere.
+func (e *Engine) onOptions(tx Inbound) {
+	if err := e.Ready(); err != nil {
+		e.refuse(tx, metrics.RejectDraining, 503, "Service Unavailable")
+		return
+	}
+	res := tx.Response(200, "OK")
+	for _, h := range [][2]string{{"Allow", leg.Allow}, {"Accept", "application/sdp"}} {
+		res.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
+	}
+	e.respond(tx, res)
+}
+
+func (e *Engine) onInvite(tx Inbound) {
+	if tx.Peer() != metrics.PeerTwilio {
+		e.refuse(tx, metrics.RejectSource, 403, "Forbidden")
+		return
+	}
+	if why, ok := e.admit.call(tx.Source().Addr(), e.calls.len()); !ok {
+		e.refuse(tx, why, 503, "Service Unavailable", [2]string{"Retry-After", "5"})
+		return
+	}
+	call, err := newCall(e, tx)
+	switch {
+	case errors.Is(err, leg.ErrContentType):
+		e.refuse(tx, metrics.RejectMalformed, 415, "Unsupported Media Type", [2]string{"Accept", "application/sdp"})
+		return
+	case err != nil:
+		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", [2]string{"Warning", warning(e.cfg.Trunk.Public, err.Error())})
+		return
+	}
+	switch err := e.calls.add(call); err {
+	case nil:
+		go call.run() // ends when all legs are over
+	case errMerged:
+		e.refuse(tx, metrics.RejectMerged, 482, "Loop Detected")
+	default:
+		e.refuse(tx, metrics.RejectDraining, 503, "Service Unavailable")
+	}
+}
+
+// OnACK takes the ACK of a 2xx.
+func (e *Engine) OnACK(req *sipmsg.Request) {
+	if call := e.calls.find(req.CallID().Value(), dialog.ToTag(req)); call != nil {
+		call.mail.offer(func() { call.onACK(req) })
+	}
+}
+
+// OnCancel takes the CANCEL of an INVITE that has no final answer; it is answered already.
+func (e *Engine) OnCancel(tx Inbound) { e.toCaller(tx, (*leg.Leg).OnCancel) }
+
+// OnLost takes the loss of the connection under such an INVITE.
+func (e *Engine) OnLost(tx Inbound) { e.toCaller(tx, (*leg.Leg).OnLost) }
+
+func (e *Engine) toCaller(tx Inbound, what func(*leg.Leg)) {
+	if call := e.calls.find(tx.Request().CallID().Value(), tx.Tag()); call != nil {
+		call.mail.put(func() { what(call.a) }) // one a transaction: bounded
+	}
+}
+
+// Ready tells whether new calls are taken.
+func (e *Engine) Ready() error { return e.admit.ready() }
+
+// Drain takes no new calls, waits until the others have ended and, when ctx is over first, ends
+// them with BYE.
+func (e *Engine) Drain(ctx context.Context) {
+	e.admit.drain()
+	e.calls.close()
+	done := make(chan struct{})
+	go func() { // ends when the last call does
+		e.calls.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	left := e.calls.all()
+	e.deps.Log.Info("ending the remaining calls", zap.Int("calls", len(left)))
+	for _, call := range left {
+		call.mail.put(func() { call.shutdown() })
+	}
+	select {
+	case <-done:
+	case <-time.After(shutdownTime):
+		for _, call := range e.calls.all() {
+			call.mail.put(call.abandon)
+		}
+		<-done
+	}
+}
+
+// shutdownTime is how long peers have to answer the BYEs of a shutdown.
+const shutdownTime = 2 * time.Second
+
+// Calls counts the calls that are up or being set up.
+func (e *Engine) Calls() int { return e.calls.len() }
+
+func (e *Engine) refuse(tx Inbound, why metrics.Reject, code int, reason string, headers ...[2]string) {
+	e.deps.Observer.Rejected(why)
+	e.deps.Log.Info("request refused", zap.Stringer("why", why), zap.Int("code", code),
+		zap.String("method", string(tx.Request().Method)), zap.Stringer("source", tx.Source()))
+	res := tx.Response(code, reason)
+	for _, h := range headers {
+		res.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
+	}
+	e.respond(tx, res)
+}
+
+func (e *Engine) respond(tx Inbound, res *sipmsg.Response) {
+	if err := tx.Respond(res); err != nil {
+		e.deps.Log.Debug("response not sent", zap.Error(err))
+	}
+}
+
+// warning builds a Warning value that tells a person what was wrong (RFC 3261 §20.43). Quotes and
+// control characters of text are dropped.
+func warning(host, text string) string {
+	clean := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if c := text[i]; c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			clean = append(clean, c)
+		}
+	}
+	return fmt.Sprintf("399 %s %q", host, clean)
+}

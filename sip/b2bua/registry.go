@@ -1,0 +1,103 @@
+package b2bua
+
+import (
+	"errors"
+	"sync"
+
+	"handoff/sip/dialog"
+)
+
+// registry finds the call of a message. Calls enter and leave it from the engine and from their own
+// goroutines; the lock is held for map operations only.
+type registry struct {
+	mu      sync.Mutex
+	closed  bool // no call enters any more
+	running sync.WaitGroup
+	calls   map[*Call]struct{}
+	dialogs map[dialogKey]*Call
+	invites map[inviteKey]*Call
+}
+
+// dialogKey is the half of a dialog's identity that is ours; the leg checks the peer's tag.
+type dialogKey struct{ callID, localTag string }
+
+// inviteKey is what a request that reaches us twice by different ways has in common
+// (RFC 3261 §8.2.2.2).
+type inviteKey struct{ callID, fromTag string }
+
+// errMerged says that the same INVITE is already being served.
+var errMerged = errors.New("merged request")
+
+func newRegistry() registry {
+	return registry{
+		calls:   make(map[*Call]struct{}),
+		dialogs: make(map[dialogKey]*Call),
+		invites: make(map[inviteKey]*Call),
+	}
+}
+
+// add enters a new call, whose end remove must tell.
+func (r *registry) add(c *Call) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrDraining
+	}
+	if _, merged := r.invites[c.inviteKey]; merged {
+		return errMerged
+	}
+	r.running.Add(1)
+	id := c.a.Dialog()
+	r.calls[c] = struct{}{}
+	r.invites[c.inviteKey] = c
+	r.dialogs[dialogKey{id.CallID, id.LocalTag}] = c
+	return nil
+}
+
+// addDialog makes c reachable by one more dialog.
+func (r *registry) addDialog(c *Call, id dialog.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialogs[dialogKey{id.CallID, id.LocalTag}] = c
+}
+
+// remove forgets a call and all of its dialogs.
+func (r *registry) remove(c *Call, ids []dialog.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.calls, c)
+	delete(r.invites, c.inviteKey)
+	for _, id := range ids {
+		delete(r.dialogs, dialogKey{id.CallID, id.LocalTag})
+	}
+	r.running.Done()
+}
+
+// close lets no call enter any more; then running can be waited for.
+func (r *registry) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+}
+
+func (r *registry) find(callID, localTag string) *Call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dialogs[dialogKey{callID, localTag}]
+}
+
+func (r *registry) all() []*Call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*Call, 0, len(r.calls))
+	for c := range r.calls {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.calls)
+}

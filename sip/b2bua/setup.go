@@ -1,0 +1,212 @@
+package b2bua
+
+import (
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"handoff/media/port"
+	"handoff/media/sdp"
+	"handoff/metrics"
+	"handoff/sip/leg"
+	"handoff/sip/trunk"
+)
+
+const (
+	// firstWord is how long a target may say nothing at all before the next one is tried.
+	firstWord = 3500 * time.Millisecond
+	// answerTime is how long Watson may ring: Timer C (RFC 3261 §16.6).
+	answerTime = 3 * time.Minute
+)
+
+// setup is the way from the caller's INVITE to two legs that talk.
+type setup struct {
+	next    int // of the targets
+	heard   bool
+	patient func() // stops the timer that watches the target now tried
+	// refusal is what the caller hears when no target is left.
+	reason metrics.Reason
+	code   int
+	text   string
+}
+
+// onInvite is the first thing that a call does.
+func (c *Call) onInvite() {
+	c.engine.deps.Observer.CallStarted()
+	c.log.Info("call", zap.String("kind", string(c.caller.kind)), zap.String("source", c.caller.source),
+		zap.String("twilio_call_sid", c.caller.sid), zap.String("call_id", c.inviteKey.callID))
+	if err := c.openSession(); err != nil {
+		c.refuseMedia(err)
+		return
+	}
+	c.setup.reason, c.setup.code, c.setup.text = metrics.ReasonWatsonUnreachable, 503, "Service Unavailable"
+	c.tryNextTarget()
+}
+
+// refuseMedia answers a caller whose offer can't be taken, or for whom no ports are left.
+func (c *Call) refuseMedia(err error) {
+	c.log.Info("offer refused", zap.Error(err))
+	warn := [2]string{"Warning", warning(c.engine.cfg.Trunk.Public, err.Error())}
+	switch {
+	case errors.Is(err, port.ErrExhausted):
+		c.refuseCaller(metrics.ReasonNoPorts, 503, "Service Unavailable", [2]string{"Retry-After", "5"})
+	case errors.Is(err, sdp.ErrMalformed):
+		c.refuseCaller(metrics.ReasonBadRequest, 400, "Bad Request", warn)
+	default:
+		c.refuseCaller(metrics.ReasonMediaRefused, 488, "Not Acceptable Here", warn)
+	}
+}
+
+func (c *Call) refuseCaller(why metrics.Reason, code int, text string, headers ...[2]string) {
+	c.ending.because(why)
+	c.a.Reject(code, text, headers...)
+}
+
+// tryNextTarget sends the call to the next of Watson's targets, or gives up.
+func (c *Call) tryNextTarget() {
+	if c.ending.decided {
+		return // the caller has gone meanwhile
+	}
+	targets := c.engine.cfg.Trunk.Targets
+	if c.setup.next >= len(targets) {
+		c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
+		return
+	}
+	target := c.engine.cfg.Trunk.Dial(targets[c.setup.next], c.caller.dialled)
+	c.setup.next++
+
+	offer, err := c.offerToWatson()
+	if err != nil {
+		c.refuseMedia(err)
+		return
+	}
+	inv := leg.Invitation{
+		CallID:   rand.Text() + "@" + c.engine.cfg.Trunk.Public,
+		LocalTag: rand.Text(),
+		From:     c.engine.cfg.Trunk.CallerURI(c.caller.from).String(),
+		Target:   target.String(),
+		Headers:  c.caller.headers,
+		SDP:      offer,
+
+		MaxForwards: c.caller.hops,
+	}
+	c.b = leg.NewUAC(leg.Config{
+		Name:    metrics.LegB,
+		Peer:    metrics.PeerWatson,
+		Contact: c.engine.cfg.Contact(metrics.PeerWatson, "tls"),
+		Names:   c.engine.cfg.Trunk.WatsonNames,
+	}, c.legDeps(metrics.LegB), inv)
+	c.dialogs = append(c.dialogs, c.b.Dialog())
+	c.engine.calls.addDialog(c, c.b.Dialog())
+	c.log.Info("dialling", zap.String("target", target.Host))
+	c.setup.heard = false
+	c.setup.patient = c.after(firstWord, c.onSilentTarget)
+	c.b.Invite(inv)
+}
+
+// onSilentTarget gives up a target that said nothing. Its leg stays as a spare, so that an answer
+// that comes after all is ended.
+func (c *Call) onSilentTarget() {
+	if c.ending.decided {
+		return
+	}
+	c.log.Warn("target silent", zap.Duration("for", firstWord))
+	c.spareWatson()
+	c.tryNextTarget()
+}
+
+// onNoAnswer gives up a Watson that rings for ever.
+func (c *Call) onNoAnswer() {
+	c.hangUp(metrics.ReasonWatsonNoAnswer)
+}
+
+func (c *Call) spareWatson() {
+	spare := c.b
+	c.spares = append(c.spares, spare)
+	c.b = nil
+	spare.Cancel()
+}
+
+// onProgress takes what becomes of leg B's INVITE.
+func (c *Call) onProgress(ev leg.Event) {
+	switch ev := ev.(type) {
+	case leg.Trying:
+		c.heardTarget()
+	case leg.Ringing:
+		c.heardTarget()
+		c.a.Ring(ev.Code, "Ringing", nil)
+	case leg.EarlyMedia:
+		c.heardTarget()
+		c.onEarlyMedia(ev)
+	case leg.Connected:
+		c.setup.patient()
+		c.onWatsonAnswered(ev.SDP)
+	case leg.Failed:
+		c.setup.patient()
+		c.onWatsonFailed(ev)
+	}
+}
+
+// heardTarget gives a target that lives the time that ringing may take.
+func (c *Call) heardTarget() {
+	if c.setup.heard {
+		return
+	}
+	c.setup.heard = true
+	c.setup.patient()
+	c.setup.patient = c.after(answerTime, c.onNoAnswer)
+}
+
+func (c *Call) onEarlyMedia(ev leg.EarlyMedia) {
+	answer, err := c.connectMedia(ev.SDP)
+	if err != nil { // the 2xx may still bring a good one
+		c.log.Warn("early media refused", zap.Error(err))
+		c.a.Ring(180, "Ringing", nil)
+		return
+	}
+	c.talk.early = ev.SDP
+	c.a.Ring(ev.Code, "Session Progress", answer)
+}
+
+func (c *Call) onWatsonAnswered(body []byte) {
+	if len(body) == 0 && c.talk.b.agreed() {
+		body = c.talk.early // the answer came with the 18x and is not repeated
+	}
+	answer, err := c.connectMedia(body)
+	if err != nil {
+		c.log.Warn("Watson's answer refused", zap.Error(err))
+		c.hangUp(metrics.ReasonWatsonBadAnswer)
+		return
+	}
+	c.promise(func() { c.answerCaller(answer) })
+}
+
+func (c *Call) answerCaller(answer []byte) {
+	if c.a.State() != leg.Calling {
+		return // he gave up meanwhile
+	}
+	c.ending.answered = time.Now()
+	c.engine.deps.Observer.CallSetup(time.Since(c.ending.started))
+	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
+	c.a.Accept(answer)
+	c.watch()
+}
+
+// onWatsonFailed goes to the next target when this one is ill, else tells the caller what Watson
+// said.
+func (c *Call) onWatsonFailed(f leg.Failed) {
+	c.log.Warn("target failed", zap.Int("code", f.Code), zap.String("text", f.Text), zap.Error(f.Err))
+	if f.Code == 0 {
+		c.setup.reason, c.setup.code, c.setup.text = metrics.ReasonWatsonUnreachable, 503, "Service Unavailable"
+	} else {
+		c.setup.reason = metrics.ReasonWatsonRejected
+		c.setup.code, c.setup.text = trunk.CallerCode(f.Code)
+	}
+	if f.Code == 0 || trunk.NextTarget(f.Code) {
+		c.tryNextTarget()
+		return
+	}
+	c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
+}

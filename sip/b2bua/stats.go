@@ -1,0 +1,68 @@
+package b2bua
+
+import (
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"handoff/media/quality"
+	"handoff/metrics"
+	"handoff/sip/leg"
+)
+
+// tickTime is how often a call reads what its packets have counted.
+const tickTime = time.Second
+
+// watch reads the media counters while the call is up.
+func (c *Call) watch() {
+	c.after(tickTime, func() {
+		c.count()
+		if c.a.State() != leg.Over {
+			c.watch()
+		}
+	})
+}
+
+// count tells the observer what has passed since it was told last.
+func (c *Call) count() {
+	if c.talk.media == nil {
+		return
+	}
+	observer, path := c.engine.deps.Observer, c.engine.deps.Media.Path()
+	if c.talk.told == nil {
+		c.talk.told = make(map[metrics.Leg]quality.Report)
+	}
+	for _, now := range c.talk.media.Stats() {
+		before := c.talk.told[now.Leg]
+		c.talk.told[now.Leg] = now.Report
+		observer.Packets(now.Leg, metrics.In, path, now.Received-before.Received)
+		observer.Packets(now.Leg, metrics.Out, path, now.Sent-before.Sent)
+		// A packet that was late and not lost takes loss back; a counter can't, so it stays counted.
+		if lost, had := now.Stream.Lost(), before.Stream.Lost(); lost > had {
+			observer.Lost(now.Leg, lost-had)
+		}
+		if now.Received > before.Received {
+			observer.Jitter(now.Leg, now.Stream.Jitter().Seconds())
+		}
+		for i, n := range now.Foreign {
+			observer.Foreign(now.Leg, metrics.Foreign(i), n-before.Foreign[i])
+		}
+	}
+}
+
+// MarshalLogObject writes the packets of each leg, for the call's last line.
+func (s session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	for name, r := range s.told {
+		err := enc.AddObject(name.String(), zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
+			enc.AddUint64("received", r.Received)
+			enc.AddUint64("sent", r.Sent)
+			enc.AddUint64("lost", r.Stream.Lost())
+			enc.AddDuration("jitter", r.Stream.Jitter())
+			return nil
+		}))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+// Package transfer carries out what the machine of package refer decides.
+//
+// An Executor is one transfer of one call. It turns what happens on the legs into the machine's
+// events and the machine's actions into messages, timers and counters; it decides nothing. It runs
+// on the goroutine of its call and knows the legs only by the few methods it calls. One file is one
+// method; the chain's order, what proves success and who hears what are the machine's.
+//
+// RFC 3515 (REFER and NOTIFY), RFC 3420 (sipfrag).
+package transfer
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"handoff/metrics"
+	"handoff/refer"
+	"handoff/sip/leg"
+)
+
+const (
+	// graceTime is how long a proof may follow the caller's BYE.
+	graceTime = time.Second
+	// partingTime is how long Watson may take to say BYE itself after it heard of success.
+	partingTime = 2 * time.Second
+	// subscriptionTime is told to Watson as the life of its subscription.
+	subscriptionTime = time.Minute
+)
+
+// Watson is leg B, which asked for the transfer.
+type Watson interface {
+	AcceptRefer(*leg.Refer)
+	NotifyRefer(r *leg.Refer, state string, body []byte, answered func())
+	Bye(reason string)
+}
+
+// Caller is leg A, which is to be transferred.
+type Caller interface {
+	SendRefer(referTo string)
+	Bye(reason string)
+}
+
+// Observer counts transfers; it does not block.
+type Observer interface {
+	TransferStarted()
+	TransferEnded(metrics.Method, metrics.TransferReason, time.Duration)
+	TransferCorrected(metrics.TransferReason)
+	TransferContext(metrics.Context)
+	DeadAir(time.Duration)
+}
+
+// Call is what the executor asks of its call, all on the call's goroutine.
+type Call interface {
+	// After runs f when d is over.
+	After(d time.Duration, f func()) (stop func())
+	// Promise writes the call down and then runs act; InOrder runs act behind all promises made
+	// before, at once if there are none.
+	Promise(act func())
+	InOrder(act func())
+	// TransferDone tells the outcome, before the legs are ended because of it; TransferCorrected
+	// what an indeterminate one turned out to be.
+	TransferDone(metrics.TransferReason)
+	TransferCorrected(metrics.TransferReason)
+	// EndCaller ends leg A: nobody is left to talk to.
+	EndCaller(metrics.TransferReason)
+}
+
+// Config is fixed for one transfer.
+type Config struct {
+	Refer   *leg.Refer
+	Request refer.Request
+	// ReferTo is what method refer sends.
+	ReferTo string
+	// Methods fit this call, in order.
+	Methods []metrics.Method
+	// Timeout bounds one method, Total the chain.
+	Timeout, Total time.Duration
+}
+
+// Deps are the executor's ways out.
+type Deps struct {
+	Log      *zap.Logger
+	Observer Observer
+	Call     Call
+	Watson   Watson
+	Caller   Caller
+}
+
+// Executor is one transfer under way.
+type Executor struct {
+	cfg  Config
+	deps Deps
+
+	// owned by the call's goroutine
+	machine *refer.Machine
+	began   time.Time
+	proved  time.Time // when the sipfrag that proves the transfer came
+	success bool
+	parting bool     // Watson may still say BYE itself
+	stops   []func() // timers
+}
+
+// New returns a transfer that waits for Begin.
+func New(cfg Config, deps Deps) (*Executor, error) {
+	machine, err := refer.NewMachine(refer.Config{Methods: cfg.Methods})
+	if err != nil {
+		return nil, err
+	}
+	return &Executor{cfg: cfg, deps: deps, machine: machine, began: time.Now()}, nil
+}
+
+// Begin accepts Watson's REFER and starts the first method.
+func (x *Executor) Begin() {
+	x.deps.Observer.TransferStarted()
+	x.deps.Log.Info("transfer", zap.String("target", x.cfg.Request.Target.String()), zap.Stringer("key", x.cfg.Request.Key))
+	x.step(refer.Start{})
+}
+
+// Running tells whether the transfer still has to be asked before a leg is ended.
+func (x *Executor) Running() bool { return !x.machine.Over() || x.parting }
+
+// OnCallerEnded is told that leg A is over.
+func (x *Executor) OnCallerEnded() { x.step(refer.CallerBye{}) }
+
+// OnWatsonEnded is told that leg B is over.
+func (x *Executor) OnWatsonEnded() {
+	x.parting = false
+	x.step(refer.WatsonBye{})
+}
+
+// Shutdown tells Watson that the transfer is given up.
+func (x *Executor) Shutdown() {
+	x.parting = false
+	x.step(refer.Shutdown{})
+}
+
+// step gives the machine an event and does what it says.
+func (x *Executor) step(e refer.Event) {
+	before := x.machine.State()
+	actions := x.machine.Step(e)
+	if after := x.machine.State(); after != before {
+		x.deps.Log.Debug("transfer", zap.Stringer("from", before), zap.Stringer("to", after))
+	}
+	for _, a := range actions {
+		x.do(a)
+	}
+}
+
+func (x *Executor) do(a refer.Action) {
+	switch a := a.(type) {
+	case refer.Accept:
+		x.deps.Call.Promise(func() { x.deps.Watson.AcceptRefer(x.cfg.Refer) })
+	case refer.Notify:
+		x.notify(a)
+	case refer.Attempt:
+		x.deps.Call.Promise(func() { x.attempt(a.Method) })
+	case refer.ByeCaller:
+		x.byeCaller()
+	case refer.ByeWatson:
+		x.byeWatson()
+	case refer.EndCaller:
+		x.deps.Call.EndCaller(a.Reason)
+	case refer.StartMethodTimer:
+		x.after(x.cfg.Timeout, refer.MethodTimeout(a))
+	case refer.StartTotalTimer:
+		x.after(x.cfg.Total, refer.TotalTimeout{})
+	case refer.StartGrace:
+		x.after(graceTime, refer.GraceOver{})
+	case refer.StopTimers:
+		x.stopTimers()
+	case refer.Done:
+		x.done(a)
+	case refer.Late:
+		x.late(a)
+	}
+}
+
+func (x *Executor) after(d time.Duration, e refer.Event) {
+	x.stops = append(x.stops, x.deps.Call.After(d, func() { x.step(e) }))
+}
+
+func (x *Executor) stopTimers() {
+	for _, stop := range x.stops {
+		stop()
+	}
+	x.stops = nil
+}
+
+// attempt starts a method. Its outcome comes back through the file of that method.
+func (x *Executor) attempt(m metrics.Method) {
+	x.deps.Log.Info("transfer attempt", zap.Stringer("method", m))
+	switch m {
+	case metrics.MethodRefer:
+		x.attemptRefer()
+	default: // never among Methods: the call offers only what is built
+		x.step(refer.Unsent{Method: m})
+	}
+}
+
+// notify tells Watson; the final one is a promise, the others only keep their place.
+func (x *Executor) notify(n refer.Notify) {
+	state := refer.Subscription{State: refer.SubscriptionActive, Expires: subscriptionTime}
+	body := refer.WriteSipfrag(n.Code, n.Reason)
+	if !n.Final {
+		x.deps.Call.InOrder(func() {
+			x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, func() {})
+		})
+		return
+	}
+	state = refer.Subscription{State: refer.SubscriptionTerminated, Reason: "noresource"}
+	x.deps.Call.Promise(func() {
+		x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, func() { x.step(refer.NotifyAnswered{}) })
+	})
+}
+
+// byeCaller waits for nothing: Twilio leaves the caller in silence until it hears BYE.
+func (x *Executor) byeCaller() {
+	x.deps.Caller.Bye("")
+	if !x.proved.IsZero() {
+		x.deps.Observer.DeadAir(time.Since(x.proved))
+	}
+}
+
+// byeWatson leaves Watson a moment to say BYE itself when the transfer has succeeded.
+func (x *Executor) byeWatson() {
+	if !x.success {
+		x.deps.Watson.Bye("")
+		return
+	}
+	x.parting = true
+	x.deps.Call.After(partingTime, func() { x.deps.Watson.Bye("") })
+}
+
+func (x *Executor) done(d refer.Done) {
+	x.success = d.Result == metrics.Success
+	took := time.Since(x.began)
+	x.deps.Observer.TransferEnded(d.Method, d.Reason, took)
+	x.countContext(d.Result)
+	x.deps.Log.Info("transfer ended", zap.Stringer("method", d.Method), zap.Stringer("result", d.Result),
+		zap.Stringer("reason", d.Reason), zap.Duration("took", took))
+	x.deps.Call.TransferDone(d.Reason)
+}
+
+func (x *Executor) late(l refer.Late) {
+	x.success = l.Result == metrics.Success
+	x.deps.Observer.TransferCorrected(l.Reason)
+	x.countContext(l.Result)
+	x.deps.Log.Warn("transfer corrected", zap.Stringer("method", l.Method), zap.Stringer("result", l.Result), zap.Stringer("reason", l.Reason))
+	x.deps.Call.TransferCorrected(l.Reason)
+}
+
+// countContext tells what became of the key. While nothing is proved, nothing is known of it.
+func (x *Executor) countContext(r metrics.Result) {
+	switch {
+	case r == metrics.Indeterminate:
+	case x.cfg.Request.Key.Empty():
+		x.deps.Observer.TransferContext(metrics.ContextAbsent)
+	case r == metrics.Success:
+		x.deps.Observer.TransferContext(metrics.ContextDelivered)
+	default:
+		x.deps.Observer.TransferContext(metrics.ContextRejected)
+	}
+}

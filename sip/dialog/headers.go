@@ -1,0 +1,84 @@
+package dialog
+
+import (
+	"errors"
+	"fmt"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/sip/uri"
+)
+
+// headered is what requests and responses have in common here.
+type headered interface {
+	GetHeaders(name string) []sipmsg.Header
+}
+
+// Values returns the values of all headers named name, in order.
+func Values(m headered, name string) []string {
+	headers := m.GetHeaders(name)
+	values := make([]string, 0, len(headers))
+	for _, h := range headers {
+		values = append(values, h.Value())
+	}
+	return values
+}
+
+// Value returns the first header named name, or "".
+func Value(m headered, name string) string {
+	if headers := m.GetHeaders(name); len(headers) > 0 {
+		return headers[0].Value()
+	}
+	return ""
+}
+
+// ToTag returns the tag in the request's To, or "": "" marks a request outside a dialog.
+func ToTag(req *sipmsg.Request) string { return tagOf(req.To()) }
+
+// FromTag returns the tag in the request's From, or "".
+func FromTag(req *sipmsg.Request) string {
+	if req.From() == nil {
+		return ""
+	}
+	tag, _ := req.From().Params.Get("tag")
+	return tag
+}
+
+func tagOf(to *sipmsg.ToHeader) string {
+	if to == nil {
+		return ""
+	}
+	tag, _ := to.Params.Get("tag")
+	return tag
+}
+
+// contactOf returns the URI of the one Contact that a dialog needs (RFC 3261 §8.1.1.8).
+func contactOf(m headered) (string, error) {
+	values := Values(m, "Contact")
+	if len(values) != 1 {
+		return "", fmt.Errorf("%d Contact headers, want 1", len(values))
+	}
+	contact, err := uri.ParseNameAddr(values[0])
+	if err != nil {
+		return "", fmt.Errorf("header Contact: %w", err)
+	}
+	if s := contact.URI.Scheme; s != "sip" && s != "sips" {
+		return "", errors.New("header Contact: no SIP URI")
+	}
+	return contact.URI.String(), nil
+}
+
+// recordRoutes returns the Record-Route values one by one, as written.
+func recordRoutes(m headered) ([]string, error) {
+	var routes []string
+	for _, line := range Values(m, "Record-Route") {
+		list, err := uri.ParseNameAddrList(line)
+		if err != nil {
+			return nil, fmt.Errorf("header Record-Route: %w", err)
+		}
+		for _, r := range list {
+			routes = append(routes, r.String())
+		}
+	}
+	return routes, nil
+}

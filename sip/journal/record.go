@@ -1,0 +1,98 @@
+// Package journal is what is written down of a call, and where.
+//
+// It owns the Record, whose structs are its own so that the form on disk changes only on purpose,
+// and the Store that keeps records. It knows no call and no leg: b2bua translates. Put never
+// blocks; its callback may run on any goroutine.
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version is the form that this build writes. An older one is read, a newer one refused.
+const Version = 1
+
+// ErrNewer says that a record was written by a later version.
+var ErrNewer = errors.New("record of a newer version")
+
+// Record is everything that a call needs to go on in another process.
+type Record struct {
+	Version int       `json:"version"`
+	ID      string    `json:"id"`
+	Started time.Time `json:"started"`
+	// Answered is zero before the caller was answered.
+	Answered time.Time       `json:"answered,omitzero"`
+	Kind     string          `json:"kind"`
+	Legs     []Leg           `json:"legs"`
+	Media    json.RawMessage `json:"media,omitempty"`
+	Transfer *Transfer       `json:"transfer,omitempty"`
+}
+
+// Leg is one side of the call.
+type Leg struct {
+	Name    string   `json:"name"`
+	State   string   `json:"state"`
+	Peer    string   `json:"peer"`
+	Names   []string `json:"names,omitempty"`
+	Dialog  Dialog   `json:"dialog"`
+	Session Session  `json:"session"`
+	// InviteCSeq numbers our INVITE, for its ACK; 0 on a UAS leg.
+	InviteCSeq uint32 `json:"invite_cseq,omitempty"`
+	// Refers counts the REFERs that the peer sent; ReferSent tells that we sent one.
+	Refers    int  `json:"refers,omitempty"`
+	ReferSent bool `json:"refer_sent,omitempty"`
+}
+
+// Dialog is RFC 3261 §12's state.
+type Dialog struct {
+	Role         string   `json:"role"`
+	CallID       string   `json:"call_id"`
+	LocalTag     string   `json:"local_tag"`
+	RemoteTag    string   `json:"remote_tag"`
+	LocalURI     string   `json:"local_uri"`
+	RemoteURI    string   `json:"remote_uri"`
+	RemoteTarget string   `json:"remote_target"`
+	RouteSet     []string `json:"route_set,omitempty"`
+	Contact      string   `json:"contact"`
+	LocalCSeq    uint32   `json:"local_cseq"`
+	RemoteCSeq   uint32   `json:"remote_cseq"`
+}
+
+// Session is the SDP of a leg: the peer's last, ours last, and the number of our o= line.
+type Session struct {
+	Remote        []byte `json:"remote,omitempty"`
+	Local         []byte `json:"local,omitempty"`
+	OriginID      uint64 `json:"origin_id,omitempty"`
+	OriginVersion uint64 `json:"origin_version,omitempty"`
+}
+
+// Transfer is one transfer under way.
+type Transfer struct {
+	// Event is the Event header that Watson's subscription carries.
+	Event string `json:"event"`
+	// ReferTo is what was, or is to be, sent to Twilio; it holds the key.
+	ReferTo string          `json:"refer_to"`
+	Machine json.RawMessage `json:"machine"`
+	Began   time.Time       `json:"began"`
+}
+
+// Encode writes a record.
+func (r Record) Encode() ([]byte, error) {
+	r.Version = Version
+	return json.Marshal(r)
+}
+
+// Decode reads a record of this version or an older one.
+func Decode(data []byte) (Record, error) {
+	var r Record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Record{}, fmt.Errorf("read record: %w", err)
+	}
+	if r.Version > Version {
+		return Record{}, fmt.Errorf("record %s has version %d, this build reads up to %d: %w", r.ID, r.Version, Version, ErrNewer)
+	}
+	return r, nil
+}

@@ -1,0 +1,91 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
+	began := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	want := Record{
+		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv",
+		Legs: []Leg{{
+			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferSent: true, InviteCSeq: 1,
+			Dialog: Dialog{
+				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", RemoteURI: "sip:r@h",
+				RemoteTarget: "sip:t@h", RouteSet: []string{"<sip:p;lr>"}, Contact: "<sip:e@h>", LocalCSeq: 3, RemoteCSeq: 29044,
+			},
+			Session: Session{Remote: []byte("v=0\r\n"), Local: []byte("v=0\r\n"), OriginID: 7, OriginVersion: 2},
+		}},
+		Media:    json.RawMessage(`{"ports":[10000]}`),
+		Transfer: &Transfer{Event: "refer;id=2", ReferTo: "<sip:q@h>", Machine: json.RawMessage(`{"state":1}`), Began: began},
+	}
+	// Every field is filled, or a field that is not written down would be missed here.
+	assertFilled(t, reflect.ValueOf(want), "Record")
+	data, err := want.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read back\n%+v\nwritten\n%+v", got, want)
+	}
+}
+
+func assertFilled(t *testing.T, v reflect.Value, name string) {
+	t.Helper()
+	if v.IsZero() {
+		t.Errorf("%s is not filled", name)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		assertFilled(t, v.Elem(), name)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range v.NumField() {
+			assertFilled(t, v.Field(i), name+"."+v.Type().Field(i).Name)
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Struct {
+			assertFilled(t, v.Index(0), name+"[0]")
+		}
+	}
+}
+
+func TestNewerRecordIsRefused(t *testing.T) {
+	if _, err := Decode([]byte(`{"version": 99, "id": "c1"}`)); !errors.Is(err, ErrNewer) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBrokenRecordIsAnError(t *testing.T) {
+	if _, err := Decode([]byte(`{"version": 1, "legs": 3}`)); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestMemoryKeepsTheLastRecordUntilItsCallEnds(t *testing.T) {
+	m := NewMemory()
+	for _, kind := range []string{"pv", "trunk"} {
+		written := false
+		m.Put(Record{ID: "c1", Kind: kind}, func(err error) { written = err == nil })
+		if !written {
+			t.Fatal("not written")
+		}
+	}
+	if r, err := m.Get("c1"); err != nil || r.Kind != "trunk" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	m.Delete("c1")
+	if m.Len() != 0 {
+		t.Error("record stays")
+	}
+}

@@ -1,0 +1,44 @@
+package leg
+
+import (
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// Bye ends the dialog. reason is a Reason header value, or "". A UAS whose 2xx has no ACK yet waits
+// for it first (RFC 3261 §15).
+func (l *Leg) Bye(reason string) {
+	if !l.Alive() {
+		return
+	}
+	l.byeText = reason
+	if l.state == Answered {
+		l.state = Leaving
+		return
+	}
+	l.sendBYE(ByUs)
+}
+
+// sendBYE sends BYE; the leg is over when it is answered or given up.
+func (l *Leg) sendBYE(cause Cause) {
+	l.state, l.byeSent = Leaving, true
+	l.failOffer()
+	bye := l.dialog.Request(sipmsg.BYE)
+	if l.byeText != "" {
+		bye.AppendHeader(sipmsg.NewHeader("Reason", l.byeText))
+	}
+	l.request(bye, func(TxEvent) { l.over(cause) })
+}
+
+// onBYE takes the peer's BYE: always 200, and requests of the peer that still wait are answered
+// 487 (RFC 3261 §15.1.2).
+func (l *Leg) onBYE(tx ServerTx) {
+	l.send(tx, tx.Response(200, "OK"))
+	if l.state == Calling && l.invite.server != nil {
+		l.send(l.invite.server, l.invite.server.Response(487, "Request Terminated"))
+	}
+	l.failOffer()
+	if l.byeSent {
+		return // crossed ours; the answer to our BYE ends the leg
+	}
+	l.over(ByPeer)
+}

@@ -1,0 +1,87 @@
+package leg
+
+import "time"
+
+// Event is what a leg tells its call.
+type Event interface{ event() }
+
+type (
+	// Trying: a UAC got a 100, the peer lives.
+	Trying struct{}
+	// Ringing: a UAC got a 18x without SDP.
+	Ringing struct{ Code int }
+	// EarlyMedia: a UAC got a 18x with SDP.
+	EarlyMedia struct {
+		Code int
+		SDP  []byte
+	}
+	// Connected: a UAC got its 2xx; the ACK is out.
+	Connected struct{ SDP []byte }
+	// Confirmed: a UAS got the ACK of its 2xx.
+	Confirmed struct{}
+	// Failed: a UAC got no dialog. Code 0 means that no answer came: Err tells why.
+	Failed struct {
+		Code       int
+		Text       string
+		RetryAfter time.Duration
+		Err        error
+	}
+	// Offered: the peer re-offers by re-INVITE or UPDATE. Answer or RejectOffer must follow.
+	// SDP is nil for a re-INVITE that asks us to offer.
+	Offered struct{ SDP []byte }
+	// OfferAnswered: the peer took our re-INVITE.
+	OfferAnswered struct{ SDP []byte }
+	// OfferRejected: the peer refused our re-INVITE; the session stays as it was.
+	OfferRejected struct{ Code int }
+	// Referred: the peer asks for a transfer. AcceptRefer or RejectRefer must follow.
+	Referred struct{ Refer *Refer }
+	// ReferAnswered: the final response to our REFER; Code 0 is none, and then Sent tells whether
+	// the REFER may have arrived.
+	ReferAnswered struct {
+		Code int
+		Sent bool
+		Err  error
+	}
+	// Notified: a NOTIFY of our REFER's subscription came; it is answered with 200 already.
+	Notified struct {
+		SubscriptionState string
+		ContentType       string
+		Body              []byte
+	}
+	// Ended: nothing more will come of this leg.
+	Ended struct{ Cause Cause }
+)
+
+func (Trying) event()        {}
+func (Ringing) event()       {}
+func (EarlyMedia) event()    {}
+func (Connected) event()     {}
+func (Confirmed) event()     {}
+func (Failed) event()        {}
+func (Offered) event()       {}
+func (OfferAnswered) event() {}
+func (OfferRejected) event() {}
+func (Referred) event()      {}
+func (ReferAnswered) event() {}
+func (Notified) event()      {}
+func (Ended) event()         {}
+
+// Cause is why a leg ended.
+type Cause uint8
+
+const (
+	// ByPeer: its BYE.
+	ByPeer Cause = iota
+	// ByCancel: its CANCEL, before we answered.
+	ByCancel
+	// ByUs: our BYE, CANCEL or refusal, now over.
+	ByUs
+	// ByNoACK: our 2xx was never acknowledged; our BYE is over.
+	ByNoACK
+	// ByLoss: the connection of an unanswered INVITE closed, or the peer no longer knows the dialog.
+	ByLoss
+)
+
+var causes = [...]string{"peer", "cancel", "us", "no_ack", "loss"}
+
+func (c Cause) String() string { return causes[c] }

@@ -1,0 +1,198 @@
+// Package leg is one side of a call: a UAS or UAC over one dialog.
+//
+// A Leg owns its dialog, its transactions and its timers, and turns SIP into a small vocabulary of
+// events (Ringing, Answered, Offered, Referred, Ended …). It opens no socket and has no goroutine:
+// messages, transaction results and timers come in on the goroutine of the call that owns it, which
+// is the only one that may call any method. What goes out passes through Wire. It does not know the
+// other leg, SDP, or why anything happens.
+//
+// Implemented: RFC 3261 §9 (CANCEL), §13 and §14 (INVITE and re-INVITE, with 491), §15 (BYE),
+// RFC 6026 (2xx and its ACK), RFC 3515 (REFER and its NOTIFYs, both roles), RFC 3311 (UPDATE, as
+// receiver).
+package leg
+
+import (
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"handoff/metrics"
+	"handoff/sip/dialog"
+	"handoff/sip/uri"
+)
+
+// Timers of RFC 3261 §17.1.1.1.
+const (
+	T1 = 500 * time.Millisecond
+	T2 = 4 * time.Second
+	// transactionTime is 64*T1: how long a 2xx waits for its ACK and an INVITE cancelled for its 487.
+	transactionTime = 64 * T1
+)
+
+// State is where the leg stands.
+type State string
+
+const (
+	// Idle: a UAC before Invite.
+	Idle State = "idle"
+	// Calling: INVITE sent or received, no final answer yet.
+	Calling State = "calling"
+	// Cancelling: a UAC that sent or waits to send CANCEL.
+	Cancelling State = "cancelling"
+	// Answered: a UAS sent its 2xx and waits for the ACK.
+	Answered State = "answered"
+	// Up: the dialog is confirmed.
+	Up State = "up"
+	// Leaving: our BYE is out, or waits for the ACK that RFC 3261 §15 wants before it.
+	Leaving State = "leaving"
+	// Over: nothing more will be sent.
+	Over State = "over"
+)
+
+// Config is what a leg needs to know from the start.
+type Config struct {
+	Name metrics.Leg
+	Peer metrics.Peer
+	// Contact is our Contact value, with brackets; its scheme is sips where the peer's URI is.
+	Contact string
+	// Names are the certificate names of which a redialled TLS connection must show one.
+	Names []string
+}
+
+// Deps are a leg's only ways out.
+type Deps struct {
+	Log  *zap.Logger
+	Wire Wire
+	// After runs f on the call's goroutine once d is over, unless stopped before.
+	After func(d time.Duration, f func()) (stop func())
+	// Emit tells the call what happened, synchronously.
+	Emit func(*Leg, Event)
+}
+
+// Leg is one side of a call.
+type Leg struct {
+	Config
+	deps Deps
+
+	// owned by the call's goroutine
+	state  State
+	dialog *dialog.Dialog
+	flow   Flow // the connection of the last message; preferred for the next
+
+	invite  inviteRole    // the initial INVITE, as UAS or UAC
+	waiting []*twoHundred // 2xx of ours without an ACK yet
+	offer   offerState    // the re-INVITE under way, if any
+	refers  referState    // subscriptions, both roles
+	byeText string        // Reason of our BYE, which may have to wait for an ACK
+	byeSent bool
+}
+
+// inviteRole holds what only one of the two roles has while the initial INVITE lives.
+type inviteRole struct {
+	server ServerTx // UAS
+
+	client      ClientTx // UAC
+	cseq        uint32
+	provisional bool // a 1xx came: CANCEL may be sent
+	lastACK     *sipmsg.Request
+	stopCancel  func()
+}
+
+// State returns where the leg stands.
+func (l *Leg) State() State { return l.state }
+
+// Dialog returns the identity of the leg's dialog.
+func (l *Leg) Dialog() dialog.ID { return l.dialog.ID }
+
+// Alive tells whether the dialog can still carry requests.
+func (l *Leg) Alive() bool { return l.state == Answered || l.state == Up }
+
+func (l *Leg) emit(e Event) { l.deps.Emit(l, e) }
+
+// destination is where the dialog's requests go: over the leg's connection while it is open, else
+// redialled at the next hop.
+func (l *Leg) destination() Destination {
+	hop, err := l.dialog.NextHop()
+	if err != nil {
+		l.deps.Log.Warn("no next hop", zap.Error(err))
+	}
+	return Destination{Flow: l.flow, URI: hop, Names: l.Names, Peer: l.Peer}
+}
+
+// request sends a request in the dialog. done gets every final response or the error, once.
+func (l *Leg) request(req *sipmsg.Request, done func(TxEvent)) ClientTx {
+	return l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
+		l.keepFlow(ev.Flow)
+		if ev.Response != nil && ev.Response.IsProvisional() {
+			return
+		}
+		done(ev)
+	})
+}
+
+func (l *Leg) keepFlow(f Flow) {
+	if f != nil {
+		l.flow = f
+	}
+}
+
+// over ends the leg for good, once.
+func (l *Leg) over(cause Cause) {
+	if l.state == Over {
+		return
+	}
+	l.state = Over
+	for _, w := range l.waiting {
+		w.stop()
+	}
+	l.waiting = nil
+	l.emit(Ended{Cause: cause})
+}
+
+// Wire is the network as a leg sees it. No method blocks. Results reach the leg on the call's
+// goroutine, in the order of the wire.
+type Wire interface {
+	// Send starts a client transaction; sink gets its responses and, at the end, perhaps an error.
+	Send(req *sipmsg.Request, to Destination, sink func(TxEvent)) ClientTx
+	// SendACK sends the ACK of a 2xx, which has no transaction.
+	SendACK(ack *sipmsg.Request, to Destination)
+}
+
+// Flow is a connection to the peer; what it is only the transport knows.
+type Flow interface{ Open() bool }
+
+// Destination tells where a request goes.
+type Destination struct {
+	Flow  Flow // preferred while open; nil dials
+	URI   uri.URI
+	Names []string
+	Peer  metrics.Peer
+}
+
+// ClientTx is a running client transaction.
+type ClientTx interface {
+	// Cancel sends CANCEL for an INVITE that got a provisional response.
+	Cancel()
+	// Terminate forgets the transaction.
+	Terminate()
+}
+
+// TxEvent is a response, or the end without one.
+type TxEvent struct {
+	Response *sipmsg.Response
+	Flow     Flow
+	Err      error
+	// Sent tells, with Err, whether the request may have reached the peer.
+	Sent bool
+}
+
+// ServerTx is a request of the peer that waits for our answer.
+type ServerTx interface {
+	Request() *sipmsg.Request
+	// Tag is the one To tag of all responses.
+	Tag() string
+	Response(code int, reason string) *sipmsg.Response
+	Respond(*sipmsg.Response) error
+	Flow() Flow
+}

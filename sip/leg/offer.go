@@ -1,0 +1,111 @@
+package leg
+
+import (
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// offerState is the one re-INVITE (or UPDATE) that may be under way in a dialog, in either
+// direction (RFC 3261 §14, RFC 3264 §4).
+type offerState struct {
+	server ServerTx // the peer's, waiting for our answer
+	cseq   uint32   // ours, waiting for the peer's; 0 is none
+}
+
+// Reinvite offers a new session to the peer. OfferAnswered or OfferRejected follows.
+func (l *Leg) Reinvite(sdp []byte) {
+	if l.state != Up || l.offer.cseq != 0 || l.offer.server != nil {
+		l.emit(OfferRejected{Code: 491})
+		return
+	}
+	req := l.dialog.Request(sipmsg.INVITE)
+	req.AppendHeader(sipmsg.NewHeader("Allow", Allow))
+	setSDP(req, sdp)
+	cseq := req.CSeq().SeqNo
+	l.offer.cseq = cseq
+	l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) { l.onReinviteResult(cseq, ev) })
+}
+
+func (l *Leg) onReinviteResult(cseq uint32, ev TxEvent) {
+	l.keepFlow(ev.Flow)
+	res := ev.Response
+	if res != nil && res.IsProvisional() {
+		return
+	}
+	if res != nil && res.IsSuccess() { // also each retransmission of it
+		l.dialog.Refresh(res)
+		l.deps.Wire.SendACK(l.dialog.ACK(cseq), l.destination())
+	}
+	if l.offer.cseq != cseq {
+		return
+	}
+	l.offer.cseq = 0
+	switch {
+	case res == nil:
+		l.emit(OfferRejected{Code: 408})
+	case res.IsSuccess():
+		l.emit(OfferAnswered{SDP: res.Body()})
+	case res.StatusCode == 481: // the peer no longer knows the dialog (RFC 3261 §12.2.1.2)
+		l.emit(OfferRejected{Code: res.StatusCode})
+		l.over(ByLoss)
+	default:
+		l.emit(OfferRejected{Code: res.StatusCode})
+	}
+}
+
+// failOffer ends a re-INVITE under way when the dialog ends.
+func (l *Leg) failOffer() {
+	if tx := l.offer.server; tx != nil {
+		l.offer.server = nil
+		l.send(tx, tx.Response(487, "Request Terminated"))
+	}
+	if l.offer.cseq != 0 {
+		l.offer.cseq = 0
+		l.emit(OfferRejected{Code: 487})
+	}
+}
+
+// onOffer takes a re-INVITE, or an UPDATE that carries an offer.
+func (l *Leg) onOffer(tx ServerTx) {
+	switch {
+	case l.offer.cseq != 0: // glare (RFC 3261 §14.2)
+		l.send(tx, tx.Response(491, "Request Pending"))
+		return
+	case l.offer.server != nil, l.state == Calling, l.state == Answered:
+		// One at a time (RFC 3261 §14.2); before the ACK the first offer/answer is not over.
+		res := tx.Response(500, "Server Internal Error")
+		res.AppendHeader(sipmsg.NewHeader("Retry-After", "1"))
+		l.send(tx, res)
+		return
+	}
+	sdp, err := SDP(tx.Request())
+	if err != nil {
+		res := tx.Response(415, "Unsupported Media Type")
+		res.AppendHeader(sipmsg.NewHeader("Accept", contentSDP))
+		l.send(tx, res)
+		return
+	}
+	l.offer.server = tx
+	l.emit(Offered{SDP: sdp})
+}
+
+// AnswerOffer accepts the peer's re-INVITE or UPDATE.
+func (l *Leg) AnswerOffer(sdp []byte) {
+	tx := l.offer.server
+	if tx == nil {
+		return
+	}
+	l.offer.server = nil
+	res := l.dialogResponse(tx, 200, "OK", sdp)
+	l.send(tx, res)
+	if tx.Request().Method == sipmsg.INVITE {
+		l.awaitACK(tx, res)
+	}
+}
+
+// RejectOffer refuses it; the session stays as it was.
+func (l *Leg) RejectOffer(code int, reason string) {
+	if tx := l.offer.server; tx != nil {
+		l.offer.server = nil
+		l.send(tx, tx.Response(code, reason))
+	}
+}

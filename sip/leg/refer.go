@@ -1,0 +1,98 @@
+package leg
+
+import (
+	"fmt"
+	"strconv"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/sip/dialog"
+)
+
+// referState holds the subscriptions that REFER makes, in both roles.
+type referState struct {
+	received int  // REFERs of the peer: from the second on their NOTIFYs carry an id (RFC 3515 §2.4.6)
+	sent     bool // a REFER of ours: NOTIFYs are expected
+}
+
+// Refer is a REFER of the peer that waits for our answer.
+type Refer struct {
+	// ReferTo holds all Refer-To values as written; exactly one is legal (RFC 3515 §2.4.2).
+	ReferTo []string
+
+	tx    ServerTx
+	event string
+}
+
+// Event is the Event value of the NOTIFYs that are owed.
+func (r *Refer) Event() string { return r.event }
+
+func (l *Leg) onREFER(tx ServerTx) {
+	l.refers.received++
+	r := &Refer{ReferTo: dialog.Values(tx.Request(), "Refer-To"), tx: tx, event: "refer"}
+	if l.refers.received > 1 {
+		r.event = "refer;id=" + strconv.FormatUint(uint64(tx.Request().CSeq().SeqNo), 10)
+	}
+	l.emit(Referred{Refer: r})
+}
+
+// AcceptRefer answers 202; NOTIFYs are then owed.
+func (l *Leg) AcceptRefer(r *Refer) {
+	l.send(r.tx, l.dialogResponse(r.tx, 202, "Accepted", nil))
+}
+
+// RejectRefer answers finally; no subscription is made.
+func (l *Leg) RejectRefer(r *Refer, code int, reason string) {
+	l.send(r.tx, r.tx.Response(code, reason))
+}
+
+// NotifyRefer tells the peer how its REFER goes. body is a message/sipfrag; state a
+// Subscription-State value. answered is called once, when the peer has answered or never will.
+func (l *Leg) NotifyRefer(r *Refer, state string, body []byte, answered func()) {
+	if !l.Alive() {
+		answered()
+		return
+	}
+	req := l.dialog.Request(sipmsg.NOTIFY)
+	req.AppendHeader(sipmsg.NewHeader("Event", r.event))
+	req.AppendHeader(sipmsg.NewHeader("Subscription-State", state))
+	req.AppendHeader(sipmsg.NewHeader("Content-Type", "message/sipfrag;version=2.0"))
+	req.SetBody(body)
+	l.request(req, func(TxEvent) { answered() })
+}
+
+// SendRefer asks the peer to refer. ReferAnswered follows, and Notified for each NOTIFY, which may
+// come before it.
+func (l *Leg) SendRefer(referTo string) {
+	if !l.Alive() {
+		l.emit(ReferAnswered{Err: fmt.Errorf("leg %s is %s", l.Name, l.state)})
+		return
+	}
+	l.refers.sent = true
+	req := l.dialog.Request(sipmsg.REFER)
+	req.AppendHeader(sipmsg.NewHeader("Refer-To", referTo))
+	req.AppendHeader(sipmsg.NewHeader("Referred-By", "<"+l.dialog.LocalURI+">"))
+	l.request(req, func(ev TxEvent) {
+		if ev.Response != nil {
+			l.dialog.Refresh(ev.Response)
+			l.emit(ReferAnswered{Code: ev.Response.StatusCode, Sent: true})
+			return
+		}
+		l.emit(ReferAnswered{Sent: ev.Sent, Err: ev.Err})
+	})
+}
+
+// onNOTIFY answers at once and passes on what belongs to our REFER.
+func (l *Leg) onNOTIFY(tx ServerTx) {
+	req := tx.Request()
+	if !l.refers.sent {
+		l.send(tx, tx.Response(481, "Subscription Does Not Exist"))
+		return
+	}
+	l.send(tx, tx.Response(200, "OK"))
+	l.emit(Notified{
+		SubscriptionState: dialog.Value(req, "Subscription-State"),
+		ContentType:       dialog.Value(req, "Content-Type"),
+		Body:              req.Body(),
+	})
+}

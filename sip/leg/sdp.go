@@ -1,0 +1,39 @@
+package leg
+
+import (
+	"errors"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/sip/dialog"
+)
+
+const contentSDP = "application/sdp"
+
+// ErrContentType says that a body is no SDP: to be answered with 415.
+var ErrContentType = errors.New("body is not application/sdp")
+
+// SDP returns the body of a request that carries a session description, nil if it has none.
+func SDP(req *sipmsg.Request) ([]byte, error) {
+	body := req.Body()
+	if len(body) == 0 {
+		return nil, nil
+	}
+	mediaType, _, _ := strings.Cut(dialog.Value(req, "Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(mediaType), contentSDP) {
+		return nil, ErrContentType
+	}
+	return body, nil
+}
+
+func setSDP(m interface {
+	AppendHeader(sipmsg.Header)
+	SetBody([]byte)
+}, sdp []byte) {
+	if sdp == nil {
+		return
+	}
+	m.AppendHeader(sipmsg.NewHeader("Content-Type", contentSDP))
+	m.SetBody(sdp)
+}

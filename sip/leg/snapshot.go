@@ -1,0 +1,51 @@
+package leg
+
+import (
+	"slices"
+
+	"handoff/metrics"
+	"handoff/sip/dialog"
+)
+
+// Snapshot is what must be written down of a leg for another process to go on with its dialog.
+// Transactions are not in it: they end with the process, and their peers repeat.
+type Snapshot struct {
+	Name       metrics.Leg
+	State      State
+	Peer       metrics.Peer
+	Names      []string
+	Dialog     dialog.Dialog
+	InviteCSeq uint32
+	Refers     int
+	ReferSent  bool
+}
+
+// Snapshot returns the leg as it stands, sharing nothing with it.
+func (l *Leg) Snapshot() Snapshot {
+	d := *l.dialog
+	d.RouteSet = slices.Clone(d.RouteSet)
+	return Snapshot{
+		Name:       l.Name,
+		State:      l.state,
+		Peer:       l.Peer,
+		Names:      slices.Clone(l.Names),
+		Dialog:     d,
+		InviteCSeq: l.invite.cseq,
+		Refers:     l.refers.received,
+		ReferSent:  l.refers.sent,
+	}
+}
+
+// Restore returns the leg of a snapshot, without a connection: its next request dials.
+func Restore(s Snapshot, deps Deps) *Leg {
+	d := s.Dialog
+	d.RouteSet = slices.Clone(d.RouteSet)
+	return &Leg{
+		Config: Config{Name: s.Name, Peer: s.Peer, Contact: d.Contact, Names: slices.Clone(s.Names)},
+		deps:   deps,
+		state:  s.State,
+		dialog: &d,
+		invite: inviteRole{cseq: s.InviteCSeq},
+		refers: referState{received: s.Refers, sent: s.ReferSent},
+	}
+}

@@ -1,0 +1,163 @@
+package leg
+
+import (
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"handoff/sip/dialog"
+)
+
+// NewUAS returns the leg of a received INVITE, in Calling. An error means that the INVITE can make
+// no dialog; the transaction is still to be answered.
+func NewUAS(cfg Config, deps Deps, tx ServerTx) (*Leg, error) {
+	d, err := dialog.NewUAS(tx.Request(), tx.Tag(), cfg.Contact)
+	if err != nil {
+		return nil, err
+	}
+	return &Leg{
+		Config: cfg,
+		deps:   deps,
+		state:  Calling,
+		dialog: d,
+		flow:   tx.Flow(),
+		invite: inviteRole{server: tx},
+	}, nil
+}
+
+// Ring sends a provisional response; sdp may be nil.
+func (l *Leg) Ring(code int, reason string, sdp []byte) {
+	if l.state != Calling {
+		return
+	}
+	l.respondInvite(code, reason, sdp)
+}
+
+// Accept answers the initial INVITE with 200 and retransmits it until the ACK comes (RFC 6026,
+// RFC 3261 §13.3.1.4).
+func (l *Leg) Accept(sdp []byte) {
+	if l.state != Calling {
+		return
+	}
+	l.state = Answered
+	l.awaitACK(l.invite.server, l.respondInvite(200, "OK", sdp))
+}
+
+// Reject answers the initial INVITE finally. headers are added to the response, name by value.
+func (l *Leg) Reject(code int, reason string, headers ...[2]string) {
+	if l.state != Calling {
+		return
+	}
+	res := l.invite.server.Response(code, reason)
+	for _, h := range headers {
+		res.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
+	}
+	l.send(l.invite.server, res)
+	l.over(ByUs)
+}
+
+func (l *Leg) respondInvite(code int, reason string, sdp []byte) *sipmsg.Response {
+	res := l.dialogResponse(l.invite.server, code, reason, sdp)
+	l.send(l.invite.server, res)
+	return res
+}
+
+// dialogResponse builds a response that makes or refreshes the dialog.
+func (l *Leg) dialogResponse(tx ServerTx, code int, reason string, sdp []byte) *sipmsg.Response {
+	res := tx.Response(code, reason)
+	res.AppendHeader(sipmsg.NewHeader("Contact", l.dialog.Contact))
+	res.AppendHeader(sipmsg.NewHeader("Allow", Allow))
+	setSDP(res, sdp)
+	return res
+}
+
+func (l *Leg) send(tx ServerTx, res *sipmsg.Response) {
+	if err := tx.Respond(res); err != nil {
+		l.deps.Log.Info("response not sent", zap.Int("code", res.StatusCode), zap.Error(err))
+	}
+}
+
+// onCancelled ends a leg whose INVITE the peer cancelled; the transport has answered the CANCEL.
+func (l *Leg) onCancelled() {
+	if l.state != Calling {
+		return // CANCEL crossed our final answer: it has no effect (RFC 3261 §9.2)
+	}
+	l.send(l.invite.server, l.invite.server.Response(487, "Request Terminated"))
+	l.over(ByCancel)
+}
+
+// onLost ends a leg whose unanswered INVITE lost its connection.
+func (l *Leg) onLost() {
+	if l.state == Calling {
+		l.over(ByLoss)
+	}
+}
+
+// twoHundred is a 2xx of ours that waits for its ACK.
+type twoHundred struct {
+	cseq uint32
+	stop func()
+}
+
+// awaitACK retransmits res at T1 doubling to T2, over every transport, and gives up after 64*T1.
+func (l *Leg) awaitACK(tx ServerTx, res *sipmsg.Response) {
+	w := &twoHundred{cseq: tx.Request().CSeq().SeqNo}
+	l.waiting = append(l.waiting, w)
+	l.retransmit(w, tx, res, T1, transactionTime)
+}
+
+func (l *Leg) retransmit(w *twoHundred, tx ServerTx, res *sipmsg.Response, interval, left time.Duration) {
+	if left <= 0 {
+		l.onNoACK(w)
+		return
+	}
+	wait := min(interval, left)
+	w.stop = l.deps.After(wait, func() {
+		if left > wait {
+			l.send(tx, res)
+		}
+		l.retransmit(w, tx, res, min(2*interval, T2), left-wait)
+	})
+}
+
+// onNoACK ends a dialog whose 2xx was never acknowledged (RFC 3261 §13.3.1.4).
+func (l *Leg) onNoACK(w *twoHundred) {
+	l.forgetWaiting(w)
+	if l.state == Answered || l.state == Up || l.state == Leaving {
+		l.sendBYE(ByNoACK)
+	}
+}
+
+// onACK takes the ACK of a 2xx.
+func (l *Leg) onACK(req *sipmsg.Request) {
+	for _, w := range l.waiting {
+		if w.cseq == req.CSeq().SeqNo {
+			w.stop()
+			l.forgetWaiting(w)
+			l.onConfirmed()
+			return
+		}
+	}
+}
+
+func (l *Leg) onConfirmed() {
+	switch l.state {
+	case Answered:
+		l.state = Up
+		l.emit(Confirmed{})
+	case Leaving: // a BYE waited for this ACK
+		if len(l.waiting) == 0 {
+			l.sendBYE(ByUs)
+		}
+	}
+}
+
+func (l *Leg) forgetWaiting(gone *twoHundred) {
+	for i, w := range l.waiting {
+		if w == gone {
+			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+			return
+		}
+	}
+}

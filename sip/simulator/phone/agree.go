@@ -1,0 +1,118 @@
+package phone
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/pion/srtp/v3"
+)
+
+func (p *Phone) makeKey() error {
+	material := make([]byte, 30)
+	rand.Read(material) // never fails: the program ends instead
+	c, err := newContext(material[:16], material[16:])
+	if err != nil {
+		return err
+	}
+	p.out.context = c
+	p.local.Profile = "RTP/SAVP"
+	p.local.Crypto = []Crypto{{1, Suite, "inline:" + base64.StdEncoding.EncodeToString(material)}}
+	return nil
+}
+
+func newContext(key, salt []byte) (*srtp.Context, error) {
+	c, err := srtp.CreateContext(key, salt, srtp.ProtectionProfileAes128CmHmacSha1_80)
+	if err != nil {
+		return nil, fmt.Errorf("make an SRTP context: %w", err)
+	}
+	return c, nil
+}
+
+// Accept takes the answer to our offer.
+func (p *Phone) Accept(answer []byte) error {
+	remote, err := ParseSDP(answer)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.agreeLocked(remote)
+}
+
+// Answer takes an offer and returns what to answer: the first codec of the offer that the phone has, and digits if offered.
+func (p *Phone) Answer(offer []byte) ([]byte, error) {
+	remote, err := ParseSDP(offer)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.agreeLocked(remote); err != nil {
+		return nil, err
+	}
+	answer := p.local
+	answer.Formats = []uint8{p.codec}
+	if answer.Events = remote.Events; remote.Events != 0 {
+		answer.Formats = append(answer.Formats, remote.Events)
+	}
+	if len(answer.Crypto) > 0 {
+		answer.Crypto = []Crypto{{remote.Crypto[0].Tag, Suite, answer.Crypto[0].Params}} // the offer's tag, RFC 4568 §5.1.2
+	}
+	if remote.Direction != SendRecv {
+		answer.Direction = remote.Direction.Mirror()
+	}
+	return answer.Bytes(), nil
+}
+
+// agreeLocked makes the remote description the one in force.
+func (p *Phone) agreeLocked(remote Description) error {
+	if remote.Profile != p.local.Profile {
+		return fmt.Errorf("%w: profile %s, ours is %s", ErrSDP, remote.Profile, p.local.Profile)
+	}
+	codec, err := p.common(remote)
+	if err != nil {
+		return err
+	}
+	if p.cfg.Secure {
+		if err := p.keyLocked(remote); err != nil {
+			return err
+		}
+	}
+	if p.voice == nil || codec != p.codec {
+		p.voice = newVoice(p.cfg.Voice, codec)
+	}
+	p.codec, p.remote = codec, &remote
+	return nil
+}
+
+func (p *Phone) common(remote Description) (uint8, error) {
+	for _, f := range remote.Formats {
+		for _, ours := range p.cfg.Codecs {
+			if f == ours {
+				return f, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%w: no common codec in %v", ErrSDP, remote.Formats)
+}
+
+// keyLocked opens a new context only for a new key: an unchanged one keeps its roll-over counters.
+func (p *Phone) keyLocked(remote Description) error {
+	if len(remote.Crypto) == 0 {
+		return fmt.Errorf("%w: RTP/SAVP without a=crypto", ErrSDP)
+	}
+	if remote.Crypto[0].Params == p.inKey {
+		return nil
+	}
+	key, salt, err := remote.Crypto[0].Key()
+	if err != nil {
+		return err
+	}
+	c, err := newContext(key, salt)
+	if err != nil {
+		return err
+	}
+	p.in, p.inKey = c, remote.Crypto[0].Params
+	return nil
+}

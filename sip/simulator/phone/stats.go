@@ -1,0 +1,59 @@
+package phone
+
+// Stats is what a phone sent and heard so far. A packet is counted in exactly one of Heard, Doubled, Damaged, Other, Digits' packets,
+// Undecryptable, Foreign, Early and Malformed.
+type Stats struct {
+	Sent          uint64 // packets of our voice
+	Heard         uint64 // packets of a voice, whole, each once
+	Lost          uint64 // numbers missing between the first and the last heard, over all voices
+	Reordered     uint64 // of Heard: came after a higher number
+	Doubled       uint64
+	Damaged       uint64 // a voice, but not its payload
+	Other         uint64 // sound that is no phone's voice
+	Undecryptable uint64 // SRTP authentication failed
+	Foreign       uint64 // from another source than the SDP announced
+	Early         uint64 // before the peer's SDP was known
+	Malformed     uint64 // no RTP, or a payload type that was not agreed
+	ReportsSent   uint64 // RTCP
+	Reports       uint64 // RTCP heard, whole
+	BadReports    uint64 // RTCP that does not parse, does not authenticate or is foreign
+	Digits        string // telephone-events heard
+	Voices        []uint32
+}
+
+// maxVoices bounds how many speakers are told apart; what others say counts as Other.
+const maxVoices = 16
+
+// window is how far back a doubled packet is recognised.
+const window = 1024
+
+// tally follows one voice.
+type tally struct {
+	voice       *voice // as it must sound
+	first, last uint32
+	heard       uint64
+	recent      [window]uint64 // number+1 by number modulo window
+}
+
+// note files number n of a voice and tells whether it came twice or late.
+func (t *tally) note(n uint32) (doubled, late bool) {
+	slot := &t.recent[n%window]
+	if *slot == uint64(n)+1 {
+		return true, false
+	}
+	*slot = uint64(n) + 1
+	if t.heard == 0 {
+		t.first, t.last = n, n
+	}
+	t.heard++
+	late = n < t.last
+	t.first, t.last = min(t.first, n), max(t.last, n)
+	return false, late
+}
+
+func (t *tally) lost() uint64 {
+	if t.heard == 0 {
+		return 0 // nothing but damaged frames so far
+	}
+	return uint64(t.last-t.first) + 1 - t.heard
+}

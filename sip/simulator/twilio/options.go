@@ -1,0 +1,119 @@
+package twilio
+
+import "time"
+
+// Options of one call. The zero value is a caller of whom nothing special is known.
+type Options struct {
+	From           string        // caller's number; empty: +15005550001
+	Codecs         []uint8       // empty: PCMU, PCMA
+	Voice          uint32        // names the speaker; 0: random
+	Report         time.Duration // between RTCP reports; 0: none
+	CutAfter       time.Duration // so long after the answer the connection ends without close_notify; 0: never
+	RefuseReinvite int           // status for the edge's re-INVITEs; 0: 200
+	Refer          Refer
+}
+
+// Refer is how Twilio treats the edge's REFER. The zero value is a transfer that works.
+type Refer struct {
+	Silent       bool          // no response at all
+	Status       int           // refused with this; 0: 202
+	TooLong      TooLong       // what becomes of a Refer-To above 256 characters
+	ByeCrossing  bool          // a BYE leaves at the moment the REFER comes
+	Then         Then          // what follows the 202
+	Final        int           // code of the last NOTIFY; 0: 200 when the webhooks made a task, else 503
+	Before202    bool          // the last NOTIFY overtakes the 202
+	Terminated   bool          // Subscription-State is terminated on the 100 already
+	LowCSeq      bool          // NOTIFYs count from 1, as was seen live
+	EventID      bool          // Event: refer;id=CSeq
+	AfterBye     bool          // the last NOTIFY follows the BYE
+	Hangup       Hangup        // who ends the leg after a NOTIFY 200
+	PatienceTime time.Duration // how long Twilio waits for the edge's BYE; 0: 32 s
+	Delay        time.Duration // between NOTIFY 100 and the outcome
+}
+
+func (r Refer) patience() time.Duration {
+	if r.PatienceTime == 0 {
+		return 32 * time.Second
+	}
+	return r.PatienceTime
+}
+
+// TooLong says what becomes of a Refer-To that is too long. Twilio does not tell.
+type TooLong uint8
+
+const (
+	RejectLong TooLong = iota // 400
+	TruncateLong
+	AcceptLong
+)
+
+// Then is what follows the 202.
+type Then uint8
+
+const (
+	Transfer   Then = iota // NOTIFY 100, webhooks, last NOTIFY
+	Nothing                // no NOTIFY, no BYE; the webhooks are not called
+	OnlyTrying             // NOTIFY 100 and no more
+	OnlyBye                // a BYE without any NOTIFY; the webhooks were called
+)
+
+// Hangup is who ends the leg after a NOTIFY 200.
+type Hangup uint8
+
+const (
+	TwilioAtOnce  Hangup = iota
+	AfterPatience        // Twilio, unless the edge did within PatienceTime
+)
+
+var (
+	tooLongs = [...]string{"reject", "truncate", "accept"}
+	thens    = [...]string{"transfer", "nothing", "only trying", "only bye"}
+	hangups  = [...]string{"twilio at once", "after patience"}
+)
+
+func (t TooLong) String() string { return word(tooLongs[:], int(t)) }
+func (t Then) String() string    { return word(thens[:], int(t)) }
+func (h Hangup) String() string  { return word(hangups[:], int(h)) }
+
+func word(words []string, i int) string {
+	if i < len(words) {
+		return words[i]
+	}
+	return "unknown"
+}
+
+// How a call ended, as Twilio saw it.
+type How uint8
+
+const (
+	Alive        How = iota
+	CallerHungUp     // our BYE
+	EdgeHungUp       // the edge's BYE
+	Cancelled        // our CANCEL, 487
+	Rejected         // a final response from 300 up
+	Transferred      // a BYE, of either side, after a NOTIFY 200
+	CrossedByBye     // our BYE while the REFER's outcome was not told
+	NoAnswer         // no response, or no way to send one
+	Abandoned        // the account was closed
+)
+
+var hows = [...]string{"alive", "caller hung up", "edge hung up", "cancelled", "rejected", "transferred", "crossed by bye", "no answer", "abandoned"}
+
+func (h How) String() string { return word(hows[:], int(h)) }
+
+// Hows lists them all.
+func Hows() []How {
+	all := make([]How, len(hows))
+	for i := range all {
+		all[i] = How(i)
+	}
+	return all
+}
+
+// Ending is how a call ended.
+type Ending struct {
+	How    How
+	Status int    // of a rejection
+	ByEdge bool   // whose BYE it was
+	Reason string // Reason header of the edge's BYE, or an error
+}

@@ -1,0 +1,159 @@
+package twilio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// maxVerbs bounds how often a TwiML document may send Voice to the next (Twilio: 10, error 11215).
+const maxVerbs = 10
+
+// maxDocument bounds a TwiML document (64 kB).
+const maxDocument = 64 << 10
+
+// parent is the caller's own leg: the call that runs TwiML.
+type parent struct {
+	sid, from, to string
+	answered      bool
+}
+
+// dial is what a <Dial><Sip> asks for.
+type dial struct {
+	sip            string // text of the <Sip> noun
+	referURL       string // absolute; empty: none
+	answerOnBridge bool
+}
+
+// execute runs TwiML from a URL until a verb keeps the call: a Dial is returned for the caller to place, an Enqueue becomes a Flex task.
+func (a *Account) execute(ctx context.Context, leg *parent, from string, extra url.Values) (*dial, error) {
+	at := from
+	for range maxVerbs {
+		verbs, err := a.fetch(ctx, leg, at, extra)
+		if err != nil {
+			return nil, err
+		}
+		if len(verbs) == 0 {
+			return nil, errors.New("TwiML without a verb: the call ends")
+		}
+		extra = nil // the parameters of an event go to its own URL only
+		switch v := verbs[0]; v.name() {
+		case "Redirect":
+			if at, err = resolve(at, v.text()); err != nil {
+				return nil, err
+			}
+		case "Dial":
+			return a.readDial(at, v)
+		case "Enqueue":
+			return nil, a.enqueue(leg, v)
+		default:
+			return nil, fmt.Errorf("TwiML verb %s is not played here", v.name())
+		}
+	}
+	a.alert(11215, leg.sid, "too many redirects")
+	return nil, errors.New("too many redirects")
+}
+
+func (a *Account) readDial(base string, v verb) (*dial, error) {
+	sip, ok := v.child("Sip")
+	if !ok {
+		return nil, errors.New("TwiML: a Dial without Sip is not played here")
+	}
+	d := &dial{sip: sip.text(), answerOnBridge: v.attr("answerOnBridge") == "true"}
+	if ref := v.attr("referUrl"); ref != "" {
+		var err error
+		if d.referURL, err = resolve(base, ref); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (a *Account) enqueue(leg *parent, v verb) error {
+	task, ok := v.child("Task")
+	if !ok {
+		return errors.New("TwiML: an Enqueue without Task is not played here")
+	}
+	t, err := a.flex.add(leg.sid, v.attr("workflowSid"), task.text())
+	if err != nil {
+		a.alert(14221, leg.sid, "attributes are no JSON")
+		return err
+	}
+	a.log.Info("task in Flex", zap.String("task", t.SID), zap.String("call", leg.sid))
+	return nil
+}
+
+// fetch asks a webhook for TwiML.
+func (a *Account) fetch(ctx context.Context, leg *parent, at string, extra url.Values) ([]verb, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(a.form(leg, extra).Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
+	request.Header.Set("User-Agent", "TwilioProxy/1.1")
+	response, err := a.client.Do(request)
+	if err != nil {
+		a.alert(11200, leg.sid, "webhook out of reach")
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
+	if err != nil || response.StatusCode != http.StatusOK {
+		a.alert(11200, leg.sid, "webhook answered "+response.Status)
+		return nil, fmt.Errorf("webhook answered %s", response.Status)
+	}
+	verbs, err := parseTwiML(body)
+	if err != nil {
+		a.alert(12100, leg.sid, "document parse failure")
+		return nil, err
+	}
+	return verbs, nil
+}
+
+// form is what Twilio posts with every voice webhook.
+func (a *Account) form(leg *parent, extra url.Values) url.Values {
+	status := "ringing"
+	if leg.answered {
+		status = "in-progress"
+	}
+	form := url.Values{
+		"AccountSid": {a.cfg.AccountSid}, "ApiVersion": {"2010-04-01"}, "CallSid": {leg.sid}, "CallStatus": {status}, "Direction": {"inbound"},
+		"From": {leg.from}, "Caller": {leg.from}, "To": {leg.to}, "Called": {leg.to},
+	}
+	for name, values := range extra {
+		form[name] = values
+	}
+	return form
+}
+
+// resolve makes a TwiML URL absolute and fit for a request line. Its escapes stay as they are.
+func resolve(base, ref string) (string, error) {
+	b, err := url.Parse(base)
+	if err != nil {
+		return "", fmt.Errorf("webhook URL: %w", err)
+	}
+	r, err := url.Parse(escapeIllegal(ref))
+	if err != nil {
+		return "", fmt.Errorf("webhook URL: %w", err)
+	}
+	return b.ResolveReference(r).String(), nil
+}
+
+// escapeIllegal encodes the bytes that no URL may have, as HTTP clients do. What looks like an escape is left alone, even a broken one.
+func escapeIllegal(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,58 @@
+package watson
+
+import (
+	"context"
+	"time"
+)
+
+// Behaviour is how the assistant takes a call. The zero value: 100, 180, 200 at once.
+type Behaviour struct {
+	Reject         int           // final response instead of an answer, with what goes before it
+	Silent         bool          // no response at all
+	NoTrying       bool          // no 100
+	NoRinging      bool          // no 180
+	EarlyMedia     bool          // 183 with SDP
+	RingFor        time.Duration // before the final response
+	Fork           bool          // a second 200 with another To tag follows the first
+	Repeat         int           // so many more 200s, although the ACK came
+	RefuseReinvite int           // status for the edge's re-INVITEs; 0: 200
+	OwnConnection  bool          // requests go over a new connection to the edge's Contact instead of the edge's own
+	NotifyStatus   int           // for the edge's NOTIFYs; 0: 200
+	NotifyDelay    time.Duration // before a NOTIFY is answered
+
+	// Script runs on its own goroutine once the call is answered. Its context ends with the assistant.
+	Script func(context.Context, *Call)
+}
+
+// How a call ended, as the assistant saw it.
+type How uint8
+
+const (
+	Alive           How = iota
+	AssistantHungUp     // our BYE
+	EdgeHungUp          // the edge's BYE
+	Cancelled           // the edge's CANCEL
+	Rejected            // our final response
+	NotAcknowledged     // no ACK for the 200
+	Abandoned           // the assistant was closed
+)
+
+var hows = [...]string{"alive", "assistant hung up", "edge hung up", "cancelled", "rejected", "not acknowledged", "abandoned"}
+
+func (h How) String() string { return word(hows[:], int(h)) }
+
+// Hows lists them all.
+func Hows() []How {
+	all := make([]How, len(hows))
+	for i := range all {
+		all[i] = How(i)
+	}
+	return all
+}
+
+func word(words []string, i int) string {
+	if i < len(words) {
+		return words[i]
+	}
+	return "unknown"
+}

@@ -1,0 +1,167 @@
+package stack
+
+import (
+	"slices"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
+	"handoff/sip/uri"
+)
+
+// refusal is why a message is turned away: the response for a request, the label for the count.
+type refusal struct {
+	code   int
+	reason string // of our own words only; goes out as reason phrase
+	reject metrics.Reject
+	extra  []field
+}
+
+func malformed(reason string) *refusal {
+	return &refusal{code: 400, reason: "Bad Request: " + reason, reject: metrics.RejectMalformed}
+}
+
+// supported are the option tags that a peer may require.
+var supported []string
+
+// understand turns a frame into a message, or says why it won't be one. in.head and, where it can be
+// read, in.start are set in any case.
+func (s *Stack) understand(fr frame, flow *Flow) (in *inbound, _ *refusal) {
+	in = &inbound{flow: flow, head: fr.head}
+	var err error
+	if in.start, err = parseStartLine(fr.head.start); err != nil {
+		return in, malformed(err.Error())
+	}
+	if fr.head.flaw != "" {
+		return in, malformed(fr.head.flaw)
+	}
+	if r := checkStart(in.start); r != nil {
+		return in, r
+	}
+	if r := checkUnique(&in.head); r != nil {
+		return in, r
+	}
+	msg, err := s.parser.ParseSIP(fr.raw)
+	if err != nil {
+		return in, malformed("cannot be parsed")
+	}
+	switch m := msg.(type) {
+	case *sipmsg.Response:
+		in.res = m
+		return in, checkTyped(m, "")
+	case *sipmsg.Request:
+		in.req = m
+		return in, checkRequest(in)
+	}
+	return in, malformed("neither request nor response")
+}
+
+// checkStart is RFC 3261 §8.2.2.1 and §21.5.6.
+func checkStart(start startLine) *refusal {
+	if !strings.EqualFold(start.version, "SIP/2.0") {
+		return &refusal{code: 505, reason: "Version Not Supported", reject: metrics.RejectVersion}
+	}
+	if start.code != 0 {
+		return nil
+	}
+	scheme, _, _ := strings.Cut(start.uri, ":")
+	switch strings.ToLower(scheme) {
+	case "sip", "sips", "tel":
+		return nil
+	}
+	return &refusal{code: 416, reason: "Unsupported URI Scheme", reject: metrics.RejectScheme}
+}
+
+// checkUnique wants what RFC 3261 §8.1.1 makes mandatory, each once (Via at least once).
+func checkUnique(h *head) *refusal {
+	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Via"} {
+		switch n := len(h.values(name)); {
+		case n == 0:
+			return malformed("no " + name)
+		case n > 1 && name != "Via":
+			return malformed("more than one " + name)
+		}
+	}
+	if len(h.values("Max-Forwards")) > 1 {
+		return malformed("more than one Max-Forwards")
+	}
+	return nil
+}
+
+func checkRequest(in *inbound) *refusal {
+	target, err := uri.Parse(in.start.uri)
+	if err != nil {
+		return malformed("bad Request-URI")
+	}
+	// sipgo's reading loses parameters and changes the method's letter case.
+	in.req.Recipient = target.SIP()
+	in.req.Method = sipmsg.RequestMethod(in.start.method)
+	if r := checkTyped(in.req, in.req.Method); r != nil {
+		return r
+	}
+	hops := in.req.MaxForwards() // missing is like 70: RFC 2543 had none
+	if hops != nil && hops.Val() == 0 && in.req.Method != sipmsg.OPTIONS {
+		return &refusal{code: 483, reason: "Too Many Hops", reject: metrics.RejectHops}
+	}
+	return checkRequire(in)
+}
+
+// checkTyped demands that our own readers took the headers that transactions are matched by. Asking
+// sipgo's getters would not do: they read a generic header again, by lenient rules. method is empty
+// for a response.
+func checkTyped(m sipmsg.Message, method sipmsg.RequestMethod) *refusal {
+	generic := untyped(m)
+	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards"} {
+		if slices.Contains(generic, name) {
+			return malformed("bad " + name)
+		}
+	}
+	// Deviation: RFC 3261 §12.1.1 lets a From without tag pass for RFC 2543's sake.
+	if tag, _ := m.From().Params.Get("tag"); tag == "" {
+		return malformed("From without tag")
+	}
+	if method != "" && m.CSeq().MethodName != method {
+		return malformed("method and CSeq differ")
+	}
+	return nil
+}
+
+// untyped returns the names of headers that stayed generic.
+func untyped(m sipmsg.Message) []string {
+	var names []string
+	for _, h := range m.(interface{ Headers() []sipmsg.Header }).Headers() {
+		switch h.(type) {
+		case *sipmsg.ViaHeader, *sipmsg.FromHeader, *sipmsg.ToHeader, *sipmsg.CallIDHeader,
+			*sipmsg.CSeqHeader, *sipmsg.MaxForwardsHeader:
+		default:
+			names = append(names, h.Name())
+		}
+	}
+	return names
+}
+
+// checkRequire is RFC 3261 §8.2.2.3.
+func checkRequire(in *inbound) *refusal {
+	if in.req.IsAck() || in.req.IsCancel() {
+		return nil
+	}
+	var unknown []string
+	for _, value := range in.head.values("Require") {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = trim(option); !isToken(option) {
+				return malformed("bad Require")
+			}
+			if !slices.ContainsFunc(supported, func(s string) bool { return strings.EqualFold(s, option) }) {
+				unknown = append(unknown, option)
+			}
+		}
+	}
+	if unknown == nil {
+		return nil
+	}
+	return &refusal{
+		code: 420, reason: "Bad Extension", reject: metrics.RejectExtension,
+		extra: []field{{"Unsupported", strings.Join(unknown, ", ")}},
+	}
+}

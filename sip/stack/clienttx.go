@@ -1,0 +1,301 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// ErrTimeout says that no final response came within 64*T1 (RFC 3261 §17.1, timers B and F).
+var ErrTimeout = errors.New("no response in time")
+
+// TxError ends a request without a final response. Err wraps ErrTimeout, ErrTransport or ErrGuard.
+type TxError struct {
+	Sent bool // the request may have reached the peer
+	Err  error
+}
+
+func (e *TxError) Error() string {
+	if e.Sent {
+		return "sent, then: " + e.Err.Error()
+	}
+	return "not sent: " + e.Err.Error()
+}
+
+func (e *TxError) Unwrap() error { return e.Err }
+
+// TxEvent is a response and the flow it came on, or the end without one (Err is a *TxError).
+type TxEvent struct {
+	Response *sipmsg.Response
+	Flow     *Flow
+	Err      error
+}
+
+// ClientTx is a request of ours under way. When its connection is lost before any response, it is
+// sent once more, with the same branch, over a connection dialled anew: to the peer that is a
+// retransmission.
+type ClientTx struct {
+	stack  *Stack
+	draft  draft // without Via
+	branch string
+	key    string
+	hop    Hop
+	sink   func(TxEvent)
+
+	// recv is held by the goroutine that brings a response until the sink has it.
+	recv sync.Mutex
+
+	mu        sync.Mutex // never held while the state machine or the sink is called
+	fsm       *sipmsg.ClientTx
+	conn      *clientConn
+	sent      bool
+	heard     bool // a response came
+	resent    bool
+	cancelled bool
+	muted     bool // no more events
+	final     int  // code of the first final response
+}
+
+func (s *Stack) newClientTx(d draft, branch string, hop Hop, sink func(TxEvent)) *ClientTx {
+	t := &ClientTx{stack: s, draft: d, branch: branch, hop: hop, sink: sink}
+	t.key, _ = sipmsg.ClientTxKeyMake(t.bare(UDP)) // has what it needs: no error
+	return t
+}
+
+func (t *ClientTx) invite() bool { return t.draft.method == string(sipmsg.INVITE) }
+
+// bare is all that sipgo's state machine needs to see of the request.
+func (t *ClientTx) bare(transport Transport) *sipmsg.Request {
+	req := sipmsg.NewRequest(sipmsg.RequestMethod(t.draft.method), sipmsg.Uri{Scheme: "sip", Host: "bare.invalid"})
+	req.AppendHeader(&sipmsg.ViaHeader{Params: sipmsg.HeaderParams{{K: "branch", V: t.branch}}})
+	req.AppendHeader(&sipmsg.CSeqHeader{MethodName: req.Method})
+	req.SetTransport(transport.via())
+	return req
+}
+
+// start implements parcel. Each start has a state machine of its own, since another transport may
+// have other timers.
+func (t *ClientTx) start(f *Flow) bool {
+	via := t.stack.via(f, t.branch)
+	w, err := t.stack.guard(t.draft.withVia(via), f)
+	if err != nil {
+		t.fail(err)
+		return true
+	}
+	if !f.watch(t) {
+		return false
+	}
+	conn := &clientConn{flow: f, via: via, request: w}
+	fsm := sipmsg.NewClientTx(t.key, t.bare(f.transport), conn, t.stack.quiet)
+	fsm.OnTerminate(func(_ string, err error) { t.onTerminate(fsm, err) })
+	fsm.Init() // conn holds the write back until responses can be taken: no error
+	sentBefore, ok := t.adopt(fsm, conn)
+	if !ok {
+		return true
+	}
+	if err := conn.release(); err != nil {
+		t.mu.Lock()
+		t.sent = sentBefore
+		t.mu.Unlock()
+		if f.udp != nil { // a stream's loss comes through watch
+			t.fail(err)
+		}
+	}
+	return true
+}
+
+// adopt makes a state machine the current one; ok is false when nobody cares any more.
+func (t *ClientTx) adopt(fsm *sipmsg.ClientTx, conn *clientConn) (sentBefore, ok bool) {
+	t.mu.Lock()
+	if t.muted {
+		t.mu.Unlock()
+		fsm.Terminate()
+		conn.flow.unwatch(t)
+		return false, false
+	}
+	old := t.fsm
+	sentBefore = t.sent
+	t.fsm, t.conn, t.sent = fsm, conn, true
+	t.mu.Unlock()
+	if old != nil {
+		old.Terminate()
+	}
+	t.stack.table.put(t)
+	return sentBefore, true
+}
+
+// unreachable implements parcel.
+func (t *ClientTx) unreachable(err error) { t.fail(err) }
+
+// onFlowLost implements watcher.
+func (t *ClientTx) onFlowLost(f *Flow) {
+	t.mu.Lock()
+	if t.conn == nil || t.conn.flow != f || t.final != 0 || t.muted {
+		t.mu.Unlock()
+		return
+	}
+	again := !t.heard && !t.resent && t.draft.method != string(sipmsg.CANCEL)
+	t.resent = true
+	t.mu.Unlock()
+	if !again {
+		t.fail(fmt.Errorf("%w: %w", ErrTransport, f.stream.cause))
+		return
+	}
+	hop := t.hop
+	hop.Flow = nil
+	t.stack.forward(t, hop, t.draft)
+}
+
+// receive takes a response on the goroutine that read it. The state machine sees provisional
+// responses and the first final one only: it would sleep in its lock over a second one.
+func (t *ClientTx) receive(in *inbound) {
+	t.recv.Lock()
+	defer t.recv.Unlock()
+	t.mu.Lock()
+	t.heard = true
+	final, fsm, conn := t.final, t.fsm, t.conn
+	t.mu.Unlock()
+	switch failure := in.res.StatusCode >= 300; {
+	case final == 0:
+		if t.invite() && failure {
+			conn.setACK(t.ackFor(in, conn))
+		}
+		t.feed(fsm, in)
+	case t.invite() && isSuccess(final) && in.res.IsSuccess():
+		t.deliver(in.res, in.flow) // again or of another fork: the dialog acknowledges
+	case t.invite() && final >= 300 && failure:
+		conn.sendACK()
+	default: // copies, and provisional responses behind the final one: ignored on purpose
+	}
+}
+
+// feed runs the state machine on a response and passes on what comes out. The state machine blocks
+// in its lock until its output is taken, so it runs beside; this goroutine waits for it, and with
+// that keeps the order of the wire.
+func (t *ClientTx) feed(fsm *sipmsg.ClientTx, in *inbound) {
+	done := make(chan struct{})
+	go func() { // ends when its output is taken below or the transaction has ended
+		defer close(done)
+		fsm.Receive(in.res)
+	}()
+	for {
+		select {
+		case res := <-fsm.Responses():
+			t.deliver(res, in.flow)
+		case <-done:
+			return
+		}
+	}
+}
+
+func (t *ClientTx) deliver(res *sipmsg.Response, f *Flow) {
+	t.mu.Lock()
+	muted, first := t.muted, t.final == 0 && !res.IsProvisional()
+	if first {
+		t.final = res.StatusCode
+	}
+	fsm, conn := t.fsm, t.conn
+	t.mu.Unlock()
+	if first {
+		conn.flow.unwatch(t)
+		if !t.invite() && conn.flow.udp != nil {
+			time.AfterFunc(sipmsg.T4, fsm.Terminate) // timer K; sipgo waits for timer D
+		}
+	}
+	if !muted {
+		t.sink(TxEvent{Response: res, Flow: f})
+	}
+}
+
+// onTerminate runs under the state machine's lock.
+func (t *ClientTx) onTerminate(fsm *sipmsg.ClientTx, err error) {
+	t.mu.Lock()
+	current := t.fsm == fsm
+	t.mu.Unlock()
+	switch {
+	case !current:
+	case errors.Is(err, sipmsg.ErrTransactionTimeout):
+		t.fail(ErrTimeout)
+	default:
+		t.forget()
+	}
+}
+
+// fail ends the request with an error, unless it has ended. The event has a goroutine of its own
+// because locks may be held here.
+func (t *ClientTx) fail(err error) {
+	t.mu.Lock()
+	tell := !t.muted && t.final == 0
+	t.muted = true
+	ev := TxEvent{Err: &TxError{Sent: t.sent, Err: err}}
+	t.mu.Unlock()
+	if tell {
+		t.stack.post(func() { t.sink(ev) })
+	}
+	t.forget()
+}
+
+// Terminate forgets the transaction: no more events, and late responses are dropped.
+func (t *ClientTx) Terminate() {
+	t.mu.Lock()
+	t.muted = true
+	t.mu.Unlock()
+	t.forget()
+}
+
+func (t *ClientTx) forget() {
+	t.mu.Lock()
+	fsm, conn := t.fsm, t.conn
+	t.mu.Unlock()
+	t.stack.table.closeClient(t)
+	if fsm != nil {
+		conn.flow.unwatch(t)
+		fsm.Terminate() // nothing when it has ended by itself
+	}
+}
+
+// Cancel sends CANCEL for an INVITE without final response, over the same flow, once
+// (RFC 3261 §9.1). The caller has seen a provisional response. What comes of it shows in the
+// INVITE's own final response.
+func (t *ClientTx) Cancel() {
+	t.mu.Lock()
+	conn := t.conn
+	ok := t.invite() && conn != nil && t.final == 0 && !t.muted && !t.cancelled
+	t.cancelled = t.cancelled || ok
+	t.mu.Unlock()
+	if !ok {
+		return
+	}
+	d := draft{method: string(sipmsg.CANCEL), uri: t.draft.uri, fields: t.follow(sipmsg.CANCEL, t.draft.first("To"))}
+	t.stack.newClientTx(d, t.branch, t.hop, func(TxEvent) {}).start(conn.flow)
+}
+
+// ackFor is the ACK of a final response that is no 2xx (RFC 3261 §17.1.1.3).
+func (t *ClientTx) ackFor(in *inbound, conn *clientConn) wire {
+	d := draft{method: string(sipmsg.ACK), uri: t.draft.uri, fields: t.follow(sipmsg.ACK, in.head.first("To"))}
+	w, _ := t.stack.guard(d.withVia(conn.via), conn.flow) // an error is logged and counted there
+	return w
+}
+
+// follow returns the header of an ACK or CANCEL that belongs to the request's transaction.
+func (t *ClientTx) follow(method sipmsg.RequestMethod, to string) []field {
+	var fields []field
+	for _, f := range t.draft.fields {
+		if strings.EqualFold(f.name, "Route") {
+			fields = append(fields, f)
+		}
+	}
+	number, _, _ := strings.Cut(t.draft.first("CSeq"), " ")
+	return append(fields,
+		field{"Max-Forwards", strconv.Itoa(70)},
+		field{"From", t.draft.first("From")},
+		field{"To", to},
+		field{"Call-ID", t.draft.first("Call-ID")},
+		field{"CSeq", number + " " + method.String()},
+	)
+}

@@ -1,0 +1,80 @@
+package stack
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"handoff/sip/uri"
+)
+
+// Listen is one address to listen on. Port 0 takes a free one. A UDP wildcard (0.0.0.0, ::) becomes
+// one socket for each local address, so that an answer leaves from the address that was asked.
+type Listen struct {
+	Transport Transport
+	Addr      netip.AddrPort
+}
+
+// Config says where to listen and what is bearable. Zero values take the defaults.
+type Config struct {
+	// Public is the host name or IP address that peers know the edge by; it stands in Via.
+	Public string
+	Listen []Listen
+	// Certificate and Key are PEM files, needed with a TLS listener. They are read again when they
+	// change.
+	Certificate, Key string
+
+	// MaxConnections bounds accepted connections, and as many again dialled; default 1024.
+	MaxConnections int
+	// MaxConnectionsPerSource bounds those accepted from one IP address; default 256.
+	MaxConnectionsPerSource int
+	// MaxTransactions bounds requests of peers under way, each kept for up to 32 s; above it they
+	// hear 503. Default 65536.
+	MaxTransactions int
+	// HandshakeTimeout bounds a TLS handshake, in and out; default 10 s.
+	HandshakeTimeout time.Duration
+	// DialTimeout bounds the connect to each single address; default 5 s.
+	DialTimeout time.Duration
+	// SilenceTimeout ends an accepted connection that has not brought one valid message; default 30 s.
+	SilenceTimeout time.Duration
+}
+
+// Validate says what is wrong.
+func (c Config) Validate() error {
+	if _, err := uri.Parse("sip:" + hostText(c.Public)); err != nil || c.Public == "" {
+		return fmt.Errorf("public %q: want a host name or an IP address", c.Public)
+	}
+	for _, l := range c.Listen {
+		if !l.Addr.IsValid() {
+			return fmt.Errorf("listen %s: no address", l.Transport)
+		}
+		if l.Transport == TLS && (c.Certificate == "" || c.Key == "") {
+			return errors.New("a tls listener needs certificate and key")
+		}
+	}
+	if min(c.MaxConnections, c.MaxConnectionsPerSource, c.MaxTransactions) < 0 ||
+		min(c.HandshakeTimeout, c.DialTimeout, c.SilenceTimeout) < 0 {
+		return errors.New("limits and timeouts must not be negative")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxConnections = cmp.Or(c.MaxConnections, 1024)
+	c.MaxConnectionsPerSource = cmp.Or(c.MaxConnectionsPerSource, 256)
+	c.MaxTransactions = cmp.Or(c.MaxTransactions, 65536)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
+	c.DialTimeout = cmp.Or(c.DialTimeout, 5*time.Second)
+	c.SilenceTimeout = cmp.Or(c.SilenceTimeout, 30*time.Second)
+	return c
+}
+
+// hostText writes a host as it stands in a URI or Via: an IPv6 address in brackets.
+func hostText(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		return "[" + host + "]"
+	}
+	return host
+}

@@ -1,0 +1,124 @@
+package stack
+
+import (
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
+)
+
+// outcome is what became of a message.
+type outcome uint8
+
+const (
+	understood outcome = iota
+	answered           // refused, and the peer was told
+	dropped
+)
+
+// receive carries one message from its socket to whom it concerns, on the goroutine that read it.
+func (s *Stack) receive(f *Flow, fr frame) outcome {
+	s.tap(metrics.In, f, fr.raw)
+	in, refusal := s.understand(fr, f)
+	s.countIn(in)
+	switch {
+	case refusal != nil && s.refuse(in, refusal):
+		return answered
+	case refusal != nil:
+		return dropped
+	case in.res != nil:
+		s.dispatchResponse(in)
+	default:
+		s.dispatchRequest(in)
+	}
+	return understood
+}
+
+func (s *Stack) countIn(in *inbound) {
+	switch {
+	case in.start.code != 0:
+		s.count(metrics.In, methodOf(in.head.first("CSeq")), in.start.code, in.flow.peer)
+	case in.start.method != "":
+		s.count(metrics.In, in.start.method, 0, in.flow.peer)
+	}
+}
+
+// dispatchRequest asks, in this order: a transaction that knows the request, a tombstone, the
+// handler.
+func (s *Stack) dispatchRequest(in *inbound) {
+	if in.req.IsCancel() {
+		s.dispatchCancel(in)
+		return
+	}
+	key, err := sipmsg.ServerTxKeyMake(in.req)
+	if err != nil {
+		s.refuse(in, malformed("no transaction key"))
+		return
+	}
+	tx := s.table.serverTx(key)
+	switch {
+	case tx != nil && in.req.IsAck():
+		tx.acknowledge(in)
+	case tx != nil:
+		tx.again(in)
+	case s.late(in):
+	case in.req.IsAck():
+		s.dispatchACK(in)
+	default:
+		s.begin(key, in)
+	}
+}
+
+func (s *Stack) begin(key string, in *inbound) {
+	tx, fresh, err := s.table.open(key, func() *ServerTx { return s.newServerTx(key, in) })
+	switch {
+	case err != nil:
+		s.refuse(in, &refusal{code: 503, reason: "Service Unavailable", reject: metrics.RejectLimit})
+	case fresh:
+		tx.trying()
+		s.deps.Handler.OnRequest(tx)
+	default:
+		tx.again(in)
+	}
+}
+
+// dispatchACK passes on an ACK without transaction, unless it acknowledges a refusal of ours.
+func (s *Stack) dispatchACK(in *inbound) {
+	if tag, _ := in.req.To().Params.Get("tag"); tag == s.statelessTag(&in.head) {
+		return
+	}
+	s.deps.Handler.OnACK(in.req, in.flow)
+}
+
+func (s *Stack) dispatchCancel(in *inbound) {
+	key, err := sipmsg.ServerTxKeyMake(inviteOf(in.req))
+	if err != nil {
+		s.refuse(in, malformed("no transaction key"))
+		return
+	}
+	if tx := s.table.serverTx(key); tx != nil {
+		tx.cancel(in)
+		return
+	}
+	s.refuse(in, &refusal{code: 481, reason: "Call/Transaction Does Not Exist", reject: metrics.RejectDialog})
+}
+
+// inviteOf returns what the INVITE that a CANCEL cancels has in common with it (RFC 3261 §9.2).
+func inviteOf(cancel *sipmsg.Request) *sipmsg.Request {
+	invite := sipmsg.NewRequest(sipmsg.INVITE, cancel.Recipient)
+	invite.AppendHeader(cancel.Via())
+	invite.AppendHeader(cancel.From())
+	invite.AppendHeader(cancel.CallID())
+	invite.AppendHeader(&sipmsg.CSeqHeader{SeqNo: cancel.CSeq().SeqNo, MethodName: sipmsg.INVITE})
+	return invite
+}
+
+func (s *Stack) dispatchResponse(in *inbound) {
+	key, err := sipmsg.ClientTxKeyMake(in.res)
+	if err == nil {
+		if tx := s.table.clientTx(key); tx != nil {
+			tx.receive(in)
+			return
+		}
+	}
+	s.deps.Observer.Rejected(metrics.RejectResponse)
+}

@@ -1,0 +1,24 @@
+// Package stack puts SIP messages on the wire and takes them off it.
+//
+// It owns sockets, framing, TLS, connections (Flow), the dialer, transactions and the tombstones of
+// ended dialogs, and is the only user of sipgo's transactions. It knows no dialog and no call: who
+// may speak is asked of Deps.Admit, what arrives is posted to Deps.Handler and to the sink of a
+// request. Every message leaves through one guard (guard.go).
+//
+//	listen.go → accept.go ─┐                         ┌→ servertx.go ─→ Handler
+//	            udp.go ────┼→ parse.go, checks.go → dispatch.go
+//	dial.go → tls.go ──────┘   (badrequest.go)       └→ clienttx.go ─→ sink
+//	                                                         │
+//	send.go → clienttx.go → link.go → flow.go, stream.go ← guard.go
+//
+// Goroutines: one for each listening socket, two for each connection (reader, writer), one for each
+// dial. The goroutine that read a message carries it through parser, transaction and Handler before
+// it reads the next, so the order on the wire is the order of events. Handler and sinks must
+// therefore not block. All exported methods may be called from any goroutine; none of them waits
+// for the network, except New (binds) and Close (waits for all goroutines).
+//
+// Implemented: RFC 3261 §7 (format), §8.1.1.7 and §18 (Via, transport), §9 (CANCEL), §16.3 in part
+// and §8.2.2 (checks), §17 (transactions), RFC 3581 (rport), RFC 6026 (INVITE transactions after a
+// 2xx), RFC 5626 §3.5.1 (keep-alive of streams, as server). Not implemented: NAPTR and SRV
+// (RFC 3263), compression, WebSocket.
+package stack

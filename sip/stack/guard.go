@@ -1,0 +1,183 @@
+package stack
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"handoff/metrics"
+)
+
+// ErrGuard says that a message was unsafe to send and did not leave.
+var ErrGuard = errors.New("message refused by the guard")
+
+// draft is a message about to leave, still in parts: once it is bytes, an injected line looks like
+// any other.
+type draft struct {
+	method string // a response: its CSeq's
+	uri    string // a request
+	code   int    // a response
+	reason string
+	fields []field
+	body   []byte
+}
+
+// wire is a message that passed the guard. Nothing else can be given to a flow.
+type wire struct {
+	raw    []byte
+	method string
+	code   int // 0: a request
+}
+
+// guard is the one way out for every message: it turns a draft into bytes, or refuses it.
+// Values that came from a peer stand in what we send, and a CR LF in one of them would be a second
+// header, or a second message.
+func (s *Stack) guard(d draft, f *Flow) (wire, error) {
+	d = d.withLength()
+	if err := d.check(f.transport == TLS); err != nil {
+		s.deps.Observer.Rejected(metrics.RejectGuard)
+		s.deps.Log.Warn("message not sent", zap.Error(err), zap.String("method", label(d.method)))
+		return wire{}, fmt.Errorf("%w: %w", ErrGuard, err)
+	}
+	raw := d.bytes()
+	if len(raw) > maxMessage {
+		s.deps.Observer.Rejected(metrics.RejectGuard)
+		return wire{}, fmt.Errorf("%w: %d bytes", ErrGuard, len(raw))
+	}
+	return wire{raw: raw, method: d.method, code: d.code}, nil
+}
+
+func requestDraft(req *sipmsg.Request) draft {
+	return draft{
+		method: string(req.Method),
+		uri:    req.Recipient.String(),
+		fields: fieldsOf(req.Headers()),
+		body:   bytes.Clone(req.Body()), // the request may wait for a dial
+	}
+}
+
+func responseDraft(res *sipmsg.Response) draft {
+	d := draft{code: res.StatusCode, reason: res.Reason, fields: fieldsOf(res.Headers()), body: res.Body()}
+	d.method = methodOf(d.first("CSeq"))
+	return d
+}
+
+func fieldsOf(headers []sipmsg.Header) []field {
+	fields := make([]field, 0, len(headers)+2) // room for Via and Content-Length
+	for _, h := range headers {
+		fields = append(fields, field{h.Name(), h.Value()})
+	}
+	return fields
+}
+
+// withLength adds a Content-Length where there is none.
+func (d draft) withLength() draft {
+	if d.count("Content-Length") == 0 {
+		d.fields = append(d.fields[:len(d.fields):len(d.fields)], field{"Content-Length", strconv.Itoa(len(d.body))})
+	}
+	return d
+}
+
+func (d draft) check(secure bool) error {
+	if err := d.checkStart(); err != nil {
+		return err
+	}
+	for _, f := range d.fields {
+		if !isToken(f.name) {
+			return fmt.Errorf("header name %q is no token", f.name)
+		}
+		if unsafe(f.value) {
+			return fmt.Errorf("CR, LF or NUL in %s", f.name) // never the value: it may be a secret
+		}
+	}
+	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Content-Length"} {
+		if n := d.count(name); n != 1 {
+			return fmt.Errorf("%d %s", n, name)
+		}
+	}
+	if n := d.count("Via"); n == 0 || n > 1 && d.code == 0 {
+		return fmt.Errorf("%d Via", n)
+	}
+	if n := len(d.fields); n > maxFields {
+		return fmt.Errorf("%d header lines", n)
+	}
+	if n, err := strconv.Atoi(d.first("Content-Length")); err != nil || n != len(d.body) {
+		return errors.New("body and Content-Length differ")
+	}
+	if !secure && d.wantsTLS() {
+		return errors.New("sips without TLS")
+	}
+	return nil
+}
+
+func (d draft) checkStart() error {
+	if d.code != 0 {
+		if d.code < 100 || d.code > 699 || unsafe(d.reason) {
+			return errors.New("bad status line")
+		}
+		return nil
+	}
+	if !isToken(d.method) || !strings.Contains(d.uri, ":") || strings.ContainsAny(d.uri, " \t<>\"") || unsafe(d.uri) {
+		return errors.New("bad request line")
+	}
+	return nil
+}
+
+// wantsTLS tells a request that no hop may see in clear (RFC 3261 §26.2.2). It rather sees sips
+// where there is none than the other way round.
+func (d draft) wantsTLS() bool {
+	if strings.HasPrefix(strings.ToLower(d.uri), "sips:") {
+		return true
+	}
+	for _, f := range d.fields {
+		if strings.EqualFold(f.name, "Route") && strings.Contains(strings.ToLower(f.value), "sips:") {
+			return true
+		}
+	}
+	return false
+}
+
+func (d draft) bytes() []byte {
+	var b strings.Builder
+	if d.code != 0 {
+		b.WriteString("SIP/2.0 " + strconv.Itoa(d.code) + " " + d.reason + "\r\n")
+	} else {
+		b.WriteString(d.method + " " + d.uri + " SIP/2.0\r\n")
+	}
+	for _, f := range d.fields {
+		b.WriteString(f.name)
+		b.WriteString(": ")
+		b.WriteString(f.value)
+		b.WriteString("\r\n")
+	}
+	b.WriteString("\r\n")
+	b.Write(d.body)
+	return []byte(b.String())
+}
+
+func (d draft) count(name string) int {
+	n := 0
+	for _, f := range d.fields {
+		if strings.EqualFold(canonical(f.name), name) {
+			n++
+		}
+	}
+	return n
+}
+
+func (d draft) first(name string) string {
+	for _, f := range d.fields {
+		if strings.EqualFold(canonical(f.name), name) {
+			return f.value
+		}
+	}
+	return ""
+}
+
+// unsafe tells text that would not stay on its line.
+func unsafe(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }

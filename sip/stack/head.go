@@ -1,0 +1,130 @@
+package stack
+
+import (
+	"strings"
+)
+
+// field is one header line: canonical long name or the name as written, and the value without
+// folds and outer blanks, otherwise byte for byte as it came.
+type field struct{ name, value string }
+
+// head is the start line and the header of a message as text, before anything is understood. It is
+// what framing, the refusal of bad requests and the verbatim parts of responses work on.
+type head struct {
+	start  string
+	fields []field
+	flaw   string // the first thing wrong with the lines; "" when there is nothing
+}
+
+// maxFields bounds the header lines of a message. Twilio's longest known INVITE has 20.
+const maxFields = 256
+
+// scanHead reads the lines of raw up to the blank line. It never refuses: what is wrong is told in
+// flaw, because a bad message must still be answered.
+func scanHead(raw []byte) head {
+	text, _, complete := strings.Cut(string(raw), "\r\n\r\n")
+	var h head
+	if !complete {
+		h.flaw = "no blank line behind the header"
+	}
+	if strings.IndexByte(text, 0) >= 0 {
+		h.note("NUL in the header")
+	}
+	for i, line := range strings.Split(text, "\r\n") {
+		if strings.ContainsAny(line, "\r\n") {
+			h.note("bare CR or LF in the header")
+		}
+		switch {
+		case i == 0:
+			h.start = line
+		case strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"):
+			h.unfold(line)
+		default:
+			h.add(line)
+		}
+	}
+	return h
+}
+
+func (h *head) note(flaw string) {
+	if h.flaw == "" {
+		h.flaw = flaw
+	}
+}
+
+func (h *head) add(line string) {
+	name, value, colon := strings.Cut(line, ":")
+	name = trim(name)
+	switch {
+	case !colon:
+		h.note("header line without a colon")
+	case !isToken(name):
+		h.note("bad header name")
+	case len(h.fields) == maxFields:
+		h.note("too many header lines")
+	default:
+		h.fields = append(h.fields, field{canonical(name), trim(value)})
+	}
+}
+
+// unfold joins a continuation line to the field above it (RFC 3261 §7.3.1).
+func (h *head) unfold(line string) {
+	if len(h.fields) == 0 {
+		h.note("continuation of no header line")
+		return
+	}
+	last := &h.fields[len(h.fields)-1]
+	last.value = trim(last.value + " " + trim(line))
+}
+
+// values returns all values of a header, in order. name is canonical.
+func (h *head) values(name string) []string {
+	var all []string
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			all = append(all, f.value)
+		}
+	}
+	return all
+}
+
+// first returns the first value of a header, or "".
+func (h *head) first(name string) string {
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			return f.value
+		}
+	}
+	return ""
+}
+
+// compact are the compact forms in IANA's registry of SIP header fields.
+var compact = map[string]string{
+	"a": "Accept-Contact", "b": "Referred-By", "c": "Content-Type", "d": "Request-Disposition",
+	"e": "Content-Encoding", "f": "From", "i": "Call-ID", "j": "Reject-Contact", "k": "Supported",
+	"l": "Content-Length", "m": "Contact", "n": "Identity-Info", "o": "Event", "r": "Refer-To",
+	"s": "Subject", "t": "To", "u": "Allow-Events", "v": "Via", "x": "Session-Expires", "y": "Identity",
+}
+
+// canonical returns the long form of a compact name; others stay as written.
+func canonical(name string) string {
+	if len(name) == 1 {
+		if long, ok := compact[strings.ToLower(name)]; ok {
+			return long
+		}
+	}
+	return name
+}
+
+// isToken is RFC 3261 §25.1's token.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-.!%*_+`'~", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func trim(s string) string { return strings.Trim(s, " \t") }

@@ -1,0 +1,49 @@
+package stack
+
+import (
+	"slices"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
+)
+
+// methods are the labels that a method may have; peers can invent others.
+var methods = []sipmsg.RequestMethod{
+	sipmsg.INVITE, sipmsg.ACK, sipmsg.CANCEL, sipmsg.BYE, sipmsg.REGISTER, sipmsg.OPTIONS, sipmsg.SUBSCRIBE,
+	sipmsg.NOTIFY, sipmsg.REFER, sipmsg.INFO, sipmsg.MESSAGE, sipmsg.PRACK, sipmsg.UPDATE, sipmsg.PUBLISH,
+}
+
+// label bounds what a method becomes in metrics and logs.
+func label(method string) string {
+	if slices.Contains(methods, sipmsg.RequestMethod(method)) {
+		return method
+	}
+	return "OTHER"
+}
+
+// count tells the Observer of a message in or out, retransmissions included.
+func (s *Stack) count(dir metrics.Direction, method string, code int, peer metrics.Peer) {
+	if code == 0 {
+		s.deps.Observer.Request(dir, label(method), peer)
+		return
+	}
+	s.deps.Observer.Response(dir, label(method), code, peer)
+}
+
+// tap shows the raw message. raw is borrowed.
+func (s *Stack) tap(dir metrics.Direction, f *Flow, raw []byte) {
+	if s.deps.Tap == nil {
+		return
+	}
+	s.deps.Tap(Tapped{
+		Time:      time.Now(),
+		Direction: dir,
+		Transport: f.transport,
+		Local:     f.local,
+		Remote:    f.remote,
+		Peer:      f.peer,
+		Raw:       raw,
+	})
+}

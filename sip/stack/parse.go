@@ -1,0 +1,167 @@
+package stack
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/sip/uri"
+)
+
+// inbound is a message that has arrived: either req or res is set.
+type inbound struct {
+	flow  *Flow
+	head  head
+	start startLine
+	req   *sipmsg.Request
+	res   *sipmsg.Response
+}
+
+// startLine is a request line, or a status line when code is not 0.
+type startLine struct {
+	method  string
+	uri     string
+	version string
+	code    int
+}
+
+var errStartLine = errors.New("bad start line")
+
+// parseStartLine reads a start line (RFC 3261 §7.1, §7.2). Methods are case-sensitive.
+func parseStartLine(s string) (startLine, error) {
+	first, rest, _ := strings.Cut(s, " ")
+	second, third, ok := strings.Cut(rest, " ")
+	if !ok {
+		return startLine{}, errStartLine
+	}
+	if isVersion(first) {
+		code, err := strconv.ParseUint(second, 10, 16)
+		if err != nil || len(second) != 3 || code < 100 || code > 699 {
+			return startLine{}, errStartLine
+		}
+		return startLine{version: first, code: int(code)}, nil
+	}
+	if !isToken(first) || second == "" || !isVersion(third) {
+		return startLine{}, errStartLine
+	}
+	return startLine{method: first, uri: second, version: third}, nil
+}
+
+func isVersion(s string) bool {
+	return len(s) > 4 && strings.EqualFold(s[:4], "SIP/") && !strings.Contains(s, " ")
+}
+
+// newParser returns sipgo's parser with our header readers. sipgo's own ones lose text (parameters,
+// display names, quotes) and turn one bad header into the loss of the whole message.
+func newParser() *sipmsg.Parser {
+	readers := map[string]sipmsg.HeaderParser{
+		"from":           reader("From", readFrom),
+		"to":             reader("To", readTo),
+		"via":            reader("Via", readVia),
+		"call-id":        reader("Call-ID", readCallID),
+		"cseq":           reader("CSeq", readCSeq),
+		"max-forwards":   reader("Max-Forwards", readMaxForwards),
+		"content-length": reader("Content-Length", readContentLength),
+		"content-type":   reader("Content-Type", readContentType),
+	}
+	for short, long := range compact {
+		read, typed := readers[strings.ToLower(long)]
+		if !typed {
+			read = reader(long, nil)
+		}
+		readers[short] = read
+	}
+	return sipmsg.NewParser(sipmsg.WithHeadersParsers(readers))
+}
+
+// reader makes a header typed by read, generic where read is nil or can't: checks.go decides
+// whether the message can live with that.
+func reader(name string, read func(string) (sipmsg.Header, bool)) sipmsg.HeaderParser {
+	return func(_ []byte, value string) (sipmsg.Header, error) {
+		if read != nil {
+			if h, ok := read(value); ok {
+				return h, nil
+			}
+		}
+		return sipmsg.NewHeader(name, value), nil
+	}
+}
+
+func readFrom(value string) (sipmsg.Header, bool) {
+	a, err := uri.ParseNameAddr(value)
+	return &sipmsg.FromHeader{DisplayName: escapeQuoted(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
+}
+
+func readTo(value string) (sipmsg.Header, bool) {
+	a, err := uri.ParseNameAddr(value)
+	return &sipmsg.ToHeader{DisplayName: escapeQuoted(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
+}
+
+// readVia types the first of several values on one line; the others live on in the verbatim copy
+// that responses carry, and nobody else needs them.
+func readVia(value string) (sipmsg.Header, bool) {
+	top, _ := cutVia(value)
+	v, err := uri.ParseVia(top)
+	return &sipmsg.ViaHeader{
+		ProtocolName:    "SIP",
+		ProtocolVersion: "2.0",
+		Transport:       v.Transport,
+		Host:            strings.Trim(v.Host, "[]"), // sipgo adds the brackets
+		Port:            int(v.Port),
+		Params:          params(v.Params),
+	}, err == nil
+}
+
+func readCallID(value string) (sipmsg.Header, bool) {
+	id := sipmsg.CallIDHeader(value)
+	return &id, value != "" && !strings.ContainsAny(value, " \t")
+}
+
+func readCSeq(value string) (sipmsg.Header, bool) {
+	number, method, _ := strings.Cut(strings.ReplaceAll(value, "\t", " "), " ")
+	n, err := strconv.ParseUint(number, 10, 31) // RFC 3261 §8.1.1.5: less than 2**31
+	method = trim(method)
+	return &sipmsg.CSeqHeader{SeqNo: uint32(n), MethodName: sipmsg.RequestMethod(method)}, err == nil && isToken(method)
+}
+
+func readMaxForwards(value string) (sipmsg.Header, bool) {
+	n, err := strconv.ParseUint(value, 10, 8) // RFC 3261 §20.22: 0–255
+	h := sipmsg.MaxForwardsHeader(n)
+	return &h, err == nil
+}
+
+func readContentLength(value string) (sipmsg.Header, bool) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	h := sipmsg.ContentLengthHeader(n)
+	return &h, err == nil
+}
+
+func readContentType(value string) (sipmsg.Header, bool) {
+	h := sipmsg.ContentTypeHeader(value)
+	return &h, value != ""
+}
+
+// params makes sipgo's parameters. Names in lower case, because sipgo looks them up by exact text.
+func params(from []uri.Param) sipmsg.HeaderParams {
+	var all sipmsg.HeaderParams
+	for _, p := range from {
+		all = append(all, sipmsg.HeaderKV{K: strings.ToLower(p.Name), V: unquoteSpaced(p.Value)})
+	}
+	return all
+}
+
+// unquoteSpaced drops the quotes around a value with a blank, as sipgo's printer adds them to
+// exactly those.
+func unquoteSpaced(value string) string {
+	if len(value) >= 2 && value[0] == '"' && strings.ContainsAny(value, " \t") {
+		return value[1 : len(value)-1]
+	}
+	return value
+}
+
+// escapeQuoted escapes a display name, as sipgo's printer adds only the quotes.
+func escapeQuoted(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+}

@@ -1,0 +1,232 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
+)
+
+// ErrAnswered says that a request has had its final response.
+var ErrAnswered = errors.New("request already answered")
+
+// ServerTx is a request of a peer, to be answered. It outlives the answer for as long as copies of
+// the request may come (RFC 3261 §17.2, RFC 6026 §7.1), and answers those itself.
+type ServerTx struct {
+	stack *Stack
+	req   *sipmsg.Request
+	head  head
+	key   string
+	tag   string
+	fsm   *sipmsg.ServerTx
+	conn  serverConn
+
+	mu        sync.Mutex // taken before the state machine's lock, never inside it
+	flow      *Flow
+	final     int // code of the final response, 0 before
+	cancelled bool
+	lost      bool
+}
+
+// newServerTx makes the transaction of a new request, ready to take copies of it. The state machine
+// gets a bare copy, so that the request is the handler's alone.
+func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
+	t := &ServerTx{stack: s, req: in.req, head: in.head, key: key, flow: in.flow}
+	if t.tag, _ = in.req.To().Params.Get("tag"); t.tag == "" {
+		t.tag = newTag()
+	}
+	t.conn.flow = in.flow.reply(&in.head)
+	bare := sipmsg.NewRequest(in.req.Method, in.req.Recipient)
+	bare.SetTransport(in.flow.transport.via())
+	t.fsm = sipmsg.NewServerTx(key, bare, &t.conn, s.quiet)
+	// Runs under the state machine's lock.
+	t.fsm.OnTerminate(func(string, error) {
+		s.table.closeServer(t)
+		t.conn.current().unwatch(t)
+	})
+	t.fsm.Init() // has no error
+	return t
+}
+
+// trying sends 100 to an INVITE at once (RFC 3261 §17.2.1), so that the peer stops retransmitting
+// however long the call's admission takes.
+func (t *ServerTx) trying() {
+	if t.req.IsInvite() {
+		t.Respond(t.Response(100, "Trying"))
+		t.flow.watch(t) // true: a flow is not lost while its reader is here
+	}
+}
+
+// Request returns the request as received. It belongs to the handler.
+func (t *ServerTx) Request() *sipmsg.Request { return t.req }
+
+// Tag returns the To tag of all responses: the request's, or one made when it arrived.
+func (t *ServerTx) Tag() string { return t.tag }
+
+// Source returns where the request came from.
+func (t *ServerTx) Source() netip.AddrPort { return t.Flow().remote }
+
+// Peer tells on whose behalf the request speaks.
+func (t *ServerTx) Peer() metrics.Peer { return t.Flow().peer }
+
+// Flow returns the flow on which the request, or its last copy, came.
+func (t *ServerTx) Flow() *Flow {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.flow
+}
+
+// Response builds a response without body: Via, From, To, Call-ID and CSeq, and Record-Route where
+// a dialog is made of it, byte for byte as they came.
+func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
+	res := sipmsg.NewResponse(code, reason)
+	fields, _ := t.head.echo(code, t.tag, t.Source()) // the request was checked
+	for _, f := range fields {
+		if f.name == "CSeq" { // typed: sipgo's state machine reads it
+			res.AppendHeader(&sipmsg.CSeqHeader{SeqNo: t.req.CSeq().SeqNo, MethodName: t.req.Method})
+			continue
+		}
+		res.AppendHeader(sipmsg.NewHeader(f.name, f.value))
+	}
+	res.SetBody(nil)
+	return res
+}
+
+// Respond sends a response, once: copies of the request get it again. Only a 2xx to an INVITE is
+// repeated by the caller (RFC 6026 §7.1). After it the response must not be changed. Errors wrap
+// ErrAnswered, ErrGuard or ErrTransport.
+func (t *ServerTx) Respond(res *sipmsg.Response) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// sipgo would keep a second final response as the one to retransmit.
+	again := t.req.IsInvite() && isSuccess(t.final) && res.IsSuccess()
+	if t.final != 0 && !again {
+		return fmt.Errorf("%w: %d", ErrAnswered, t.final)
+	}
+	w, err := t.stack.guard(responseDraft(res), t.flow)
+	if err != nil {
+		return err
+	}
+	if !res.IsProvisional() {
+		t.final = res.StatusCode
+		t.flow.unwatch(t)
+	}
+	t.conn.load(res, w)
+	t.fsm.Respond(res) // its error may be an old one; the connection knows the last
+	return t.conn.err()
+}
+
+// again takes a copy of the request. One on a new connection, after the old one was lost, brings
+// the answers there.
+func (t *ServerTx) again(in *inbound) {
+	t.mu.Lock()
+	if !t.flow.Open() && in.flow.Open() {
+		t.flow = in.flow
+		t.conn.move(in.flow.reply(&in.head))
+		if t.final == 0 && t.req.IsInvite() {
+			in.flow.watch(t) // true, as in trying
+		}
+	}
+	t.mu.Unlock()
+	t.fsm.Receive(t.bare(t.req.Method)) // writes the last response again; has no error here
+}
+
+// acknowledge takes the ACK that has the INVITE's branch.
+func (t *ServerTx) acknowledge(in *inbound) {
+	t.mu.Lock()
+	final := t.final
+	t.mu.Unlock()
+	switch {
+	case final == 0: // nothing to acknowledge: ignored on purpose
+	case isSuccess(final): // Deviation: a 2xx's ACK must have its own branch; some peers reuse it
+		t.stack.deps.Handler.OnACK(in.req, in.flow)
+	default:
+		t.fsm.Receive(t.bare(sipmsg.ACK))
+	}
+}
+
+// cancel takes a CANCEL: 200 with the INVITE's To tag, then the handler decides (RFC 3261 §9.2).
+func (t *ServerTx) cancel(in *inbound) {
+	t.stack.answer(in, 200, "OK", t.tag)
+	t.mu.Lock()
+	first := t.final == 0 && !t.cancelled
+	t.cancelled = t.cancelled || first
+	t.mu.Unlock()
+	if first {
+		t.stack.deps.Handler.OnCancel(t)
+	}
+}
+
+// onFlowLost implements watcher.
+func (t *ServerTx) onFlowLost(f *Flow) {
+	t.mu.Lock()
+	first := t.flow == f && t.final == 0 && !t.lost
+	t.lost = t.lost || first
+	t.mu.Unlock()
+	if first {
+		t.stack.deps.Handler.OnLost(t)
+	}
+}
+
+func (t *ServerTx) bare(method sipmsg.RequestMethod) *sipmsg.Request {
+	return sipmsg.NewRequest(method, t.req.Recipient)
+}
+
+func isSuccess(code int) bool { return code >= 200 && code < 300 }
+
+// serverConn is the connection that sipgo's server transaction writes to. It writes bytes that
+// passed the guard and nothing else, and hides failures from the state machine: it would end and
+// forget the request, and the next copy would be a new call.
+type serverConn struct {
+	mu   sync.Mutex
+	flow *Flow
+	msg  sipmsg.Message // the response that wire is
+	wire wire
+	last error
+}
+
+func (c *serverConn) load(msg sipmsg.Message, w wire) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.msg, c.wire, c.last = msg, w, nil
+}
+
+func (c *serverConn) move(f *Flow) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flow = f
+}
+
+func (c *serverConn) current() *Flow {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flow
+}
+
+func (c *serverConn) err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+// WriteMsg implements sipmsg.Connection. A message that was not loaded is sipgo's own late 100.
+func (c *serverConn) WriteMsg(msg sipmsg.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if msg == c.msg {
+		c.last = c.flow.send(c.wire)
+	}
+	return nil
+}
+
+// The rest of sipmsg.Connection: flows are counted by nobody and closed by their owner.
+
+func (c *serverConn) LocalAddr() net.Addr    { return net.TCPAddrFromAddrPort(c.current().local) }
+func (c *serverConn) Ref(int) int            { return 0 }
+func (c *serverConn) TryClose() (int, error) { return 0, nil }
+func (c *serverConn) Close() error           { return nil }

@@ -1,0 +1,188 @@
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"handoff/metrics"
+)
+
+// Observer is told what happens, from any goroutine. It must not block.
+type Observer interface {
+	// Request and Response count every message, retransmissions included. method is one of the
+	// registered ones or OTHER; a response has its CSeq's.
+	Request(dir metrics.Direction, method string, peer metrics.Peer)
+	Response(dir metrics.Direction, method string, code int, peer metrics.Peer)
+	Rejected(metrics.Reject)
+	// Connections is told +1 and -1 for each TLS connection, accepted or dialled.
+	Connections(peer metrics.Peer, delta int)
+	// CertificateExpiry is told at the start and whenever the certificate was read again.
+	CertificateExpiry(notAfter time.Time)
+}
+
+// Handler takes what arrives. All methods run on the goroutine that read the message, in the order
+// of the wire, and must not block. None is called after Close has returned.
+type Handler interface {
+	// OnRequest: a request that opened a transaction, neither ACK nor CANCEL. It must be answered
+	// finally, sooner or later.
+	OnRequest(tx *ServerTx)
+	// OnACK: the ACK of a 2xx, whatever its branch, or one that belongs to nothing known here.
+	OnACK(req *sipmsg.Request, flow *Flow)
+	// OnCancel: the INVITE, not yet finally answered, was cancelled, once. The CANCEL has been
+	// answered; the INVITE has not (487).
+	OnCancel(tx *ServerTx)
+	// OnLost: the connection of an INVITE without final answer has closed.
+	OnLost(tx *ServerTx)
+}
+
+// Resolver finds the addresses of a host; *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Tapped is one message as it was received or handed to the socket.
+type Tapped struct {
+	Time          time.Time
+	Direction     metrics.Direction
+	Transport     Transport
+	Local, Remote netip.AddrPort
+	Peer          metrics.Peer
+	Raw           []byte // borrowed until the tap returns
+}
+
+// Deps are what the stack calls.
+type Deps struct {
+	Log      *zap.Logger
+	Observer Observer
+	// Admit tells who speaks from an address; PeerUnknown is turned away unheard. It must not block.
+	Admit   func(netip.AddrPort, Transport) metrics.Peer
+	Handler Handler
+	// Tap sees every message, from any goroutine, and must not block. May be nil.
+	Tap func(Tapped)
+	// Resolver may be nil: the system's.
+	Resolver Resolver
+}
+
+// Stack is the SIP transport and transaction layer of one edge.
+type Stack struct {
+	cfg    Config
+	deps   Deps
+	parser *sipmsg.Parser
+	quiet  *slog.Logger // sipgo's logger: its lines hold URIs and whole requests
+	secret [32]byte     // of statelessTag
+
+	// fixed once New has returned
+	listeners   []listener
+	sockets     []*udpSocket
+	addrs       [len(transportNames)]netip.AddrPort
+	certificate *certificate // nil without TLS listener
+
+	census census
+	table  table
+	links  links
+	tombs  tombs
+
+	ctx    context.Context // ends dials, lookups and handshakes
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	flows   map[*Flow]struct{} // open connections
+	closing bool               // no connection, listener or dial may start any more
+	running int                // goroutines
+	idle    *sync.Cond         // running is 0
+	closed  bool               // nobody may be called any more
+}
+
+// New binds all sockets and serves them.
+func New(cfg Config, deps Deps) (*Stack, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sip stack: %w", err)
+	}
+	s := newStack(cfg, deps)
+	if err := s.open(); err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("sip stack: %w", err)
+	}
+	return s, nil
+}
+
+// newStack makes a stack without sockets.
+func newStack(cfg Config, deps Deps) *Stack {
+	cfg = cfg.withDefaults()
+	s := &Stack{
+		cfg:    cfg,
+		deps:   deps,
+		parser: newParser(),
+		quiet:  slog.New(slog.DiscardHandler),
+		census: census{max: cfg.MaxConnections, maxPerSource: cfg.MaxConnectionsPerSource, bySource: map[netip.Addr]int{}},
+		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[string]*ClientTx{}},
+		links:  links{max: cfg.MaxConnections, byTarget: map[target]*link{}},
+		tombs:  tombs{index: map[Tombstone]*grave{}},
+		flows:  map[*Flow]struct{}{},
+	}
+	s.links.stack = s
+	s.idle = sync.NewCond(&s.mu)
+	rand.Read(s.secret[:])
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+func (s *Stack) open() error {
+	if s.cfg.Certificate != "" {
+		var err error
+		if s.certificate, err = newCertificate(s.cfg, s.deps); err != nil {
+			return err
+		}
+	}
+	if err := s.bind(); err != nil {
+		return err
+	}
+	for _, l := range s.listeners {
+		s.spawn(func() { s.accept(l) }) // ends when Close closes the listener
+	}
+	for _, u := range s.sockets {
+		s.spawn(func() { s.serveUDP(u) }) // ends when Close closes the socket
+	}
+	return nil
+}
+
+// Addr returns the address of the first listener of a transport, the zero value without one.
+func (s *Stack) Addr(t Transport) netip.AddrPort { return s.addrs[t] }
+
+// Close ends everything and waits for all goroutines. Connections get a second to take what is
+// queued; transactions still open end with an error.
+func (s *Stack) Close() {
+	// No new connections and no new dials.
+	s.cancel()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	// What is under way learns it while the connections are still there.
+	for _, t := range s.table.clients() {
+		t.fail(fmt.Errorf("%w: %w", ErrTransport, errShutdown))
+	}
+	// Connections say goodbye; their readers end.
+	s.mu.Lock()
+	s.closing = true
+	for f := range s.flows {
+		f.stream.drain()
+	}
+	s.mu.Unlock()
+	for _, u := range s.sockets {
+		u.close()
+	}
+	s.wait()
+	// Timers of transactions that wait for retransmissions.
+	s.table.terminate()
+}
+
+var errShutdown = errors.New("shutting down")

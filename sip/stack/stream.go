@@ -1,0 +1,218 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"handoff/metrics"
+)
+
+const (
+	// maxQueued and maxQueuedBytes bound what waits for a peer that reads slowly.
+	maxQueued      = 256
+	maxQueuedBytes = 1 << 20
+	// writeTimeout is how long one message may wait for the peer's window to open.
+	writeTimeout = 10 * time.Second
+	// farewell is how long Close gives the last messages.
+	farewell = time.Second
+)
+
+var errClosed = errors.New("connection closed")
+
+// stream is the connection below a TCP or TLS flow. close may be called from anywhere; the reader
+// goroutine alone then takes the flow out of the stack and tells the watchers.
+type stream struct {
+	conn net.Conn // read and written; TLS or plain
+	raw  net.Conn // the socket, closed without TLS ceremony, which could block
+
+	out      chan []byte
+	outBytes atomic.Int64
+	finish   chan struct{} // closed by drain
+	finished sync.Once
+	done     chan struct{} // closed by close
+	closing  sync.Once
+	cause    error // why; readable once done is closed
+	watchers watchers
+}
+
+func newStream(conn, raw net.Conn) *stream {
+	return &stream{
+		conn:   conn,
+		raw:    raw,
+		out:    make(chan []byte, maxQueued),
+		finish: make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+}
+
+func (st *stream) open() bool {
+	select {
+	case <-st.done:
+		return false
+	case <-st.finish:
+		return false
+	default:
+		return true
+	}
+}
+
+// enqueue gives raw to the writer. Who doesn't read is cut off: waiting would hold up a transaction.
+func (st *stream) enqueue(raw []byte) error {
+	if !st.open() {
+		return fmt.Errorf("%w: %w", ErrTransport, errClosed)
+	}
+	if st.outBytes.Add(int64(len(raw))) <= maxQueuedBytes {
+		select {
+		case st.out <- raw:
+			return nil
+		default:
+		}
+	}
+	st.close(errQueue)
+	return fmt.Errorf("%w: %w", ErrTransport, errQueue)
+}
+
+var errQueue = errors.New("peer does not read")
+
+// close ends the connection at once. The first cause stays.
+func (st *stream) close(cause error) {
+	st.closing.Do(func() {
+		st.cause = cause
+		close(st.done)
+		st.raw.Close()
+	})
+}
+
+// drain sends what is queued, says goodbye (TLS close_notify) and closes, all within farewell.
+func (st *stream) drain() {
+	st.finished.Do(func() {
+		close(st.finish)
+		time.AfterFunc(farewell, func() { st.close(errClosed) })
+	})
+}
+
+// write is the writer goroutine. It ends when the connection is closed or drained.
+func (st *stream) write() {
+	for {
+		select {
+		case raw := <-st.out:
+			if err := st.put(raw); err != nil {
+				st.close(err)
+				return
+			}
+		case <-st.finish:
+			st.sayGoodbye()
+			return
+		case <-st.done:
+			return
+		}
+	}
+}
+
+func (st *stream) put(raw []byte) error {
+	st.outBytes.Add(-int64(len(raw)))
+	if err := st.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := st.conn.Write(raw)
+	return err
+}
+
+func (st *stream) sayGoodbye() {
+	for len(st.out) > 0 {
+		if err := st.put(<-st.out); err != nil {
+			st.close(err)
+			return
+		}
+	}
+	if c, ok := st.conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	}
+	st.close(errClosed)
+}
+
+// readStream is the reader of a connection: frames, messages, and at the end the farewell to all
+// who depend on it. It returns when the connection is closed by either side.
+func (s *Stack) readStream(f *Flow, silence time.Duration) {
+	st := f.stream
+	err := s.readFrames(f, silence)
+	st.close(err)
+	s.countStreamError(f, st.cause)
+	s.detach(f)
+}
+
+// readFrames ends with the error that ended the stream. Until the first valid message the peer has
+// silence, 0 for ever, so that a connection that is not SIP doesn't stay.
+func (s *Stack) readFrames(f *Flow, silence time.Duration) error {
+	conn := f.stream.conn
+	if silence > 0 {
+		if err := conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
+			return err
+		}
+	}
+	proved := silence == 0
+	var fr framer
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := conn.Read(buf)
+		fr.feed(buf[:n])
+		valid, frameErr := s.takeFrames(f, &fr, proved)
+		if frameErr != nil {
+			return frameErr
+		}
+		if err != nil {
+			return err
+		}
+		if valid && !proved {
+			proved = true
+			if err := conn.SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// takeFrames handles all messages that are whole. valid tells that one of them could be understood.
+// A stream that has not proved to be SIP and brings something else is given up.
+func (s *Stack) takeFrames(f *Flow, fr *framer, proved bool) (valid bool, _ error) {
+	for {
+		switch frame, ok, err := fr.next(); {
+		case err != nil:
+			return valid, err
+		case !ok:
+			return valid, nil
+		case frame.ping:
+			if err := f.stream.enqueue(crlf); err != nil { // RFC 5626 §3.5.1: the pong
+				return valid, err
+			}
+		default:
+			switch s.receive(f, frame) {
+			case understood:
+				valid = true
+			case dropped:
+				if !proved && !valid {
+					return false, fmt.Errorf("%w: not SIP", errFraming)
+				}
+			}
+		}
+	}
+}
+
+func (s *Stack) countStreamError(f *Flow, err error) {
+	switch {
+	case errors.Is(err, errFraming):
+		s.deps.Observer.Rejected(metrics.RejectFraming)
+	case errors.Is(err, errTooLarge):
+		s.deps.Observer.Rejected(metrics.RejectTooLarge)
+	case errors.Is(err, errQueue):
+		s.deps.Observer.Rejected(metrics.RejectQueue)
+	}
+	s.deps.Log.Debug("connection closed", zap.Stringer("transport", f.transport), zap.Stringer("peer", f.peer),
+		zap.Stringer("remote", f.remote), zap.Error(err))
+}

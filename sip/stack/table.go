@@ -1,0 +1,92 @@
+package stack
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// table holds the transactions by sipgo's keys. Its lock is the innermost: transactions leave the
+// table under the lock of their state machine.
+type table struct {
+	max int // server transactions; those of the client are as many as the edge itself sends
+
+	mu     sync.Mutex
+	server map[string]*ServerTx
+	client map[string]*ClientTx
+}
+
+var errTableFull = errors.New("too many transactions")
+
+// open returns the transaction of a key, or puts in the one that make makes. fresh tells which. Two
+// copies of one request that arrive at once on two sockets get one transaction.
+func (t *table) open(key string, make func() *ServerTx) (tx *ServerTx, fresh bool, _ error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tx, ok := t.server[key]; ok {
+		return tx, false, nil
+	}
+	if len(t.server) >= t.max {
+		return nil, false, errTableFull
+	}
+	tx = make()
+	t.server[key] = tx
+	return tx, true, nil
+}
+
+func (t *table) serverTx(key string) *ServerTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.server[key]
+}
+
+func (t *table) closeServer(tx *ServerTx) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.server[tx.key] == tx {
+		delete(t.server, tx.key)
+	}
+}
+
+func (t *table) put(tx *ClientTx) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.client[tx.key] = tx
+}
+
+func (t *table) clientTx(key string) *ClientTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.client[key]
+}
+
+func (t *table) closeClient(tx *ClientTx) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.client[tx.key] == tx {
+		delete(t.client, tx.key)
+	}
+}
+
+func (t *table) clients() []*ClientTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.client))
+}
+
+func (t *table) servers() []*ServerTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.server))
+}
+
+// terminate ends all that still wait for retransmissions.
+func (t *table) terminate() {
+	for _, tx := range t.servers() {
+		tx.fsm.Terminate()
+	}
+	for _, tx := range t.clients() {
+		tx.Terminate()
+	}
+}

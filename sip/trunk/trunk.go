@@ -1,0 +1,140 @@
+// Package trunk knows the two vendors: who may speak for them, what kind of caller an INVITE is,
+// where calls go, which headers cross and which code the caller hears.
+//
+// Everything here is pure: functions of the configuration and the message, safe for any goroutine.
+// It opens no socket and keeps no state.
+package trunk
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"handoff/metrics"
+	"handoff/sip/uri"
+)
+
+// Kind is what Twilio product a leg A comes from.
+type Kind string
+
+const (
+	// PV is Programmable Voice, <Dial><Sip>: a REFER reaches the referUrl webhook.
+	PV Kind = "pv"
+	// Elastic is an Elastic SIP Trunk: Twilio itself dials what a REFER names.
+	Elastic Kind = "trunk"
+)
+
+// Config is data.
+type Config struct {
+	// Public is the name or address of the edge in the URIs that it writes.
+	Public string
+	// TwilioSources and WatsonSources tell who may speak.
+	TwilioSources, WatsonSources []netip.Prefix
+	// Force overrides what the From host says; "" does not.
+	Force Kind
+	// ReferenceNames are accepted in the certificate of a redialled Twilio flow; empty derives them.
+	ReferenceNames []string
+	// Targets are Watson's sips: URIs in the order of preference.
+	Targets []uri.URI
+	// Number overrides the dialled number; "" does not.
+	Number string
+	// WatsonNames are accepted in Watson's certificate; empty: the target's host.
+	WatsonNames []string
+}
+
+// Validate tells what is wrong.
+func (c Config) Validate() error {
+	if c.Public == "" {
+		return errors.New("no public name")
+	}
+	if len(c.Targets) == 0 {
+		return errors.New("no Watson target")
+	}
+	for _, t := range c.Targets {
+		if !t.Secure() {
+			return fmt.Errorf("target %s is no sips: URI", t)
+		}
+	}
+	return nil
+}
+
+// Peer tells for whom an address may speak. One on both lists speaks for Twilio: only Twilio calls.
+func (c Config) Peer(addr netip.Addr) metrics.Peer {
+	switch {
+	case c.Speaks(addr, metrics.PeerTwilio):
+		return metrics.PeerTwilio
+	case c.Speaks(addr, metrics.PeerWatson):
+		return metrics.PeerWatson
+	}
+	return metrics.PeerUnknown
+}
+
+// Speaks tells whether addr is on the peer's source list.
+func (c Config) Speaks(addr netip.Addr, peer metrics.Peer) bool {
+	switch peer {
+	case metrics.PeerTwilio:
+		return contains(c.TwilioSources, addr)
+	case metrics.PeerWatson:
+		return contains(c.WatsonSources, addr)
+	}
+	return false
+}
+
+func contains(list []netip.Prefix, addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, p := range list {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// trunkDomain is where the From of an Elastic SIP Trunk lives.
+const trunkDomain = ".pstn.twilio.com"
+
+// Kind tells what leg A is by the host of its From.
+func (c Config) Kind(from uri.URI) Kind {
+	switch {
+	case c.Force != "":
+		return c.Force
+	case strings.HasSuffix(from.Host, trunkDomain):
+		return Elastic
+	}
+	return PV
+}
+
+// TwilioNames returns the names of which a redialled leg A connection must show one: Route names an
+// address, and Twilio's certificates hold no addresses.
+func (c Config) TwilioNames(from uri.URI) []string {
+	if len(c.ReferenceNames) > 0 {
+		return c.ReferenceNames
+	}
+	names := []string{"sip.twilio.com"}
+	if strings.HasSuffix(from.Host, ".twilio.com") && from.Host != names[0] {
+		names = append([]string{from.Host}, names...)
+	}
+	return names
+}
+
+// Dial returns the Request-URI for a target: its own user part, else the configured number, else
+// the dialled one.
+func (c Config) Dial(target uri.URI, dialled string) uri.URI {
+	if target.User == "" {
+		target.User = dialled
+		if c.Number != "" {
+			target.User = c.Number
+		}
+	}
+	return target
+}
+
+// CallerURI is the From of leg B: the caller's user part at our own host.
+func (c Config) CallerURI(from uri.URI) uri.URI {
+	user := from.User
+	if user == "" {
+		user = "anonymous"
+	}
+	return uri.URI{Scheme: "sips", User: user, Host: c.Public}
+}

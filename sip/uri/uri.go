@@ -1,0 +1,120 @@
+// Package uri reads and writes the addresses of SIP: URIs with their parameters and headers,
+// name-addr values and Via values.
+//
+// It owns the text form and nothing else: no DNS, no policy, no SIP message. What it reads it
+// writes back without loss (duplicates, order, valueless parameters and empty values are kept,
+// escapes stay as written); what it can't read it refuses instead of guessing, because the edge
+// routes calls and carries a session key by these texts. Errors say which part is wrong and never
+// quote the input: a Refer-To holds a secret.
+//
+// Everything here is a pure function or a plain value, for any goroutine and any package.
+//
+// RFC 3261 §19.1 (URI), §20 and §25.1 (name-addr, Via), RFC 3966 (tel, kept opaque).
+package uri
+
+import (
+	"strconv"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// URI is a SIP or SIPS URI, or any other one kept opaque.
+type URI struct {
+	Scheme   string // lower case
+	User     string // escaped as written; "" when absent
+	Password string // escaped as written
+	Host     string // lower case; IPv6 keeps its brackets
+	Port     uint16 // 0 when absent
+	Params   []Param
+	Headers  []Header
+	Opaque   string // all that follows the colon when Scheme is neither sip nor sips
+}
+
+// Param is a URI parameter or a header parameter. Value is as written, quotes and escapes included.
+type Param struct {
+	Name, Value string
+	HasValue    bool // tells ";lr=" from ";lr"
+}
+
+// Header is one of the headers behind the "?" of a URI, both parts escaped as written.
+type Header struct {
+	Name, Value string
+}
+
+// String returns the URI's text; Parse of it gives an equal URI.
+func (u URI) String() string { return u.Scheme + ":" + u.rest() }
+
+// SIP returns the URI for sipgo's messages, made so that sipgo prints exactly our text: its own
+// printer loses valueless parameters, empty headers and duplicates. For printing only; routing
+// reads the URI.
+func (u URI) SIP() sipmsg.Uri { return sipmsg.Uri{Scheme: u.Scheme, Host: u.rest()} }
+
+// Param returns the value of the first URI parameter of that name, in any letter case.
+func (u URI) Param(name string) (string, bool) { return find(u.Params, name) }
+
+// Secure tells a sips URI: no hop may be in clear (RFC 3261 §19.1.1).
+func (u URI) Secure() bool { return u.Scheme == "sips" }
+
+// Transport returns "udp", "tcp" or "tls" as the transport parameter says, "" when it says nothing
+// or none of these. A sips URI is "tls" whatever its parameter: there transport=tcp only names what
+// lies below TLS (RFC 3261 §26.2.2), and udp would be clear text.
+func (u URI) Transport() string {
+	if u.Secure() {
+		return "tls"
+	}
+	value, _ := u.Param("transport")
+	switch value = strings.ToLower(value); value {
+	case "udp", "tcp", "tls":
+		return value
+	}
+	return ""
+}
+
+// rest is all that follows the scheme's colon.
+func (u URI) rest() string {
+	if u.Scheme != "sip" && u.Scheme != "sips" {
+		return u.Opaque
+	}
+	var b strings.Builder
+	if u.User != "" {
+		b.WriteString(u.User)
+		if u.Password != "" {
+			b.WriteString(":" + u.Password)
+		}
+		b.WriteByte('@')
+	}
+	writeHostPort(&b, u.Host, u.Port)
+	writeParams(&b, u.Params)
+	for i, h := range u.Headers {
+		b.WriteByte("?&"[min(i, 1)])
+		b.WriteString(h.Name + "=" + h.Value)
+	}
+	return b.String()
+}
+
+func writeHostPort(b *strings.Builder, host string, port uint16) {
+	b.WriteString(host)
+	if port != 0 {
+		b.WriteString(":" + strconv.Itoa(int(port)))
+	}
+}
+
+func writeParams(b *strings.Builder, params []Param) {
+	for _, p := range params {
+		b.WriteString(";" + p.Name)
+		if p.HasValue {
+			b.WriteString("=" + p.Value)
+		}
+	}
+}
+
+// find returns the value of the first parameter of that name.
+func find(params []Param, name string) (string, bool) {
+	for _, p := range params {
+		if strings.EqualFold(p.Name, name) {
+			return p.Value, true
+		}
+	}
+	return "", false
+}

@@ -41,7 +41,7 @@ type stageAddrs struct{ Edge, Twilio, Watson netip.Addr }
 
 const (
 	regionName = "sip.twilio.com"
-	zoneName = "public.voip.us-south.assistant.watson.cloud.ibm.com"
+	zoneName   = "public.voip.us-south.assistant.watson.cloud.ibm.com"
 )
 
 // newStage builds the world from the callee to the caller: each needs to know where the next one is.

@@ -14,9 +14,9 @@ import (
 // appear, so that what is equal on two legs reads equal; addresses of the two ends become their
 // roles and ports go; retransmissions and keep-alives are left out.
 //
-// Within a leg the order is that of the wire. Between the legs it is too, but for what only the
-// network decides: an ACK, a 100, and a peer's response to anything but an INVITE stand directly
-// behind what precedes them on their own leg.
+// The order is that of the wire, but for what only the network decides: an ACK and a 100 stand
+// directly behind what precedes them on their own leg, and a peer's response to anything but an
+// INVITE directly behind its request.
 func Normalise(messages []Message) string {
 	n := &normaliser{roles: roles(messages), names: map[string]map[string]string{}}
 	var repeats repeats
@@ -43,15 +43,20 @@ type entry struct {
 	read bool
 }
 
-// settle moves what races between the legs up to the message before it on its own leg.
+// settle moves what races up to where it belongs.
 func settle(entries []entry) []entry {
 	var settled []entry
 	for _, e := range entries {
 		at := len(settled)
-		for e.races() && at > 0 && settled[at-1].Peer != e.Peer {
-			at--
+		switch {
+		case e.answersUs():
+			at = 1 + slices.IndexFunc(settled, e.answers)
+		case e.races():
+			for at > 0 && settled[at-1].Peer != e.Peer {
+				at--
+			}
 		}
-		if at == 0 { // nothing on its leg came before
+		if at == 0 { // nothing that it could follow came before
 			at = len(settled)
 		}
 		settled = slices.Insert(settled, at, e)
@@ -59,10 +64,20 @@ func settle(entries []entry) []entry {
 	return settled
 }
 
-func (e entry) races() bool {
+// races tells an ACK or a 100: when it comes relative to the other leg means nothing.
+func (e entry) races() bool { return e.head.method == "ACK" || e.head.code == 100 }
+
+// answersUs tells a peer's response to anything but an INVITE.
+func (e entry) answersUs() bool {
 	_, method := e.head.cseq()
-	return e.head.method == "ACK" || e.head.code == 100 ||
-		e.head.code != 0 && e.Direction == metrics.In && method != "INVITE"
+	return e.head.code > 100 && e.Direction == metrics.In && method != "INVITE"
+}
+
+// answers tells whether e is the response to the request r.
+func (e entry) answers(r entry) bool {
+	_, method := e.head.cseq()
+	return r.head.method == method && r.Direction != e.Direction && r.Peer == e.Peer &&
+		r.head.get("Call-ID") == e.head.get("Call-ID") && r.head.get("CSeq") == e.head.get("CSeq")
 }
 
 // normaliser holds the names that were given out.

@@ -82,7 +82,7 @@ func TestNormaliseIsTheSameForEveryRun(t *testing.T) {
 	}
 }
 
-func TestNormaliseSettlesRacesBetweenTheLegsOnly(t *testing.T) {
+func TestNormaliseSettlesWhatOnlyTheNetworkDecides(t *testing.T) {
 	say := func(d metrics.Direction, p metrics.Peer, first, cseq string) Message {
 		return Message{Direction: d, Peer: p, Raw: []byte(first + "\r\nCall-ID: " + p.String() + "\r\nCSeq: " + cseq + "\r\n\r\n")}
 	}
@@ -96,9 +96,12 @@ func TestNormaliseSettlesRacesBetweenTheLegsOnly(t *testing.T) {
 			say(out, b, "NOTIFY sip:b SIP/2.0", "2 NOTIFY"), say(out, a, "REFER sip:a SIP/2.0", "1 REFER"),
 			say(in, a, "SIP/2.0 202 Accepted", "1 REFER"), say(in, b, "SIP/2.0 200 OK", "2 NOTIFY"),
 		}, "edge>watson NOTIFY|watson>edge 200|edge>twilio REFER|twilio>edge 202"},
-		{"but for what came before it on its own", []Message{
-			say(out, b, "NOTIFY sip:b SIP/2.0", "2 NOTIFY"), say(out, b, "BYE sip:b SIP/2.0", "3 BYE"), say(in, b, "SIP/2.0 200 OK", "2 NOTIFY"),
-		}, "edge>watson NOTIFY|edge>watson BYE|watson>edge 200"},
+		{"nor on its own", []Message{
+			say(out, b, "NOTIFY sip:b SIP/2.0", "2 NOTIFY"), say(out, b, "NOTIFY sip:b SIP/2.0", "3 NOTIFY"), say(in, b, "SIP/2.0 200 OK", "2 NOTIFY"),
+		}, "edge>watson NOTIFY|watson>edge 200|edge>watson NOTIFY"},
+		{"an ACK stands behind what precedes it on its leg", []Message{
+			say(out, a, "SIP/2.0 200 OK", "1 INVITE"), say(in, b, "REFER sip:b SIP/2.0", "2 REFER"), say(in, a, "ACK sip:a SIP/2.0", "1 ACK"),
+		}, "edge>twilio 200|twilio>edge ACK|watson>edge REFER"},
 		{"the edge's own answers stay where they were", []Message{
 			say(in, b, "REFER sip:b SIP/2.0", "2 REFER"), say(out, a, "REFER sip:a SIP/2.0", "1 REFER"), say(out, b, "SIP/2.0 202 Accepted", "2 REFER"),
 		}, "watson>edge REFER|edge>twilio REFER|edge>watson 202"},

@@ -95,9 +95,8 @@ type Executor struct {
 	machine *refer.Machine
 	began   time.Time
 	proved  time.Time // when the sipfrag that proves the transfer came
-	success bool
-	parting bool     // Watson may still say BYE itself
-	stops   []func() // timers
+	parting bool      // Watson may still say BYE itself
+	stops   []func()  // timers
 }
 
 // New returns a transfer that waits for Begin.
@@ -221,18 +220,13 @@ func (x *Executor) byeCaller() {
 	}
 }
 
-// byeWatson leaves Watson a moment to say BYE itself when the transfer has succeeded.
+// byeWatson leaves Watson a moment to say BYE itself.
 func (x *Executor) byeWatson() {
-	if !x.success {
-		x.deps.Watson.Bye("")
-		return
-	}
 	x.parting = true
 	x.deps.Call.After(partingTime, func() { x.deps.Watson.Bye("") })
 }
 
 func (x *Executor) done(d refer.Done) {
-	x.success = d.Result == metrics.Success
 	took := time.Since(x.began)
 	x.deps.Observer.TransferEnded(d.Method, d.Reason, took)
 	x.countContext(d.Result)
@@ -242,7 +236,6 @@ func (x *Executor) done(d refer.Done) {
 }
 
 func (x *Executor) late(l refer.Late) {
-	x.success = l.Result == metrics.Success
 	x.deps.Observer.TransferCorrected(l.Reason)
 	x.countContext(l.Result)
 	x.deps.Log.Warn("transfer corrected", zap.Stringer("method", l.Method), zap.Stringer("result", l.Result), zap.Stringer("reason", l.Reason))

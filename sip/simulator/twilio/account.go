@@ -44,7 +44,7 @@ type Config struct {
 	NoReferURL  bool            // the Dial has no referUrl
 	Trunk       string          // name of the Elastic trunk; empty: "trunk1"
 	Origination string          // the trunk's Origination URI, as "sip:edge.example.com:5061;transport=tls"
-	Hidden      []string        // what no message of the edge may show, in any case of letters; Watson's names and addresses
+	Hidden      []string        // what no message of the edge may show, in any case of letters: Watson's names and addresses. Empty: watson.cloud.ibm.com
 	AccountSid  string
 	T1          time.Duration // 0: 500 ms
 }
@@ -90,6 +90,9 @@ func New(cfg Config, deps Deps) (*Account, error) {
 	if cfg.AccountSid == "" {
 		cfg.AccountSid = "AC00000000000000000000000000000000"
 	}
+	if len(cfg.Hidden) == 0 {
+		cfg.Hidden = []string{"watson.cloud.ibm.com"}
+	}
 	if cfg.Trunk == "" {
 		cfg.Trunk = "trunk1"
 	}
@@ -105,7 +108,7 @@ func New(cfg Config, deps Deps) (*Account, error) {
 	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	a.mu.Lock() // a request that comes before New returns waits in onRequest until a.wire stands
-	endpoint, err := wire.New(a.wireConfig(), wire.Deps{Log: deps.Log, Handler: a.onRequest, Malformed: a.onMalformed, Tap: deps.Tap})
+	endpoint, err := wire.New(a.wireConfig(), wire.Deps{Handler: a.onRequest, Malformed: a.onMalformed, Tap: deps.Tap})
 	a.wire = endpoint
 	a.mu.Unlock()
 	if err != nil {

@@ -86,6 +86,19 @@ func TestKeyThatBreaksTheAttributesMakesNoTask(t *testing.T) {
 	}
 }
 
+func TestWebhookErrorsDoNotShowTheKey(t *testing.T) {
+	a := newAccount(t, nil)
+	for _, at := range []string{"http://127.0.0.1:1/?SessionHistoryKey=secret", "http://[/secret", a.studioURL + "?FlowEvent=return&K=secret"} {
+		_, err := a.execute(bounded(t), &parent{sid: sid("CA")}, at, nil)
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v", err)
+		}
+		if _, err := resolve(a.studioURL, at); err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestReceiveCallDialsWithReferURLAndSecureSIP(t *testing.T) {
 	for name, c := range map[string]struct {
 		transport string

@@ -17,16 +17,16 @@ const answerWithin = 10 * time.Second
 
 // Call is one leg from Twilio to the edge.
 type Call struct {
-	account *Account
-	options Options
-	parent  *parent
-	sid     string // of this leg, the child
-	callID  string
-	trunk   bool
-	secure  bool
-	referTo string // absolute referUrl; empty: none
-	phone   *phone.Phone
-	edge    peerAddress // where the INVITE went
+	account  *Account
+	options  Options
+	parent   *parent
+	sid      string // of this leg, the child
+	callID   string
+	trunk    bool
+	secure   bool
+	referURL string // absolute referUrl; empty: none
+	phone    *phone.Phone
+	edge     peerAddress // where the INVITE went
 
 	ringing  chan struct{}
 	answered chan struct{}

@@ -25,7 +25,7 @@ func (a *Account) Place(ctx context.Context, number string, o Options) (*Call, e
 	}
 	uri, _, _ := strings.Cut(d.sip, "?")
 	c.secure = strings.Contains(uri, ";secure=true")
-	c.referTo = d.referURL
+	c.referURL = d.referURL
 	uri = strings.Replace(uri, ";secure=true", ";transport=tls", 1)
 	c.parent.answered = true // the answerOnBridge that delays it does not show in any webhook of this flow
 	return a.start(ctx, c, uri)

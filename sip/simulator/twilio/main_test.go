@@ -51,7 +51,7 @@ func newAccount(t *testing.T, edit func(*Config)) *Account {
 	}
 	cfg := Config{
 		Addr: netip.MustParseAddr("127.0.0.2"), Certificate: issue(t, "sip.twilio.com"), Roots: ca.Pool(), Edge: "edge.example.com",
-		Hidden: []string{"watson.cloud.ibm.com"}, T1: 50 * time.Millisecond,
+		T1: 50 * time.Millisecond,
 	}
 	if edit != nil {
 		edit(&cfg)

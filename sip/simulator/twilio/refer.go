@@ -114,7 +114,7 @@ func (c *Call) accepted(r *wire.Request) {
 
 // carryOut runs the webhooks and returns the code that the transferor is told.
 func (c *Call) carryOut(target string) int {
-	if c.referTo == "" {
+	if c.referURL == "" {
 		c.account.alert(13802, c.parent.sid, "REFER without referUrl")
 		return c.told(503)
 	}
@@ -123,7 +123,7 @@ func (c *Call) carryOut(target string) int {
 	}
 	ctx, cancel := context.WithTimeout(c.account.ctx, 30*time.Second)
 	defer cancel()
-	if _, err := c.account.execute(ctx, c.parent, c.referTo, url.Values{"ReferTransferTarget": {target}}); err != nil {
+	if _, err := c.account.execute(ctx, c.parent, c.referURL, url.Values{"ReferTransferTarget": {target}}); err != nil {
 		c.account.log.Warn("transfer", zap.Error(err))
 		return c.told(503)
 	}

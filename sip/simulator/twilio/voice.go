@@ -93,14 +93,14 @@ func (a *Account) enqueue(leg *parent, v verb) error {
 func (a *Account) fetch(ctx context.Context, leg *parent, at string, extra url.Values) ([]verb, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(a.form(leg, extra).Encode()))
 	if err != nil {
-		return nil, fmt.Errorf("webhook: %w", err)
+		return nil, fmt.Errorf("webhook: %w", withoutURL(err))
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
 	request.Header.Set("User-Agent", "TwilioProxy/1.1")
 	response, err := a.client.Do(request)
 	if err != nil {
 		a.alert(11200, leg.sid, "webhook out of reach")
-		return nil, fmt.Errorf("webhook: %w", err)
+		return nil, fmt.Errorf("webhook: %w", withoutURL(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
@@ -136,13 +136,22 @@ func (a *Account) form(leg *parent, extra url.Values) url.Values {
 func resolve(base, ref string) (string, error) {
 	b, err := url.Parse(base)
 	if err != nil {
-		return "", fmt.Errorf("webhook URL: %w", err)
+		return "", fmt.Errorf("webhook URL: %w", withoutURL(err))
 	}
 	r, err := url.Parse(escapeIllegal(ref))
 	if err != nil {
-		return "", fmt.Errorf("webhook URL: %w", err)
+		return "", fmt.Errorf("webhook URL: %w", withoutURL(err))
 	}
 	return b.ResolveReference(r).String(), nil
+}
+
+// withoutURL keeps the session history key, which stands in the URL, out of errors and so out of logs.
+func withoutURL(err error) error {
+	var named *url.Error
+	if errors.As(err, &named) {
+		return named.Err
+	}
+	return err
 }
 
 // escapeIllegal encodes the bytes that no URL may have, as HTTP clients do. What looks like an escape is left alone, even a broken one.

@@ -31,7 +31,7 @@ type Config struct {
 	Roots        *x509.CertPool // for the edge's certificate, when Behaviour.OwnConnection or a lost connection makes the assistant dial
 	Numbers      []string       // that the assistant knows; others get 403. Empty: all
 	PlainMedia   bool           // RTP/AVP instead of "force secure trunking"
-	Hidden       []string       // what no message of the edge may show outside X-Twilio-*: Twilio's names and addresses. Empty: twilio.com
+	Hidden       []string       // what no message of the edge may show outside X-Twilio-*: Twilio's names and addresses. Empty: twilio.com and the media gateway's private address
 	AcceptWithin time.Duration  // for the response to a REFER; 0: 500 ms
 	T1           time.Duration  // 0: 500 ms
 	Report       time.Duration  // between RTCP reports; 0: none
@@ -67,7 +67,7 @@ type Assistant struct {
 // New starts the endpoint. It serves until Close.
 func New(cfg Config, deps Deps) (*Assistant, error) {
 	if len(cfg.Hidden) == 0 {
-		cfg.Hidden = []string{"twilio.com"}
+		cfg.Hidden = []string{"twilio.com", "172.18.4.191"}
 	}
 	if cfg.AcceptWithin == 0 {
 		cfg.AcceptWithin = 500 * time.Millisecond
@@ -89,7 +89,7 @@ func New(cfg Config, deps Deps) (*Assistant, error) {
 		Listen:    []wire.Listen{{Transport: wire.TLS, Addr: netip.AddrPortFrom(cfg.Addr, cfg.Port)}},
 		ServerTLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cfg.Certificate}},
 		ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}, T1: cfg.T1,
-	}, wire.Deps{Log: deps.Log, Handler: a.onRequest, Malformed: a.onMalformed, Tap: deps.Tap})
+	}, wire.Deps{Handler: a.onRequest, Malformed: a.onMalformed, Tap: deps.Tap})
 	if err != nil {
 		a.stop()
 		return nil, fmt.Errorf("start Watson's SIP: %w", err)

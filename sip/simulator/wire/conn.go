@@ -170,9 +170,6 @@ func (c *Conn) read() {
 	if !c.handshake() {
 		return
 	}
-	if c.accepted && e.deps.Accepted != nil {
-		e.deps.Accepted(c)
-	}
 	r := bufio.NewReader(c.stream)
 	for {
 		raw, err := readFrame(r)

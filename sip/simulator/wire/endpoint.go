@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // Limits of one Endpoint. What comes beyond is refused or dropped, and counted in Dropped.
@@ -44,11 +42,9 @@ type Config struct {
 
 // Deps are what the Endpoint reports to. All run on the reading goroutine and must not block.
 type Deps struct {
-	Log       *zap.Logger
 	Handler   func(*Request)                          // every new request, ACKs for a 2xx and CANCELs included
 	Malformed func(conn *Conn, raw []byte, err error) // what does not parse; nil: dropped
 	Tap       func(Tapped)                            // every message that passed a socket; nil: none
-	Accepted  func(*Conn)                             // a connection that a peer opened; nil: nobody cares
 }
 
 // Endpoint is a SIP user agent's sockets and transactions.
@@ -76,9 +72,6 @@ type Endpoint struct {
 func New(cfg Config, deps Deps) (*Endpoint, error) {
 	if cfg.T1 == 0 {
 		cfg.T1 = 500 * time.Millisecond
-	}
-	if deps.Log == nil {
-		deps.Log = zap.NewNop()
 	}
 	if deps.Handler == nil {
 		return nil, errors.New("wire: no handler for requests")

@@ -17,8 +17,9 @@ func TestLostRequestAndLostResponseOverUDPAreRepeated(t *testing.T) {
 	a.Misbehave(Fault{Direction: Out, Count: 2, Match: MethodIs("OPTIONS")})
 	b.Misbehave(Fault{Direction: Out, Count: 2, Match: StatusIs(200, "OPTIONS")})
 	done := make(chan *Message, 1)
+	ctx, conn := bounded(t), a.dial(t, b, UDP)
 	go func() {
-		r, err := a.Do(bounded(t), a.dial(t, b, UDP), request("OPTIONS", "1"))
+		r, err := a.Do(ctx, conn, request("OPTIONS", "1"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -175,7 +176,10 @@ func TestCutLeavesTLSWithoutCloseNotify(t *testing.T) {
 		if err := c.Handshake(); err != nil {
 			t.Fatal(err)
 		}
-		before, accepted := counted.read, receive(t, b.accepted)
+		if _, err := c.Write(request("OPTIONS", "1").Push("Via", Via(TLS, "x", Branch())).Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		before, accepted := counted.read, receive(t, b.requests).Conn
 		if politely {
 			accepted.Close()
 		} else {

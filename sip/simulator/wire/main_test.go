@@ -19,12 +19,11 @@ type peer struct {
 	*Endpoint
 	requests  chan *Request
 	malformed chan []byte
-	accepted  chan *Conn
 }
 
 func newPeer(t *testing.T, cfg Config, on ...Transport) *peer {
 	t.Helper()
-	p := &peer{requests: make(chan *Request, 4096), malformed: make(chan []byte, 16), accepted: make(chan *Conn, 16)}
+	p := &peer{requests: make(chan *Request, 4096), malformed: make(chan []byte, 16)}
 	for _, transport := range on {
 		cfg.Listen = append(cfg.Listen, Listen{transport, netip.MustParseAddrPort("127.0.0.1:0")})
 	}
@@ -34,7 +33,6 @@ func newPeer(t *testing.T, cfg Config, on ...Transport) *peer {
 	e, err := New(cfg, Deps{
 		Handler:   func(r *Request) { p.requests <- r },
 		Malformed: func(_ *Conn, raw []byte, _ error) { p.malformed <- raw },
-		Accepted:  func(c *Conn) { p.accepted <- c },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,9 @@ func Results() []Result { return []Result{Success, Caller, Upstream, Us, Indeter
 type Reason uint8
 
 const (
-	ReasonCallerHangup Reason = iota
+	// ReasonInternal: a fault of the edge, or an end that nobody gave a reason for.
+	ReasonInternal Reason = iota
+	ReasonCallerHangup
 	ReasonWatsonHangup
 	ReasonTransferred
 	ReasonCancelled
@@ -41,7 +43,6 @@ const (
 	ReasonWatsonLost
 	ReasonNoPorts
 	ReasonShutdown
-	ReasonInternal
 	// ReasonTransferFailed: Watson left while the transfer ran, and then the transfer failed.
 	ReasonTransferFailed
 	ReasonTransferUnproved

@@ -59,7 +59,7 @@ func mediaConfig(cfg *configs.Config) media.Config {
 
 func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
 	c := trunk.Config{
-		Public:         cfg.SIP.Public,
+		Public:         hostText(cfg.SIP.Public),
 		TwilioSources:  cfg.Twilio.Sources,
 		WatsonSources:  cfg.Watson.Sources,
 		Force:          kinds[cfg.Twilio.Leg],

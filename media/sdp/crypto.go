@@ -32,7 +32,7 @@ func ParseSuite(s string) (Suite, error) {
 			return Suite(i), nil
 		}
 	}
-	return NoSuite, fmt.Errorf("%w: suite %q", ErrCrypto, s)
+	return NoSuite, fmt.Errorf("%w: suite %.64q", ErrCrypto, s)
 }
 
 // masterKey and masterSalt are the lengths of both suites, in bytes (RFC 4568 §6.2).

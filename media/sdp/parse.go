@@ -24,7 +24,7 @@ func Parse(body []byte) (Description, error) {
 	}
 	var session pion.SessionDescription
 	if err := session.Unmarshal(body); err != nil {
-		return Description{}, fmt.Errorf("%w: %v", ErrMalformed, err)
+		return Description{}, fmt.Errorf("%w: syntax", ErrMalformed) // err quotes what it could not read: keys among it
 	}
 	if n := len(session.MediaDescriptions); n > maxLines {
 		return Description{}, fmt.Errorf("%w: %d m-lines, at most %d", ErrMalformed, n, maxLines)
@@ -104,7 +104,7 @@ func parseAudio(session *pion.SessionDescription, m *pion.MediaDescription) (Aud
 		return Audio{}, err
 	}
 	if len(a.Codecs) == 0 {
-		return Audio{}, fmt.Errorf("%w: %s", ErrCodec, strings.Join(m.MediaName.Formats, " "))
+		return Audio{}, fmt.Errorf("%w: none of %d formats", ErrCodec, len(m.MediaName.Formats))
 	}
 	return a, nil
 }
@@ -186,9 +186,9 @@ func address(kind, text string) (_ netip.Addr, held bool, _ error) {
 	ip, err := netip.ParseAddr(text)
 	switch {
 	case err != nil:
-		return netip.Addr{}, false, fmt.Errorf("%w: %q is no IP address", ErrAddress, text)
+		return netip.Addr{}, false, fmt.Errorf("%w: %.64q is no IP address", ErrAddress, text)
 	case ip.Zone() != "" || (kind == "IP4") != ip.Is4():
-		return netip.Addr{}, false, fmt.Errorf("%w: %s %q", ErrAddress, kind, text)
+		return netip.Addr{}, false, fmt.Errorf("%w: %s %.64q", ErrAddress, kind, text)
 	}
 	ip = ip.Unmap()
 	if ip.IsUnspecified() {
@@ -214,7 +214,7 @@ func rtcpAddress(rtp netip.AddrPort, value string) (netip.AddrPort, error) {
 	}
 	port, err := strconv.ParseUint(fields[0], 10, 16)
 	if err != nil || port == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%w: a=rtcp port %q", ErrMalformed, fields[0])
+		return netip.AddrPort{}, fmt.Errorf("%w: a=rtcp port %.64q", ErrMalformed, fields[0])
 	}
 	ip := rtp.Addr()
 	if len(fields) == 4 {

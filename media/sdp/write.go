@@ -30,6 +30,13 @@ func (d Description) For(local Local) (Description, error) {
 	return d.at(local)
 }
 
+// Directed returns the description with another direction: a hold that ends at the edge goes on to
+// the other side as if nobody held.
+func (d Description) Directed(direction Direction) Description {
+	d.audio.Direction = direction
+	return d
+}
+
 // at puts the edge's addresses in place.
 func (d Description) at(local Local) (Description, error) {
 	if !local.RTP.IsValid() || local.RTP.Port() == 0 || local.RTP.Addr().IsUnspecified() {

@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
-
-	"handoff/metrics"
 )
 
 // admission decides whether a new call may begin.
@@ -35,14 +33,15 @@ func newAdmission(l Limits) admission {
 	}
 }
 
-func (a *admission) call(source netip.Addr, active int) (metrics.Reject, bool) {
+// call tells whether an INVITE from source comes at a bearable pace.
+func (a *admission) call(source netip.Addr) error {
 	switch {
 	case a.ready() != nil:
-		return metrics.RejectDraining, false
-	case active >= a.limits.Calls, !a.ofSource(source).Allow(), !a.all.Allow():
-		return metrics.RejectLimit, false
+		return ErrDraining
+	case !a.ofSource(source).Allow(), !a.all.Allow():
+		return errLimit
 	}
-	return 0, true
+	return nil
 }
 
 func (a *admission) ofSource(source netip.Addr) *rate.Limiter {

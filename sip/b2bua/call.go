@@ -2,8 +2,10 @@ package b2bua
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -26,8 +28,8 @@ type Call struct {
 
 	// owned by run
 	a, b    *leg.Leg
-	spares  []*leg.Leg // attempts at Watson given up; a late 2xx of theirs is still ended
-	dialogs []dialog.ID
+	spares  []*leg.Leg  // attempts at Watson given up; a late 2xx of theirs is still ended
+	dialogs []dialog.ID // by which the registry finds the call
 	caller  caller
 	setup   setup
 	talk    session
@@ -49,6 +51,9 @@ type caller struct {
 	sid     string // X-Twilio-CallSid, by which the operator finds the call at Twilio
 }
 
+// errNoNumber is why an INVITE that dials nobody is refused with 404.
+var errNoNumber = errors.New("no number dialled")
+
 // newCall builds the call of an INVITE, with leg A but without a goroutine. An error means that the
 // INVITE makes no dialog.
 func newCall(e *Engine, tx Inbound) (*Call, error) {
@@ -69,6 +74,10 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 	if h := req.MaxForwards(); h != nil && *h > 0 {
 		hops = uint32(*h) - 1
 	}
+	dialled := trunk.User(to)
+	if !e.cfg.Trunk.Reachable(dialled) {
+		return nil, errNoNumber
+	}
 	id := rand.Text()
 	c := &Call{
 		id:        id,
@@ -78,7 +87,7 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 		caller: caller{
 			kind:    e.cfg.Trunk.Kind(from),
 			from:    from,
-			dialled: to.User,
+			dialled: dialled,
 			offer:   offer,
 			hops:    hops,
 			source:  tx.Source().String(),
@@ -123,12 +132,7 @@ func (c *Call) guarded(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.log.Error("panic in call", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
-			if c.ending.crashed {
-				c.abandon()
-				return
-			}
-			c.ending.crashed = true
-			c.guarded(func() { c.hangUp(metrics.ReasonInternal) })
+			c.crash()
 		}
 	}()
 	f()
@@ -144,19 +148,18 @@ func (c *Call) over() bool {
 			return false
 		}
 	}
-	return c.a.State() == leg.Over && (c.b == nil || c.b.State() == leg.Over) && !c.handoff.running()
+	return c.a.State() == leg.Over && (c.b == nil || c.b.State() == leg.Over) &&
+		!c.handoff.running() && len(c.gate.waiting) == 0
 }
-
-// abandon ends the goroutine whatever the legs still wait for.
-func (c *Call) abandon() { c.ending.abandoned = true }
 
 // legDeps gives a leg its ways out, all of which lead back onto this goroutine.
 func (c *Call) legDeps(name metrics.Leg) leg.Deps {
 	return leg.Deps{
-		Log:   c.log.With(zap.Stringer("leg", name)),
-		Wire:  callWire{c.engine.deps.Wire, c.mail},
-		After: c.after,
-		Emit:  c.onLeg,
+		Log:     c.log.With(zap.Stringer("leg", name)),
+		Wire:    callWire{c.engine.deps.Wire, c.mail, c.engine.deps.Observer.MailboxFull},
+		After:   c.after,
+		Emit:    c.onLeg,
+		Refused: c.engine.deps.Observer.Rejected,
 	}
 }
 
@@ -180,11 +183,22 @@ func (c *Call) after(d time.Duration, f func()) (stop func()) {
 type callWire struct {
 	leg.Wire
 	mail *mailbox
+	full func() // counts what did not fit
 }
 
+// Send lets the first final result always through; provisional responses and repeated finals come as
+// often as the peer likes, and so pass the bound.
 func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
+	var final atomic.Bool
 	return w.Wire.Send(req, to, func(ev leg.TxEvent) {
-		w.mail.put(func() { sink(ev) })
+		provisional := ev.Response != nil && ev.Response.IsProvisional()
+		if !provisional && !final.Swap(true) {
+			w.mail.put(func() { sink(ev) })
+			return
+		}
+		if w.mail.offer(func() { sink(ev) }) == errFull {
+			w.full()
+		}
 	})
 }
 
@@ -195,10 +209,7 @@ func (c *Call) onRequest(tx Inbound) {
 		c.engine.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
 		return
 	}
-	if err := l.OnRequest(tx); err != nil {
-		c.engine.deps.Observer.Rejected(metrics.RejectCSeq)
-		c.log.Info("request out of order", zap.Stringer("leg", l.Name), zap.Error(err))
-	}
+	l.OnRequest(tx)
 }
 
 // legOf finds the leg whose dialog a request names, if its sender may speak there: a connection
@@ -240,6 +251,12 @@ func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
 		}
 	case leg.Confirmed:
 		c.log.Debug("answer confirmed", zap.Stringer("leg", l.Name))
+	case leg.Unacknowledged:
+		c.onUnacknowledged(l)
+	case leg.AnsweredInACK:
+		c.onAnsweredInACK(l, ev.SDP)
+	case leg.OfferCancelled:
+		c.onOfferCancelled(l)
 	case leg.Offered:
 		c.onOffered(l, ev.SDP)
 	case leg.OfferAnswered:

@@ -13,75 +13,96 @@ import (
 type ending struct {
 	started  time.Time
 	answered time.Time
-	// reason is the first one given; what follows from it does not overwrite it.
+	// reason is the first one given, and ended when; what follows from it does not overwrite it.
 	reason    metrics.Reason
-	decided   bool
+	ended     time.Time
 	crashed   bool
 	abandoned bool
 }
 
 // because keeps why the call ends; the first reason stays.
 func (e *ending) because(r metrics.Reason) {
-	if !e.decided {
-		e.reason, e.decided = r, true
+	if !e.decided() {
+		e.reason, e.ended = r, time.Now()
 	}
 }
 
 // correct replaces the reason: a transfer taken for unproved was proved late.
-func (e *ending) correct(r metrics.Reason) { e.reason, e.decided = r, true }
+func (e *ending) correct(r metrics.Reason) {
+	e.because(r)
+	e.reason = r
+}
 
-// onEnded is told that a leg is over, and ends the other one unless a transfer says otherwise.
+func (e *ending) decided() bool { return !e.ended.IsZero() }
+
+// onEnded is told that a leg is over, and ends the other one unless a transfer says otherwise. A
+// spare's end ends nothing.
 func (c *Call) onEnded(l *leg.Leg, cause leg.Cause) {
 	c.log.Info("leg ended", zap.Stringer("leg", l.Name), zap.Stringer("cause", cause))
-	switch l {
-	case c.a:
-		c.onCallerEnded(cause)
-	case c.b:
-		c.onWatsonEnded(cause)
+	switch {
+	case l == c.a && c.handoff.running():
+		c.talk.close()
+		c.handoff.executor.OnCallerEnded()
+	case l == c.b && c.handoff.running():
+		c.handoff.executor.OnWatsonEnded()
+	case l == c.a || l == c.b:
+		c.hangUp(reasonOf(l.Name, cause, !c.ending.answered.IsZero()))
 	}
 }
 
-func (c *Call) onCallerEnded(cause leg.Cause) {
-	if c.handoff.running() {
+// onUnacknowledged ends the other leg of one whose 2xx was never acknowledged, without waiting for
+// what a peer that is probably dead says to our BYE.
+func (c *Call) onUnacknowledged(l *leg.Leg) {
+	why := reasonOf(l.Name, leg.ByNoACK, true)
+	if l == c.a && c.handoff.running() {
+		c.ending.because(why)
 		c.handoff.executor.OnCallerEnded()
 		return
 	}
-	c.hangUp(callerReasons[cause])
+	c.hangUp(why)
 }
 
-func (c *Call) onWatsonEnded(cause leg.Cause) {
-	if c.handoff.running() {
-		c.handoff.executor.OnWatsonEnded()
-		return
+// reasonOf tells why a call ends one of whose legs ended so. ByUs is no reason: it follows from one
+// that was given before.
+func reasonOf(name metrics.Leg, cause leg.Cause, answered bool) metrics.Reason {
+	caller := name == metrics.LegA
+	switch cause {
+	case leg.ByPeer:
+		switch {
+		case caller && answered:
+			return metrics.ReasonCallerHangup
+		case caller:
+			return metrics.ReasonCancelled
+		case answered:
+			return metrics.ReasonWatsonHangup
+		}
+		return metrics.ReasonWatsonRejected
+	case leg.ByCancel:
+		return metrics.ReasonCancelled
+	case leg.ByNoACK:
+		if caller {
+			return metrics.ReasonCallerNoACK
+		}
+		return metrics.ReasonWatsonLost
+	case leg.ByLoss:
+		if caller {
+			return metrics.ReasonCallerLost
+		}
+		return metrics.ReasonWatsonLost
 	}
-	c.hangUp(watsonReasons[cause])
+	return metrics.ReasonInternal
 }
 
-// callerReasons and watsonReasons tell why a call ends whose leg ended without our doing. ByUs
-// stands for an end that was decided before: because keeps that one.
-var (
-	callerReasons = map[leg.Cause]metrics.Reason{
-		leg.ByPeer:   metrics.ReasonCallerHangup,
-		leg.ByCancel: metrics.ReasonCancelled,
-		leg.ByNoACK:  metrics.ReasonCallerNoACK,
-		leg.ByLoss:   metrics.ReasonCallerLost,
-		leg.ByUs:     metrics.ReasonInternal,
-	}
-	watsonReasons = map[leg.Cause]metrics.Reason{
-		leg.ByPeer: metrics.ReasonWatsonHangup,
-		leg.ByLoss: metrics.ReasonWatsonLost,
-		leg.ByUs:   metrics.ReasonInternal,
-	}
-)
-
-// hangUp ends whatever is left of the call.
+// hangUp ends whatever is left of the call: its media at once, its legs as their states ask for.
 func (c *Call) hangUp(why metrics.Reason) {
 	c.ending.because(why)
+	c.talk.close()
+	c.setup.stop()
 	c.endCaller()
 	c.endWatson()
 }
 
-// endCaller ends leg A in the way that its state asks for.
+// endCaller ends leg A.
 func (c *Call) endCaller() {
 	if c.a.State() == leg.Calling {
 		code, text := callerCode(c.ending.reason)
@@ -91,20 +112,19 @@ func (c *Call) endCaller() {
 	c.a.Bye(byeReason(c.ending.reason))
 }
 
-// endWatson ends leg B in the way that its state asks for.
+// endWatson ends leg B.
 func (c *Call) endWatson() {
-	if c.b == nil {
-		return
+	if c.b != nil {
+		c.b.Cancel()
+		c.b.Bye("")
 	}
-	c.b.Cancel()
-	c.b.Bye("")
 }
 
 // callerCode is the final response to a caller who was never answered. Watson's own refusals take
 // trunk.CallerCode instead.
 func callerCode(r metrics.Reason) (int, string) {
 	switch r {
-	case metrics.ReasonWatsonNoAnswer:
+	case metrics.ReasonWatsonNoAnswer, metrics.ReasonWatsonRejected:
 		return 480, "Temporarily Unavailable"
 	case metrics.ReasonWatsonBadAnswer:
 		return 502, "Bad Gateway"
@@ -112,8 +132,6 @@ func callerCode(r metrics.Reason) (int, string) {
 		return 488, "Not Acceptable Here"
 	case metrics.ReasonInternal:
 		return 500, "Server Internal Error"
-	case metrics.ReasonWatsonHangup:
-		return 480, "Temporarily Unavailable"
 	}
 	return 503, "Service Unavailable"
 }
@@ -127,32 +145,59 @@ func byeReason(r metrics.Reason) string {
 	return `SIP;cause=500;text="` + r.String() + `"`
 }
 
-// shutdown ends the call because the edge goes down.
+// shutdown ends the call because the edge goes down. Watson hears of its transfer first.
 func (c *Call) shutdown() {
 	c.handoff.shutdown()
-	c.hangUp(metrics.ReasonShutdown)
+	c.inOrder(func() { c.hangUp(metrics.ReasonShutdown) })
 }
 
-// finish is the one way out of a call: its media stops, its record goes, and what it was is told
-// once.
+// abandon ends the goroutine whatever the legs still wait for.
+func (c *Call) abandon() {
+	for _, l := range c.legs() {
+		l.Drop()
+	}
+	c.ending.abandoned = true
+}
+
+// crashTime is how long a call whose code has panicked may take to end its legs.
+const crashTime = 5 * time.Second
+
+// crash ends a call whose state can't be trusted any more, as well as that still goes.
+func (c *Call) crash() {
+	if c.ending.crashed {
+		c.ending.abandoned = true
+		return
+	}
+	c.ending.crashed = true
+	c.after(crashTime, c.abandon)
+	c.guarded(func() { c.hangUp(metrics.ReasonInternal) })
+}
+
+// finish is the one way out of a call: nothing finds it any more, what still waits in its mailbox
+// is answered, its record goes, and what it was is told once.
 func (c *Call) finish() {
-	c.mail.close()
-	c.talk.close()
-	c.count()
-	for _, id := range c.dialogs {
-		c.engine.deps.Bury(id)
+	defer c.engine.calls.done()
+	c.guarded(func() {
+		for _, l := range c.legs() {
+			c.engine.deps.Bury(l.Dialog())
+		}
+	})
+	c.engine.calls.remove(c, c.dialogs)
+	for _, f := range c.mail.close() {
+		c.guarded(f)
 	}
 	c.engine.deps.Journal.Delete(c.id)
-	c.report()
-	c.engine.calls.remove(c, c.dialogs)
+	c.guarded(c.report)
 }
 
 // report writes the call's last line and counts it.
 func (c *Call) report() {
-	duration := time.Since(c.ending.started)
-	talked := time.Duration(0)
+	c.ending.because(metrics.ReasonInternal)
+	c.talk.close()
+	c.count()
+	duration, talked := c.ending.ended.Sub(c.ending.started), time.Duration(0)
 	if !c.ending.answered.IsZero() {
-		talked = time.Since(c.ending.answered)
+		talked = c.ending.ended.Sub(c.ending.answered)
 	}
 	c.engine.deps.Observer.CallEnded(c.ending.reason, duration)
 	c.log.Info("call ended",
@@ -160,5 +205,5 @@ func (c *Call) report() {
 		zap.Stringer("reason", c.ending.reason),
 		zap.Duration("duration", duration),
 		zap.Duration("talked", talked),
-		zap.Object("media", c.talk))
+		zap.Object("media", &c.talk))
 }

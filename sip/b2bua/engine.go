@@ -111,9 +111,22 @@ func (e *Engine) OnRequest(tx Inbound) {
 		e.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
 		return
 	}
-	if !call.mail.offer(func() { call.onRequest(tx) }) {
+	switch call.mail.offer(func() { call.onRequest(tx) }) {
+	case errFull:
 		e.deps.Observer.MailboxFull()
 		e.refuse(tx, metrics.RejectMailbox, 503, "Call Overloaded")
+	case errOver:
+		e.onLate(tx)
+	}
+}
+
+// onLate answers what comes while a call goes, as the transport does afterwards.
+func (e *Engine) onLate(tx Inbound) {
+	switch tx.Request().Method {
+	case sipmsg.BYE, sipmsg.NOTIFY:
+		e.refuse(tx, metrics.RejectLate, 200, "OK")
+	default:
+		e.refuse(tx, metrics.RejectLate, 481, "Call/Transaction Does Not Exist")
 	}
 }
 
@@ -151,8 +164,8 @@ func (e *Engine) onInvite(tx Inbound) {
 		e.refuse(tx, metrics.RejectSource, 403, "Forbidden")
 		return
 	}
-	if why, ok := e.admit.call(tx.Source().Addr(), e.calls.len()); !ok {
-		e.refuse(tx, why, 503, "Service Unavailable", [2]string{"Retry-After", "5"})
+	if err := e.admit.call(tx.Source().Addr()); err != nil {
+		e.turnAway(tx, err)
 		return
 	}
 	call, err := newCall(e, tx)
@@ -160,37 +173,61 @@ func (e *Engine) onInvite(tx Inbound) {
 	case errors.Is(err, leg.ErrContentType):
 		e.refuse(tx, metrics.RejectMalformed, 415, "Unsupported Media Type", [2]string{"Accept", "application/sdp"})
 		return
+	case errors.Is(err, errNoNumber):
+		e.refuse(tx, metrics.RejectMalformed, 404, "Not Found")
+		return
 	case err != nil:
 		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", [2]string{"Warning", warning(e.cfg.Trunk.Public, err.Error())})
 		return
 	}
-	switch err := e.calls.add(call); err {
-	case nil:
-		go call.run() // ends when all legs are over
+	if err := e.calls.add(call, e.cfg.Limits.Calls); err != nil {
+		e.turnAway(tx, err)
+		return
+	}
+	go call.run() // ends when all legs are over
+}
+
+// turnAway answers an INVITE that is well formed and not taken.
+func (e *Engine) turnAway(tx Inbound, why error) {
+	switch why {
 	case errMerged:
 		e.refuse(tx, metrics.RejectMerged, 482, "Loop Detected")
+	case errLimit:
+		e.refuse(tx, metrics.RejectLimit, 503, "Service Unavailable", retryLater)
 	default:
-		e.refuse(tx, metrics.RejectDraining, 503, "Service Unavailable")
+		e.refuse(tx, metrics.RejectDraining, 503, "Service Unavailable", retryLater)
 	}
 }
+
+// retryLater goes with a 503: the caller may come again, or go to another edge at once.
+var retryLater = [2]string{"Retry-After", "5"}
 
 // OnACK takes the ACK of a 2xx.
 func (e *Engine) OnACK(req *sipmsg.Request) {
 	if call := e.calls.find(req.CallID().Value(), dialog.ToTag(req)); call != nil {
-		call.mail.offer(func() { call.onACK(req) })
+		if call.mail.offer(func() { call.onACK(req) }) == errFull {
+			e.deps.Observer.MailboxFull() // the 2xx comes again, and so will its ACK
+		}
 	}
 }
 
 // OnCancel takes the CANCEL of an INVITE that has no final answer; it is answered already.
-func (e *Engine) OnCancel(tx Inbound) { e.toCaller(tx, (*leg.Leg).OnCancel) }
+func (e *Engine) OnCancel(tx Inbound) { e.toLegs(tx, (*leg.Leg).OnCancel) }
 
 // OnLost takes the loss of the connection under such an INVITE.
-func (e *Engine) OnLost(tx Inbound) { e.toCaller(tx, (*leg.Leg).OnLost) }
+func (e *Engine) OnLost(tx Inbound) { e.toLegs(tx, (*leg.Leg).OnLost) }
 
-func (e *Engine) toCaller(tx Inbound, what func(*leg.Leg)) {
-	if call := e.calls.find(tx.Request().CallID().Value(), tx.Tag()); call != nil {
-		call.mail.put(func() { what(call.a) }) // one a transaction: bounded
+// toLegs lets the leg that holds the transaction know.
+func (e *Engine) toLegs(tx Inbound, what func(*leg.Leg, leg.ServerTx)) {
+	call := e.calls.find(tx.Request().CallID().Value(), tx.Tag())
+	if call == nil {
+		return
 	}
+	call.mail.put(func() { // once a transaction: bounded
+		for _, l := range call.legs() {
+			what(l, tx)
+		}
+	})
 }
 
 // Ready tells whether new calls are taken.
@@ -234,7 +271,11 @@ func (e *Engine) Calls() int { return e.calls.len() }
 
 func (e *Engine) refuse(tx Inbound, why metrics.Reject, code int, reason string, headers ...[2]string) {
 	e.deps.Observer.Rejected(why)
-	e.deps.Log.Info("request refused", zap.Stringer("why", why), zap.Int("code", code),
+	level := zap.InfoLevel
+	if why == metrics.RejectDialog || why == metrics.RejectLate { // ordinary behind the end of a call
+		level = zap.DebugLevel
+	}
+	e.deps.Log.Log(level, "request refused", zap.Stringer("why", why), zap.Int("code", code),
 		zap.String("method", string(tx.Request().Method)), zap.Stringer("source", tx.Source()))
 	res := tx.Response(code, reason)
 	for _, h := range headers {
@@ -249,9 +290,13 @@ func (e *Engine) respond(tx Inbound, res *sipmsg.Response) {
 	}
 }
 
+// maxWarning bounds the text of a Warning.
+const maxWarning = 200
+
 // warning builds a Warning value that tells a person what was wrong (RFC 3261 §20.43). Quotes and
 // control characters of text are dropped.
 func warning(host, text string) string {
+	text = text[:min(len(text), maxWarning)]
 	clean := make([]byte, 0, len(text))
 	for i := range len(text) {
 		if c := text[i]; c >= ' ' && c < 0x7f && c != '"' && c != '\\' {

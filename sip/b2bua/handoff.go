@@ -39,7 +39,12 @@ func (c *Call) onReferred(l *leg.Leg, r *leg.Refer) {
 		c.refuseRefer(l, r, err)
 		return
 	}
-	methods, referTo := c.fit(request)
+	methods, referTo, err := c.fit(request)
+	if err != nil {
+		observer.TransferContext(metrics.ContextMismatch)
+		c.refuseRefer(l, r, err)
+		return
+	}
 	cfg := transfer.Config{
 		Refer:   r,
 		Request: request,
@@ -78,24 +83,22 @@ func countRefused(observer Observer, why metrics.TransferReason) {
 }
 
 // fit chooses the methods that can work for this caller and this key, and builds what they send.
-// What Twilio would reject is not tried.
-func (c *Call) fit(request refer.Request) (methods []metrics.Method, referTo string) {
+// What Twilio would reject is not tried. The error says that what would go out is not what came in.
+func (c *Call) fit(request refer.Request) (methods []metrics.Method, referTo string, err error) {
 	wanted := c.engine.cfg.Transfer.Methods
 	if slices.Contains(wanted, metrics.MethodRefer) {
-		var err error
 		switch referTo, err = request.ReferTo(c.engine.cfg.Transfer.MaxReferTo); {
+		case errors.Is(err, refer.ErrMismatch):
+			return nil, "", err
 		case err != nil:
 			c.log.Warn("method refer does not fit", zap.Error(err))
-			if errors.Is(err, refer.ErrMismatch) {
-				c.engine.deps.Observer.TransferContext(metrics.ContextMismatch)
-			}
 		case c.caller.kind != trunk.PV:
 			c.log.Warn("method refer does not fit: an elastic trunk would dial the target")
 		default:
 			methods = append(methods, metrics.MethodRefer)
 		}
 	}
-	return methods, referTo
+	return methods, referTo, nil
 }
 
 func (h *handoff) onReferAnswered(ev leg.ReferAnswered) {

@@ -1,14 +1,17 @@
 package b2bua
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // mailboxSize bounds what the network may queue for one call. A call that is 256 messages behind
 // is not served by queueing a 257th.
 const mailboxSize = 256
 
-// mailbox is the only way into a call's goroutine. What the network sends is bounded; what the
-// call itself asked for (timers, results of its own transactions) is bounded by its asking and is
-// never refused, or a call could not end.
+// mailbox is the only way into a call's goroutine. What the network sends as often as it likes is
+// bounded; what the call itself asked for (timers, the one result of a transaction) is bounded by
+// its asking and is never refused, or a call could not end.
 type mailbox struct {
 	mu     sync.Mutex
 	queue  []func()
@@ -21,12 +24,22 @@ func newMailbox() *mailbox {
 	return &mailbox{room: mailboxSize, wake: make(chan struct{}, 1)}
 }
 
-// offer queues what the network sent; false says that it was not taken.
-func (m *mailbox) offer(f func()) bool {
+var (
+	// errFull says that a call is too far behind to take more from the network.
+	errFull = errors.New("mailbox full")
+	// errOver says that the call has just ended.
+	errOver = errors.New("call over")
+)
+
+// offer queues what the network sent, or says why not.
+func (m *mailbox) offer(f func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || m.room == 0 {
-		return false
+	switch {
+	case m.closed:
+		return errOver
+	case m.room == 0:
+		return errFull
 	}
 	m.room--
 	m.push(func() {
@@ -35,7 +48,7 @@ func (m *mailbox) offer(f func()) bool {
 		m.mu.Unlock()
 		f()
 	})
-	return true
+	return nil
 }
 
 // put queues what the call asked for. After the end of the call it is dropped.
@@ -64,9 +77,11 @@ func (m *mailbox) take() []func() {
 	return batch
 }
 
-// close refuses everything from now on.
-func (m *mailbox) close() {
+// close refuses everything from now on and returns what was queued before.
+func (m *mailbox) close() []func() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	rest := m.queue
 	m.closed, m.queue = true, nil
+	return rest
 }

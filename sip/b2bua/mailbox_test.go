@@ -9,12 +9,12 @@ func TestMailboxKeepsOrderAndRefusesOnlyTheNetwork(t *testing.T) {
 	m := newMailbox()
 	var got []int
 	for i := range mailboxSize {
-		if !m.offer(func() { got = append(got, i) }) {
-			t.Fatalf("message %d refused", i)
+		if err := m.offer(func() { got = append(got, i) }); err != nil {
+			t.Fatalf("message %d: %v", i, err)
 		}
 	}
-	if m.offer(func() { t.Error("a message above the bound ran") }) {
-		t.Error("message above the bound taken")
+	if err := m.offer(func() { t.Error("a message above the bound ran") }); err != errFull {
+		t.Errorf("message above the bound: %v", err)
 	}
 	m.put(func() { got = append(got, mailboxSize) }) // a timer is never refused
 	for _, f := range m.take() {
@@ -23,17 +23,19 @@ func TestMailboxKeepsOrderAndRefusesOnlyTheNetwork(t *testing.T) {
 	if len(got) != mailboxSize+1 || !slices.IsSorted(got) {
 		t.Errorf("ran %d, sorted %v", len(got), slices.IsSorted(got))
 	}
-	if !m.offer(func() {}) {
-		t.Error("room is not given back")
+	if err := m.offer(func() {}); err != nil {
+		t.Errorf("room is not given back: %v", err)
 	}
 }
 
-func TestClosedMailboxTakesNothing(t *testing.T) {
+func TestClosedMailboxGivesBackWhatItHeldAndTakesNothing(t *testing.T) {
 	m := newMailbox()
 	m.put(func() {})
-	m.close()
+	if rest := m.close(); len(rest) != 1 {
+		t.Errorf("%d left, want 1", len(rest))
+	}
 	m.put(func() {})
-	if m.offer(func() {}) || len(m.take()) != 0 {
-		t.Error("a closed mailbox holds something")
+	if err := m.offer(func() {}); err != errOver || len(m.take()) != 0 {
+		t.Errorf("a closed mailbox takes something: %v", err)
 	}
 }

@@ -6,44 +6,63 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/media/sdp"
+	"handoff/metrics"
 	"handoff/sip/leg"
 )
 
 // modification is the one re-offer that may be on its way from one leg to the other.
 type modification struct {
-	from  *leg.Leg
-	offer sdp.Description
+	state modifyState
+	from  *leg.Leg  // whose offer it is
+	offer described // or, of one that was asked to offer, its answer in the ACK
 }
+
+type modifyState uint8
+
+const (
+	// modifyNone: nothing is on its way.
+	modifyNone modifyState = iota
+	// modifyPassing: from waits for the other leg's answer.
+	modifyPassing
+	// modifyCancelled: from does not wait any more; what the other leg takes is taken back.
+	modifyCancelled
+	// modifyFollowing: from answered in its ACK, and the other leg is brought to the same.
+	modifyFollowing
+	// modifyRestoring: the other leg took what from does not have, and is offered what was before.
+	modifyRestoring
+)
 
 // onOffered takes a re-INVITE or UPDATE with an offer. Watson's hold and resume, and refreshes of
 // either side, end here; what changes codec, address or key goes to the other leg.
 func (c *Call) onOffered(from *leg.Leg, body []byte) {
-	side := c.talk.of(c, from)
-	if side == nil || !side.agreed() {
+	side := c.side(from)
+	if !side.settled {
 		from.RejectOffer(488, "Not Acceptable Here")
 		return
 	}
-	if body == nil { // asked to offer: what is in force, and its ACK can only agree
+	if body == nil { // asked to offer: what is in force, but for a hold; the answer is in the ACK
+		side.agree(side.local.Directed(sdp.SendRecv), side.remote)
 		from.AnswerOffer(side.body)
 		return
 	}
-	offer, err := c.parseOffer(from, body)
+	offer, err := describe(body, c.policy(from))
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
 	}
-	change := sdp.Compare(side.remote, offer)
+	change := sdp.Compare(side.remote.Description, offer.Description)
 	c.log.Info("re-offer", zap.Stringer("leg", from.Name), zap.Stringer("change", change), zap.Stringer("sdp", offer))
 	if change == sdp.Same || change == sdp.Hold && from == c.b {
-		c.answerAlone(from, side, offer)
+		c.answerAlone(from, offer)
 		return
 	}
-	c.passOffer(from, side, offer)
+	c.passOffer(from, offer, modifyPassing)
 }
 
 // answerAlone answers without asking the other leg.
-func (c *Call) answerAlone(from *leg.Leg, side *side, offer sdp.Description) {
-	answer, err := sdp.HoldAnswer(side.local, side.remote, offer, side.address())
+func (c *Call) answerAlone(from *leg.Leg, offer described) {
+	side := c.side(from)
+	answer, err := sdp.HoldAnswer(side.local, side.remote.Description, offer.Description, side.address())
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
@@ -53,53 +72,94 @@ func (c *Call) answerAlone(from *leg.Leg, side *side, offer sdp.Description) {
 	from.AnswerOffer(side.body)
 }
 
-// passOffer sends the offer on to the other leg; its answer comes as onOfferAnswered.
-func (c *Call) passOffer(from *leg.Leg, side *side, offer sdp.Description) {
+// passOffer sends what from described on to the other leg, whose answer comes as onOfferAnswered.
+func (c *Call) passOffer(from *leg.Leg, offer described, state modifyState) {
 	to := c.opposite(from)
-	if to == nil || to.State() != leg.Up || c.modify.from != nil || c.handoff.running() {
+	if to == nil || to.State() != leg.Up || c.modify.state != modifyNone {
 		from.RejectOffer(491, "Request Pending")
 		return
 	}
-	out, err := offer.For(c.talk.of(c, to).address())
+	out, err := offer.For(c.side(to).address())
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
 	}
-	c.modify = modification{from: from, offer: offer}
-	to.Reinvite(c.talk.of(c, to).propose(out))
+	if from == c.b {
+		out = out.Directed(sdp.SendRecv) // Watson's hold is never passed on, whatever else it changes
+	}
+	c.modify = modification{state: state, from: from, offer: offer}
+	to.Reinvite(c.side(to).propose(out))
 }
 
 // onOfferAnswered takes the other leg's answer back to the leg that offered.
 func (c *Call) onOfferAnswered(by *leg.Leg, body []byte) {
 	m := c.modify
 	c.modify = modification{}
-	if m.from == nil {
+	switch m.state {
+	case modifyNone, modifyRestoring:
+		return
+	case modifyCancelled:
+		c.restore(by)
 		return
 	}
-	theirs, err := c.parseAnswer(by, body)
+	answer, err := c.joinOffer(m, by, body)
 	if err != nil {
 		c.log.Warn("answer to re-offer refused", zap.Stringer("leg", by.Name), zap.Error(err))
 		m.from.RejectOffer(488, "Not Acceptable Here")
+		c.restore(by)
 		return
 	}
-	offering, answering := c.talk.of(c, m.from), c.talk.of(c, by)
-	answer, err := sdp.Answer(m.offer, theirs, offering.address())
+	c.applyMedia()
+	m.from.AnswerOffer(answer)
+}
+
+// joinOffer puts the answer of by to the offer of m in force on both legs.
+func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, error) {
+	theirs, err := describe(body, c.policy(by))
 	if err != nil {
-		c.log.Warn("answer to re-offer refused", zap.Stringer("leg", by.Name), zap.Error(err))
-		m.from.RejectOffer(488, "Not Acceptable Here")
-		return
+		return nil, err
+	}
+	offering, answering := c.side(m.from), c.side(by)
+	if m.state == modifyFollowing {
+		answering.agree(answering.proposed, theirs)
+		return nil, nil
+	}
+	answer, err := sdp.Answer(m.offer.Description, theirs.Description, offering.address())
+	if err != nil {
+		return nil, err
 	}
 	answering.agree(answering.proposed, theirs)
 	offering.agree(answer, m.offer)
-	c.applyMedia()
-	m.from.AnswerOffer(offering.body)
+	return offering.body, nil
 }
 
-// applyMedia lets media follow what was just agreed. It can fail only for an address of another
-// family, which leaves the media where they were.
-func (c *Call) applyMedia() {
-	if err := c.talk.apply(); err != nil {
-		c.log.Error("media stay as they were", zap.Error(err))
+// restore offers a leg again what was in force before it took something that the other leg does not
+// have: legs in different sessions do not hear each other.
+func (c *Call) restore(by *leg.Leg) {
+	c.modify = modification{state: modifyRestoring}
+	by.Reinvite(c.side(by).propose(c.side(by).local))
+}
+
+// onAnsweredInACK takes the answer of a leg that had asked us to offer.
+func (c *Call) onAnsweredInACK(from *leg.Leg, body []byte) {
+	side := c.side(from)
+	answer, err := describe(body, c.policy(from))
+	if err != nil {
+		c.log.Warn("answer in ACK refused", zap.Stringer("leg", from.Name), zap.Error(err))
+		return // what was in force stays: the peer has been told nothing else
+	}
+	change := sdp.Compare(side.remote.Description, answer.Description)
+	side.agree(side.local, answer)
+	c.applyMedia()
+	if change == sdp.Media {
+		c.passOffer(from, answer, modifyFollowing)
+	}
+}
+
+// onOfferCancelled is told that the leg that offered does not wait any more.
+func (c *Call) onOfferCancelled(by *leg.Leg) {
+	if c.modify.from == by && c.modify.state == modifyPassing {
+		c.modify.state = modifyCancelled
 	}
 }
 
@@ -107,17 +167,27 @@ func (c *Call) applyMedia() {
 func (c *Call) onOfferRejected(by *leg.Leg, code int) {
 	m := c.modify
 	c.modify = modification{}
-	if m.from == nil {
-		return
-	}
 	c.log.Info("re-offer rejected", zap.Stringer("leg", by.Name), zap.Int("code", code))
-	switch code {
-	case 491:
+	switch {
+	case m.state == modifyRestoring, m.state == modifyFollowing:
+		if by.Alive() { // the legs can't be brought together any more
+			c.hangUp(metrics.ReasonMediaRefused)
+		}
+	case m.state != modifyPassing:
+	case code == 491:
 		m.from.RejectOffer(491, "Request Pending")
-	case 408, 481, 487:
+	case code == 408, code == 481, code == 487:
 		m.from.RejectOffer(500, "Server Internal Error")
 	default:
 		m.from.RejectOffer(488, "Not Acceptable Here")
+	}
+}
+
+// applyMedia lets media follow what was just agreed. It can fail only for an address of another
+// family, which leaves the media where they were.
+func (c *Call) applyMedia() {
+	if err := c.talk.apply(); err != nil {
+		c.log.Error("media stay as they were", zap.Error(err))
 	}
 }
 

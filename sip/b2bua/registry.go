@@ -25,8 +25,12 @@ type dialogKey struct{ callID, localTag string }
 // (RFC 3261 §8.2.2.2).
 type inviteKey struct{ callID, fromTag string }
 
-// errMerged says that the same INVITE is already being served.
-var errMerged = errors.New("merged request")
+var (
+	// errMerged says that the same INVITE is already being served.
+	errMerged = errors.New("merged request")
+	// errLimit says that no more calls are taken at once.
+	errLimit = errors.New("too many calls")
+)
 
 func newRegistry() registry {
 	return registry{
@@ -36,15 +40,17 @@ func newRegistry() registry {
 	}
 }
 
-// add enters a new call, whose end remove must tell.
-func (r *registry) add(c *Call) error {
+// add enters a new call, of at most limit; remove and done must follow.
+func (r *registry) add(c *Call, limit int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	switch _, merged := r.invites[c.inviteKey]; {
+	case r.closed:
 		return ErrDraining
-	}
-	if _, merged := r.invites[c.inviteKey]; merged {
+	case merged:
 		return errMerged
+	case len(r.calls) >= limit:
+		return errLimit
 	}
 	r.running.Add(1)
 	id := c.a.Dialog()
@@ -70,8 +76,10 @@ func (r *registry) remove(c *Call, ids []dialog.ID) {
 	for _, id := range ids {
 		delete(r.dialogs, dialogKey{id.CallID, id.LocalTag})
 	}
-	r.running.Done()
 }
+
+// done says that the goroutine of a call that was added ends.
+func (r *registry) done() { r.running.Done() }
 
 // close lets no call enter any more; then running can be waited for.
 func (r *registry) close() {

@@ -26,10 +26,17 @@ type setup struct {
 	next    int // of the targets
 	heard   bool
 	patient func() // stops the timer that watches the target now tried
-	// refusal is what the caller hears when no target is left.
+	// What the caller hears, and why, when no target is left.
 	reason metrics.Reason
 	code   int
 	text   string
+}
+
+// stop ends the watch over the target.
+func (s *setup) stop() {
+	if s.patient != nil {
+		s.patient()
+	}
 }
 
 // onInvite is the first thing that a call does.
@@ -51,7 +58,7 @@ func (c *Call) refuseMedia(err error) {
 	warn := [2]string{"Warning", warning(c.engine.cfg.Trunk.Public, err.Error())}
 	switch {
 	case errors.Is(err, port.ErrExhausted):
-		c.refuseCaller(metrics.ReasonNoPorts, 503, "Service Unavailable", [2]string{"Retry-After", "5"})
+		c.refuseCaller(metrics.ReasonNoPorts, 503, "Service Unavailable", retryLater)
 	case errors.Is(err, sdp.ErrMalformed):
 		c.refuseCaller(metrics.ReasonBadRequest, 400, "Bad Request", warn)
 	default:
@@ -66,9 +73,10 @@ func (c *Call) refuseCaller(why metrics.Reason, code int, text string, headers .
 
 // tryNextTarget sends the call to the next of Watson's targets, or gives up.
 func (c *Call) tryNextTarget() {
-	if c.ending.decided {
+	if c.ending.decided() {
 		return // the caller has gone meanwhile
 	}
+	c.talk.early, c.talk.b.settled = nil, false
 	targets := c.engine.cfg.Trunk.Targets
 	if c.setup.next >= len(targets) {
 		c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
@@ -109,9 +117,6 @@ func (c *Call) tryNextTarget() {
 // onSilentTarget gives up a target that said nothing. Its leg stays as a spare, so that an answer
 // that comes after all is ended.
 func (c *Call) onSilentTarget() {
-	if c.ending.decided {
-		return
-	}
 	c.log.Warn("target silent", zap.Duration("for", firstWord))
 	c.spareWatson()
 	c.tryNextTarget()
@@ -136,18 +141,21 @@ func (c *Call) onProgress(ev leg.Event) {
 		c.heardTarget()
 	case leg.Ringing:
 		c.heardTarget()
-		c.a.Ring(ev.Code, "Ringing", nil)
+		c.a.Ring(ev.Code, ringing[ev.Code], nil)
 	case leg.EarlyMedia:
 		c.heardTarget()
 		c.onEarlyMedia(ev)
 	case leg.Connected:
-		c.setup.patient()
+		c.setup.stop()
 		c.onWatsonAnswered(ev.SDP)
 	case leg.Failed:
-		c.setup.patient()
+		c.setup.stop()
 		c.onWatsonFailed(ev)
 	}
 }
+
+// ringing are the phrases of RFC 3261 §21.1.
+var ringing = map[int]string{180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress"}
 
 // heardTarget gives a target that lives the time that ringing may take.
 func (c *Call) heardTarget() {
@@ -171,7 +179,7 @@ func (c *Call) onEarlyMedia(ev leg.EarlyMedia) {
 }
 
 func (c *Call) onWatsonAnswered(body []byte) {
-	if len(body) == 0 && c.talk.b.agreed() {
+	if len(body) == 0 && c.talk.b.settled {
 		body = c.talk.early // the answer came with the 18x and is not repeated
 	}
 	answer, err := c.connectMedia(body)
@@ -198,9 +206,13 @@ func (c *Call) answerCaller(answer []byte) {
 // said.
 func (c *Call) onWatsonFailed(f leg.Failed) {
 	c.log.Warn("target failed", zap.Int("code", f.Code), zap.String("text", f.Text), zap.Error(f.Err))
-	if f.Code == 0 {
+	switch {
+	case f.Answered: // it may think that it is in a call: that is no reason to start another
+		c.refuseCaller(metrics.ReasonWatsonBadAnswer, 502, "Bad Gateway")
+		return
+	case f.Code == 0:
 		c.setup.reason, c.setup.code, c.setup.text = metrics.ReasonWatsonUnreachable, 503, "Service Unavailable"
-	} else {
+	default:
 		c.setup.reason = metrics.ReasonWatsonRejected
 		c.setup.code, c.setup.text = trunk.CallerCode(f.Code)
 	}

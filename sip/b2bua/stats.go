@@ -51,7 +51,7 @@ func (c *Call) count() {
 }
 
 // MarshalLogObject writes the packets of each leg, for the call's last line.
-func (s session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+func (s *session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for name, r := range s.told {
 		err := enc.AddObject(name.String(), zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
 			enc.AddUint64("received", r.Received)

@@ -44,7 +44,7 @@ type Dialog struct {
 	RemoteURI string `json:"remote_uri"`
 	// RemoteTarget is the peer's Contact: the Request-URI of what we send.
 	RemoteTarget string `json:"remote_target"`
-	// RouteSet holds Route values in the order of use, byte for byte as the Record-Route gave them.
+	// RouteSet holds Route values in the order of use, as the Record-Route gave them.
 	RouteSet []string `json:"route_set,omitempty"`
 	// Contact is our own Contact value, with its brackets.
 	Contact string `json:"contact"`
@@ -117,6 +117,9 @@ func (d *Dialog) Established(res *sipmsg.Response) (*Dialog, error) {
 	}
 	slices.Reverse(routes)
 	made := *d
+	if tag != d.RemoteTag { // another fork counts anew
+		made.RemoteCSeq = 0
+	}
 	made.RemoteTag = tag
 	made.RouteSet = routes
 	if target, err := contactOf(res); err == nil {

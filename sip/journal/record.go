@@ -41,9 +41,9 @@ type Leg struct {
 	Session Session  `json:"session"`
 	// InviteCSeq numbers our INVITE, for its ACK; 0 on a UAS leg.
 	InviteCSeq uint32 `json:"invite_cseq,omitempty"`
-	// Refers counts the REFERs that the peer sent; ReferSent tells that we sent one.
-	Refers    int  `json:"refers,omitempty"`
-	ReferSent bool `json:"refer_sent,omitempty"`
+	// Refers counts the REFERs that the peer sent; ReferSent is the number of our last one.
+	Refers    int    `json:"refers,omitempty"`
+	ReferSent uint32 `json:"refer_sent,omitempty"`
 }
 
 // Dialog is RFC 3261 §12's state.
@@ -61,12 +61,14 @@ type Dialog struct {
 	RemoteCSeq   uint32   `json:"remote_cseq"`
 }
 
-// Session is the SDP of a leg: the peer's last, ours last, and the number of our o= line.
+// Session is the SDP of a leg: the peer's last as it came, ours last as it went, and the state of
+// our o= line.
 type Session struct {
 	Remote        []byte `json:"remote,omitempty"`
 	Local         []byte `json:"local,omitempty"`
 	OriginID      uint64 `json:"origin_id,omitempty"`
 	OriginVersion uint64 `json:"origin_version,omitempty"`
+	OriginSum     uint64 `json:"origin_sum,omitempty"`
 }
 
 // Transfer is one transfer under way.

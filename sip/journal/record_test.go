@@ -13,12 +13,12 @@ func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 	want := Record{
 		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv",
 		Legs: []Leg{{
-			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferSent: true, InviteCSeq: 1,
+			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferSent: 2, InviteCSeq: 1,
 			Dialog: Dialog{
 				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", RemoteURI: "sip:r@h",
 				RemoteTarget: "sip:t@h", RouteSet: []string{"<sip:p;lr>"}, Contact: "<sip:e@h>", LocalCSeq: 3, RemoteCSeq: 29044,
 			},
-			Session: Session{Remote: []byte("v=0\r\n"), Local: []byte("v=0\r\n"), OriginID: 7, OriginVersion: 2},
+			Session: Session{Remote: []byte("v=0\r\n"), Local: []byte("v=0\r\n"), OriginID: 7, OriginVersion: 2, OriginSum: 9},
 		}},
 		Media:    json.RawMessage(`{"ports":[10000]}`),
 		Transfer: &Transfer{Event: "refer;id=2", ReferTo: "<sip:q@h>", Machine: json.RawMessage(`{"state":1}`), Began: began},

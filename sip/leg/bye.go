@@ -20,6 +20,9 @@ func (l *Leg) Bye(reason string) {
 
 // sendBYE sends BYE; the leg is over when it is answered or given up.
 func (l *Leg) sendBYE(cause Cause) {
+	if l.byeSent {
+		return
+	}
 	l.state, l.byeSent = Leaving, true
 	l.failOffer()
 	bye := l.dialog.Request(sipmsg.BYE)
@@ -34,11 +37,18 @@ func (l *Leg) sendBYE(cause Cause) {
 func (l *Leg) onBYE(tx ServerTx) {
 	l.send(tx, tx.Response(200, "OK"))
 	if l.state == Calling && l.invite.server != nil {
-		l.send(l.invite.server, l.invite.server.Response(487, "Request Terminated"))
+		l.terminate(l.invite.server)
 	}
 	l.failOffer()
 	if l.byeSent {
 		return // crossed ours; the answer to our BYE ends the leg
 	}
 	l.over(ByPeer)
+}
+
+// Drop sends the BYE that still waits for an ACK: nobody will be there to send it later.
+func (l *Leg) Drop() {
+	if l.state == Leaving {
+		l.sendBYE(ByUs)
+	}
 }

@@ -5,13 +5,7 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	sipmsg "github.com/emiago/sipgo/sip"
 )
-
-type sipResponse = sipmsg.Response
-
-var header = sipmsg.NewHeader
 
 func TestGlareIs491(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
@@ -192,5 +186,71 @@ func TestLegIsWrittenDownAndGoesOn(t *testing.T) {
 		b.leg.Bye("")
 		b.wantSent("REFER 1, 200 2, BYE 2")
 		b.wantTold("Notified")
+	})
+}
+
+func TestProofMayFollowTheBye(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.leg.SendRefer("<sip:q@h>")
+		b.txs[0].answer(202)
+		b.request("BYE", 2, "")
+		b.request("NOTIFY", 3, "Event: refer\n")
+		b.request("BYE", 4, "")
+		b.request("INFO", 5, "")
+		b.wantSent("REFER 1, 200 2, 200 3, 200 4, 481 5")
+		b.wantTold("ReferAnswered, Ended(peer), Notified")
+	})
+}
+
+func TestAByeIsSentOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.request("INVITE", 2, "")
+		b.leg.AnswerOffer([]byte("v=0\r\n"))
+		b.leg.Bye("")
+		b.leg.OnACK(b.fromPeer("ACK", 2, ";tag=e1", "").req)
+		b.run(40 * time.Second)
+		if got := b.methods(); got[:len("200 2, BYE 1")] != "200 2, BYE 1" || len(b.txs) != 1 {
+			t.Errorf("sent %s", got)
+		}
+	})
+}
+
+func TestCancelledReinviteIs487AndChangesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		tx := b.request("INVITE", 2, "")
+		b.leg.OnCancel(tx)
+		b.leg.AnswerOffer([]byte("v=0\r\n"))
+		b.wantSent("487 2")
+		b.wantTold("Offered, OfferCancelled")
+		if b.leg.State() != Up {
+			t.Errorf("leg is %s", b.leg.State())
+		}
+	})
+}
+
+func TestReinviteThatOnlyRingsIsGivenUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.leg.Reinvite([]byte("v=0\r\n"))
+		b.txs[0].answer(100)
+		b.run(33 * time.Second)
+		b.wantTold("OfferRejected")
+		b.request("INVITE", 2, "")
+		b.wantTold("OfferRejected, Offered")
+	})
+}
+
+func TestNotifyNamesTheReferItIsAbout(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.leg.SendRefer("<sip:q@h>")
+		b.leg.SendRefer("<sip:q@h>")
+		b.request("NOTIFY", 2, "Event: refer;id=1\n")
+		if got := b.events[0].(Notified); got.Event != "refer;id=1" || got.Refer != 2 {
+			t.Errorf("told %+v", got)
+		}
 	})
 }

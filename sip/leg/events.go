@@ -19,16 +19,23 @@ type (
 	Connected struct{ SDP []byte }
 	// Confirmed: a UAS got the ACK of its 2xx.
 	Confirmed struct{}
-	// Failed: a UAC got no dialog. Code 0 means that no answer came: Err tells why.
+	// Failed: a UAC got no dialog. Code 0 means that no answer came, or a 2xx that makes no dialog
+	// (Answered): Err tells why.
 	Failed struct {
-		Code       int
-		Text       string
-		RetryAfter time.Duration
-		Err        error
+		Code     int
+		Text     string
+		Answered bool
+		Err      error
 	}
+	// Unacknowledged: our 2xx got no ACK; BYE is out and Ended will follow.
+	Unacknowledged struct{}
 	// Offered: the peer re-offers by re-INVITE or UPDATE. Answer or RejectOffer must follow.
 	// SDP is nil for a re-INVITE that asks us to offer.
 	Offered struct{ SDP []byte }
+	// AnsweredInACK: the ACK of a re-INVITE without SDP brought the answer to our offer.
+	AnsweredInACK struct{ SDP []byte }
+	// OfferCancelled: the peer gave its re-INVITE up before it was answered.
+	OfferCancelled struct{}
 	// OfferAnswered: the peer took our re-INVITE.
 	OfferAnswered struct{ SDP []byte }
 	// OfferRejected: the peer refused our re-INVITE; the session stays as it was.
@@ -42,8 +49,12 @@ type (
 		Sent bool
 		Err  error
 	}
-	// Notified: a NOTIFY of our REFER's subscription came; it is answered with 200 already.
+	// Notified: a NOTIFY of a REFER's subscription came; it is answered with 200 already. Refer is the
+	// number of our last REFER, which Event names with its id if it has one (RFC 3515 §2.4.6).
 	Notified struct {
+		Received          time.Time
+		Event             string
+		Refer             uint32
 		SubscriptionState string
 		ContentType       string
 		Body              []byte
@@ -52,19 +63,22 @@ type (
 	Ended struct{ Cause Cause }
 )
 
-func (Trying) event()        {}
-func (Ringing) event()       {}
-func (EarlyMedia) event()    {}
-func (Connected) event()     {}
-func (Confirmed) event()     {}
-func (Failed) event()        {}
-func (Offered) event()       {}
-func (OfferAnswered) event() {}
-func (OfferRejected) event() {}
-func (Referred) event()      {}
-func (ReferAnswered) event() {}
-func (Notified) event()      {}
-func (Ended) event()         {}
+func (Trying) event()         {}
+func (Ringing) event()        {}
+func (EarlyMedia) event()     {}
+func (Connected) event()      {}
+func (Confirmed) event()      {}
+func (Failed) event()         {}
+func (Unacknowledged) event() {}
+func (AnsweredInACK) event()  {}
+func (OfferCancelled) event() {}
+func (Offered) event()        {}
+func (OfferAnswered) event()  {}
+func (OfferRejected) event()  {}
+func (Referred) event()       {}
+func (ReferAnswered) event()  {}
+func (Notified) event()       {}
+func (Ended) event()          {}
 
 // Cause is why a leg ended.
 type Cause uint8

@@ -46,11 +46,11 @@ type clientTx struct {
 	b         *bench
 	req       *sipmsg.Request
 	sink      func(TxEvent)
-	cancelled bool
+	cancelled int
 	forgotten bool
 }
 
-func (c *clientTx) Cancel()    { c.cancelled = true }
+func (c *clientTx) Cancel()    { c.cancelled++ }
 func (c *clientTx) Terminate() { c.forgotten = true }
 
 // answer lets the peer respond.
@@ -93,6 +93,7 @@ type serverTx struct {
 func (s *serverTx) Request() *sipmsg.Request { return s.req }
 func (s *serverTx) Tag() string              { return "e1" }
 func (s *serverTx) Flow() Flow               { return nil }
+func (s *serverTx) Received() time.Time      { return s.b.start }
 func (s *serverTx) Response(code int, reason string) *sipmsg.Response {
 	return sipmsg.NewResponseFromRequest(s.req, code, reason, nil)
 }
@@ -117,7 +118,8 @@ func (b *bench) deps() Deps {
 			timer := time.AfterFunc(d, func() { b.posts <- f })
 			return func() { timer.Stop() }
 		},
-		Emit: func(_ *Leg, e Event) { b.events = append(b.events, e) },
+		Emit:    func(_ *Leg, e Event) { b.events = append(b.events, e) },
+		Refused: func(metrics.Reject) {},
 	}
 }
 
@@ -199,9 +201,7 @@ func (b *bench) callee() *clientTx {
 func (b *bench) request(method string, cseq int, headers string) *serverTx {
 	b.t.Helper()
 	tx := b.fromPeer(method, cseq, ";tag=e1", headers)
-	if err := b.leg.OnRequest(tx); err != nil {
-		b.t.Logf("OnRequest: %v", err)
-	}
+	b.leg.OnRequest(tx)
 	return tx
 }
 

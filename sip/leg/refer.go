@@ -6,13 +6,14 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
+	"handoff/metrics"
 	"handoff/sip/dialog"
 )
 
 // referState holds the subscriptions that REFER makes, in both roles.
 type referState struct {
-	received int  // REFERs of the peer: from the second on their NOTIFYs carry an id (RFC 3515 §2.4.6)
-	sent     bool // a REFER of ours: NOTIFYs are expected
+	received int    // REFERs of the peer: from the second on their NOTIFYs carry an id (RFC 3515 §2.4.6)
+	sent     uint32 // number of our last REFER, 0 for none: NOTIFYs are expected
 }
 
 // Refer is a REFER of the peer that waits for our answer.
@@ -68,12 +69,14 @@ func (l *Leg) SendRefer(referTo string) {
 		l.emit(ReferAnswered{Err: fmt.Errorf("leg %s is %s", l.Name, l.state)})
 		return
 	}
-	l.refers.sent = true
 	req := l.dialog.Request(sipmsg.REFER)
+	l.refers.sent = req.CSeq().SeqNo
 	req.AppendHeader(sipmsg.NewHeader("Refer-To", referTo))
 	req.AppendHeader(sipmsg.NewHeader("Referred-By", "<"+l.dialog.LocalURI+">"))
 	l.request(req, func(ev TxEvent) {
 		if ev.Response != nil {
+			// A 481 says that the dialog is gone (RFC 3261 §12.2.1.2): ignored on purpose. The caller
+			// stays with Watson for as long as either says nothing else.
 			l.dialog.Refresh(ev.Response)
 			l.emit(ReferAnswered{Code: ev.Response.StatusCode, Sent: true})
 			return
@@ -85,12 +88,15 @@ func (l *Leg) SendRefer(referTo string) {
 // onNOTIFY answers at once and passes on what belongs to our REFER.
 func (l *Leg) onNOTIFY(tx ServerTx) {
 	req := tx.Request()
-	if !l.refers.sent {
-		l.send(tx, tx.Response(481, "Subscription Does Not Exist"))
+	if l.refers.sent == 0 {
+		l.refuse(tx, metrics.RejectDialog, 481, "Subscription Does Not Exist")
 		return
 	}
 	l.send(tx, tx.Response(200, "OK"))
 	l.emit(Notified{
+		Received:          tx.Received(),
+		Event:             dialog.Value(req, "Event"),
+		Refer:             l.refers.sent,
 		SubscriptionState: dialog.Value(req, "Subscription-State"),
 		ContentType:       dialog.Value(req, "Content-Type"),
 		Body:              req.Body(),

@@ -2,7 +2,9 @@ package leg
 
 import (
 	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
 
+	"handoff/metrics"
 	"handoff/sip/dialog"
 )
 
@@ -12,18 +14,21 @@ const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE"
 // Matches tells whether a request belongs to the leg's dialog: Call-ID and both tags.
 func (l *Leg) Matches(req *sipmsg.Request) bool { return l.dialog.Matches(req) }
 
-// OnRequest takes a request of the dialog. The error says that it was refused for its number.
-func (l *Leg) OnRequest(tx ServerTx) error {
+// OnRequest takes a request of the dialog.
+func (l *Leg) OnRequest(tx ServerTx) {
 	req := tx.Request()
 	if l.state == Over {
-		l.send(tx, tx.Response(481, "Call/Transaction Does Not Exist"))
-		return nil
+		l.onLate(tx)
+		return
 	}
 	if err := l.dialog.Receive(req); err != nil {
-		l.send(tx, tx.Response(500, "CSeq Out Of Order"))
-		return err
+		l.deps.Log.Info("request out of order", zap.Error(err))
+		l.refuse(tx, metrics.RejectCSeq, 500, "CSeq Out Of Order")
+		return
 	}
-	l.keepFlow(tx.Flow())
+	if l.dialog.Role == dialog.UAS {
+		l.keepFlow(tx.Flow()) // what we dialled and verified ourselves is not left for what came in
+	}
 	switch req.Method {
 	case sipmsg.BYE:
 		l.onBYE(tx)
@@ -40,20 +45,31 @@ func (l *Leg) OnRequest(tx ServerTx) error {
 		res.AppendHeader(sipmsg.NewHeader("Allow", Allow))
 		l.send(tx, res)
 	default:
-		res := tx.Response(405, "Method Not Allowed")
-		res.AppendHeader(sipmsg.NewHeader("Allow", Allow))
-		l.send(tx, res)
+		l.refuse(tx, metrics.RejectMethod, 405, "Method Not Allowed", [2]string{"Allow", Allow})
 	}
-	return nil
 }
 
 // onSessionRequest refuses what would change a dialog that is ending.
 func (l *Leg) onSessionRequest(tx ServerTx, handle func(ServerTx)) {
 	if l.state == Leaving || l.state == Cancelling {
-		l.send(tx, tx.Response(481, "Call/Transaction Does Not Exist"))
+		l.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
 		return
 	}
 	handle(tx)
+}
+
+// onLate answers what comes behind the end. A NOTIFY still counts: the proof of a transfer may
+// follow the BYE.
+func (l *Leg) onLate(tx ServerTx) {
+	switch {
+	case tx.Request().Method == sipmsg.NOTIFY && l.refers.sent != 0:
+		l.onNOTIFY(tx)
+	case tx.Request().Method == sipmsg.BYE:
+		l.deps.Refused(metrics.RejectLate)
+		l.send(tx, tx.Response(200, "OK"))
+	default:
+		l.refuse(tx, metrics.RejectLate, 481, "Call/Transaction Does Not Exist")
+	}
 }
 
 func (l *Leg) onUPDATE(tx ServerTx) {
@@ -64,14 +80,12 @@ func (l *Leg) onUPDATE(tx ServerTx) {
 	l.onOffer(tx)
 }
 
-// OnACK takes an ACK of the dialog.
-func (l *Leg) OnACK(req *sipmsg.Request) { l.onACK(req) }
-
-// OnCancel takes the CANCEL of the initial INVITE, which the transport has answered.
-func (l *Leg) OnCancel() { l.onCancelled() }
-
-// OnLost says that the connection of the unanswered INVITE has closed.
-func (l *Leg) OnLost() { l.onLost() }
-
-// ErrCSeq is returned by OnRequest for a request out of order.
-var ErrCSeq = dialog.ErrCSeq
+// refuse turns a request away and counts it. headers are added, name by value.
+func (l *Leg) refuse(tx ServerTx, why metrics.Reject, code int, reason string, headers ...[2]string) {
+	l.deps.Refused(why)
+	res := tx.Response(code, reason)
+	for _, h := range headers {
+		res.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
+	}
+	l.send(tx, res)
+}

@@ -17,7 +17,7 @@ type Snapshot struct {
 	Dialog     dialog.Dialog
 	InviteCSeq uint32
 	Refers     int
-	ReferSent  bool
+	ReferSent  uint32
 }
 
 // Snapshot returns the leg as it stands, sharing nothing with it.

@@ -1,10 +1,6 @@
 package leg
 
 import (
-	"strconv"
-	"strings"
-	"time"
-
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
@@ -64,7 +60,7 @@ func (l *Leg) onInviteResult(ev TxEvent) {
 	case res.IsSuccess():
 		l.onInviteAnswered(res)
 	default:
-		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason, RetryAfter: retryAfter(res)})
+		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason})
 	}
 }
 
@@ -97,7 +93,7 @@ func (l *Leg) onInviteAnswered(res *sipmsg.Response) {
 	answered, err := l.dialog.Established(res)
 	if err != nil {
 		l.deps.Log.Warn("2xx without dialog", zap.Error(err))
-		l.onInviteFailed(Failed{Err: err})
+		l.onInviteFailed(Failed{Answered: true, Err: err})
 		return
 	}
 	switch {
@@ -114,14 +110,13 @@ func (l *Leg) onInviteAnswered(res *sipmsg.Response) {
 	case answered.RemoteTag != l.dialog.RemoteTag || l.invite.lastACK == nil:
 		l.endFork(answered)
 	default:
-		l.deps.Wire.SendACK(l.invite.lastACK.Clone(), l.destination())
+		l.deps.Wire.SendACK(l.invite.lastACK, l.destination())
 	}
 }
 
 func (l *Leg) ack() {
-	ack := l.dialog.ACK(l.invite.cseq)
-	l.invite.lastACK = ack
-	l.deps.Wire.SendACK(ack.Clone(), l.destination())
+	l.invite.lastACK = l.dialog.ACK(l.invite.cseq)
+	l.deps.Wire.SendACK(l.invite.lastACK, l.destination())
 }
 
 // endFork acknowledges and ends a dialog that nobody wants.
@@ -148,15 +143,17 @@ func (l *Leg) onInviteFailed(f Failed) {
 }
 
 // Cancel gives up an INVITE that has no final answer yet. The leg ends when the 487 comes, or after
-// 64*T1.
+// 64*T1; at once if the INVITE still waits for its connection.
 func (l *Leg) Cancel() {
-	if l.state != Calling {
+	if l.state != Calling || l.invite.client == nil {
 		return
 	}
 	l.state = Cancelling
 	if l.invite.provisional {
 		l.sendCANCEL()
+		return
 	}
+	l.invite.client.Cancel()
 }
 
 func (l *Leg) sendCANCEL() {
@@ -171,17 +168,4 @@ func (l *Leg) stopCancelTimer() {
 	if l.invite.stopCancel != nil {
 		l.invite.stopCancel()
 	}
-}
-
-// retryAfter reads the seconds of a Retry-After (RFC 3261 §20.33), 0 if there is none.
-func retryAfter(res *sipmsg.Response) time.Duration {
-	digits := dialog.Value(res, "Retry-After")
-	if i := strings.IndexAny(digits, " (;"); i >= 0 {
-		digits = digits[:i]
-	}
-	seconds, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
 }

@@ -78,31 +78,43 @@ func (l *Leg) send(tx ServerTx, res *sipmsg.Response) {
 	}
 }
 
-// onCancelled ends a leg whose INVITE the peer cancelled; the transport has answered the CANCEL.
-func (l *Leg) onCancelled() {
-	if l.state != Calling {
-		return // CANCEL crossed our final answer: it has no effect (RFC 3261 §9.2)
+// OnCancel takes the CANCEL of an INVITE, which the transport has answered. One that crossed our
+// final answer has no effect (RFC 3261 §9.2).
+func (l *Leg) OnCancel(tx ServerTx) {
+	switch {
+	case tx == l.invite.server && l.state == Calling:
+		l.terminate(tx)
+		l.over(ByCancel)
+	case tx == l.offer.server:
+		l.offer.server = nil
+		l.terminate(tx)
+		l.emit(OfferCancelled{})
 	}
-	l.send(l.invite.server, l.invite.server.Response(487, "Request Terminated"))
-	l.over(ByCancel)
 }
 
-// onLost ends a leg whose unanswered INVITE lost its connection.
-func (l *Leg) onLost() {
-	if l.state == Calling {
+// OnLost says that the connection of an unanswered INVITE has closed. The answer reaches nobody, but
+// lets the transaction end.
+func (l *Leg) OnLost(tx ServerTx) {
+	switch {
+	case tx == l.invite.server && l.state == Calling:
+		l.terminate(tx)
 		l.over(ByLoss)
+	case tx == l.offer.server: // the dialog lives on; the answer goes nowhere and is due all the same
 	}
 }
+
+func (l *Leg) terminate(tx ServerTx) { l.send(tx, tx.Response(487, "Request Terminated")) }
 
 // twoHundred is a 2xx of ours that waits for its ACK.
 type twoHundred struct {
-	cseq uint32
-	stop func()
+	cseq    uint32
+	offered bool // it carries an offer, which the ACK answers
+	stop    func()
 }
 
 // awaitACK retransmits res at T1 doubling to T2, over every transport, and gives up after 64*T1.
 func (l *Leg) awaitACK(tx ServerTx, res *sipmsg.Response) {
-	w := &twoHundred{cseq: tx.Request().CSeq().SeqNo}
+	w := &twoHundred{cseq: tx.Request().CSeq().SeqNo, offered: len(tx.Request().Body()) == 0}
 	l.waiting = append(l.waiting, w)
 	l.retransmit(w, tx, res, T1, transactionTime)
 }
@@ -124,18 +136,23 @@ func (l *Leg) retransmit(w *twoHundred, tx ServerTx, res *sipmsg.Response, inter
 // onNoACK ends a dialog whose 2xx was never acknowledged (RFC 3261 §13.3.1.4).
 func (l *Leg) onNoACK(w *twoHundred) {
 	l.forgetWaiting(w)
-	if l.state == Answered || l.state == Up || l.state == Leaving {
-		l.sendBYE(ByNoACK)
+	if l.state == Over || l.byeSent {
+		return
 	}
+	l.sendBYE(ByNoACK)
+	l.emit(Unacknowledged{})
 }
 
-// onACK takes the ACK of a 2xx.
-func (l *Leg) onACK(req *sipmsg.Request) {
+// OnACK takes an ACK of the dialog.
+func (l *Leg) OnACK(req *sipmsg.Request) {
 	for _, w := range l.waiting {
 		if w.cseq == req.CSeq().SeqNo {
 			w.stop()
 			l.forgetWaiting(w)
 			l.onConfirmed()
+			if sdp, err := SDP(req); w.offered && sdp != nil && err == nil {
+				l.emit(AnsweredInACK{SDP: sdp})
+			}
 			return
 		}
 	}

@@ -14,7 +14,11 @@ import (
 // ErrTimeout says that no final response came within 64*T1 (RFC 3261 §17.1, timers B and F).
 var ErrTimeout = errors.New("no response in time")
 
-// TxError ends a request without a final response. Err wraps ErrTimeout, ErrTransport or ErrGuard.
+// ErrCancelled says that a request was given up before it left.
+var ErrCancelled = errors.New("cancelled before it was sent")
+
+// TxError ends a request without a final response. Err wraps ErrTimeout, ErrTransport, ErrGuard or
+// ErrCancelled.
 type TxError struct {
 	Sent bool // the request may have reached the peer
 	Err  error
@@ -259,16 +263,21 @@ func (t *ClientTx) forget() {
 	}
 }
 
-// Cancel sends CANCEL for an INVITE without final response, over the same flow, once
-// (RFC 3261 §9.1). The caller has seen a provisional response. What comes of it shows in the
-// INVITE's own final response.
+// Cancel gives up an INVITE. One that has not left ends with ErrCancelled and never leaves. One that
+// has had a provisional response is followed by CANCEL over the same flow, once (RFC 3261 §9.1), and
+// what comes of it shows in the INVITE's own final response. One that left and was not answered at
+// all is left alone: Cancel again when it is.
 func (t *ClientTx) Cancel() {
 	t.mu.Lock()
-	conn := t.conn
-	ok := t.invite() && conn != nil && t.final == 0 && !t.muted && !t.cancelled
-	t.cancelled = t.cancelled || ok
+	conn, sent := t.conn, t.sent
+	idle := !t.invite() || t.final != 0 || t.muted || t.cancelled || sent && !t.heard
+	t.cancelled = t.cancelled || !idle
 	t.mu.Unlock()
-	if !ok {
+	switch {
+	case idle:
+		return
+	case !sent:
+		t.fail(ErrCancelled)
 		return
 	}
 	d := draft{method: string(sipmsg.CANCEL), uri: t.draft.uri, fields: t.follow(sipmsg.CANCEL, t.draft.first("To"))}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
@@ -25,6 +26,7 @@ type ServerTx struct {
 	tag   string
 	fsm   *sipmsg.ServerTx
 	conn  serverConn
+	since time.Time
 
 	mu        sync.Mutex // taken before the state machine's lock, never inside it
 	flow      *Flow
@@ -36,7 +38,7 @@ type ServerTx struct {
 // newServerTx makes the transaction of a new request, ready to take copies of it. The state machine
 // gets a bare copy, so that the request is the handler's alone.
 func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
-	t := &ServerTx{stack: s, req: in.req, head: in.head, key: key, flow: in.flow}
+	t := &ServerTx{stack: s, req: in.req, head: in.head, key: key, flow: in.flow, since: time.Now()}
 	if t.tag, _ = in.req.To().Params.Get("tag"); t.tag == "" {
 		t.tag = newTag()
 	}
@@ -70,6 +72,9 @@ func (t *ServerTx) Tag() string { return t.tag }
 
 // Source returns where the request came from.
 func (t *ServerTx) Source() netip.AddrPort { return t.Flow().remote }
+
+// Received returns when the request came in.
+func (t *ServerTx) Received() time.Time { return t.since }
 
 // Peer tells on whose behalf the request speaks.
 func (t *ServerTx) Peer() metrics.Peer { return t.Flow().peer }

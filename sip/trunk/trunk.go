@@ -27,7 +27,7 @@ const (
 
 // Config is data.
 type Config struct {
-	// Public is the name or address of the edge in the URIs that it writes.
+	// Public is the name or address of the edge in the URIs that it writes, IPv6 in brackets.
 	Public string
 	// TwilioSources and WatsonSources tell who may speak.
 	TwilioSources, WatsonSources []netip.Prefix
@@ -132,9 +132,31 @@ func (c Config) Dial(target uri.URI, dialled string) uri.URI {
 
 // CallerURI is the From of leg B: the caller's user part at our own host.
 func (c Config) CallerURI(from uri.URI) uri.URI {
-	user := from.User
+	user := User(from)
 	if user == "" {
 		user = "anonymous"
 	}
 	return uri.URI{Scheme: "sips", User: user, Host: c.Public}
+}
+
+// User returns the number or name that a SIP or tel URI is about, "" if there is none.
+func User(u uri.URI) string {
+	if u.Scheme != "tel" {
+		return u.User
+	}
+	number, _, _ := strings.Cut(u.Opaque, ";")
+	if strings.Trim(number, "+0123456789-.()*#") != "" {
+		return ""
+	}
+	return number
+}
+
+// Reachable tells whether a call to the dialled number has a Request-URI at every target.
+func (c Config) Reachable(dialled string) bool {
+	for _, t := range c.Targets {
+		if c.Dial(t, dialled).User == "" {
+			return false
+		}
+	}
+	return true
 }

@@ -1,7 +1,7 @@
 package transfer
 
 import (
-	"time"
+	"strconv"
 
 	"go.uber.org/zap"
 
@@ -32,6 +32,10 @@ func (x *Executor) OnReferAnswered(ev leg.ReferAnswered) {
 // OnNotified takes a NOTIFY of Twilio. The sipfrag alone decides; Subscription-State is not asked:
 // some write "terminated" on the 100.
 func (x *Executor) OnNotified(ev leg.Notified) {
+	if !ours(ev) {
+		x.deps.Log.Warn("NOTIFY of another subscription", zap.String("event", ev.Event))
+		return
+	}
 	code, _, err := refer.ParseSipfrag(ev.Body, ev.ContentType)
 	if err != nil {
 		x.deps.Log.Warn("NOTIFY without a usable sipfrag", zap.Error(err))
@@ -39,7 +43,17 @@ func (x *Executor) OnNotified(ev leg.Notified) {
 	}
 	x.deps.Log.Info("NOTIFY", zap.Int("sipfrag", code), zap.String("state", ev.SubscriptionState))
 	if code >= 200 && code < 300 {
-		x.proved = time.Now()
+		x.proved = ev.Received
 	}
 	x.step(refer.Progress{Method: metrics.MethodRefer, Code: code})
+}
+
+// ours tells whether a NOTIFY is about our last REFER: one of an earlier REFER proves nothing about
+// it. A NOTIFY without id can only be taken for ours; one without Event is forgiven.
+func ours(ev leg.Notified) bool {
+	if ev.Event == "" {
+		return true
+	}
+	id, err := refer.ParseEvent(ev.Event)
+	return err == nil && (id == "" || id == strconv.FormatUint(uint64(ev.Refer), 10))
 }

@@ -143,6 +143,11 @@ func (s *stage) startTwilio(cfg stageConfig, authority *simulator.Authority) err
 	if cfg.TwilioSet != nil {
 		cfg.TwilioSet(&tc)
 	}
+	for name, transport := range map[string]stack.Transport{"udp": stack.UDP, "tcp": stack.TCP} {
+		if tc.Transport == name {
+			tc.Edge = s.edge.stack.Addr(transport).String()
+		}
+	}
 	s.twilio, err = twilio.New(tc, twilio.Deps{Violations: s.violations})
 	return err
 }

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"handoff/configs"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
+)
+
+// TestStories plays whole calls whose point is not the exact exchange but that they end well, with
+// nothing that a simulator could object to.
+func TestStories(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  stageConfig
+		play func(sc *scene)
+	}{
+		{"a call over UDP with plain RTP", plain("udp"), talkAndHangUp},
+		{"a call over TCP with plain RTP", plain("tcp"), talkAndHangUp},
+		{"a call from an elastic trunk", rings(pace), func(sc *scene) {
+			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
+			sc.must(err)
+			assistant := sc.answered(caller)
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"an elastic trunk is not referred", rings(pace), func(sc *scene) {
+			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
+			sc.must(err)
+			assistant := sc.answered(caller)
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
+			sc.must(err)
+			sc.told(outcome, 100, 488)
+			if got := caller.ReferTos(); len(got) != 0 {
+				sc.t.Errorf("Twilio was referred to %v", got)
+			}
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"early media", behaves(watson.Behaviour{EarlyMedia: true, RingFor: 300 * time.Millisecond}), talkAndHangUp},
+		{"watson answers twice", behaves(watson.Behaviour{Repeat: 2}), talkAndHangUp},
+		{"watson forks", behaves(watson.Behaviour{Fork: true}), talkAndHangUp},
+		{"watson dials back for its requests", behaves(watson.Behaviour{OwnConnection: true}), func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			sc.must(assistant.Hold(sc.ctx, watson.HoldInactive))
+			sc.must(assistant.Resume(sc.ctx))
+			sc.must(assistant.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"twilio changes codec and address", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			for _, change := range []twilio.Change{twilio.Refresh, twilio.Codec, twilio.Address} {
+				if status, err := caller.Reinvite(sc.ctx, change); err != nil || status != 200 {
+					sc.t.Errorf("%s: %d, %v", change, status, err)
+				}
+				sc.stillTalk(caller, assistant)
+			}
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"watson changes codec and address", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			sc.must(assistant.Phone().Move())
+			if status, err := assistant.Reinvite(sc.ctx); err != nil || status != 200 {
+				sc.t.Errorf("address: %d, %v", status, err)
+			}
+			sc.stillTalk(caller, assistant)
+			assistant.Phone().Prefer(8)
+			if status, err := assistant.Reinvite(sc.ctx); err != nil || status != 200 {
+				sc.t.Errorf("codec: %d, %v", status, err)
+			}
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"twilio refuses a re-offer", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{RefuseReinvite: 488})
+			sc.must(assistant.Phone().Move())
+			if status, err := assistant.Reinvite(sc.ctx); err != nil || status != 488 {
+				sc.t.Errorf("Watson heard %d, %v", status, err)
+			}
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"the caller's connection is cut and he hangs up over a new one", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			caller.Cut()
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"the caller's connection is cut and watson hangs up", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			caller.Cut()
+			sc.must(assistant.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			if how := caller.Ending().How; how != twilio.EdgeHungUp {
+				sc.t.Errorf("at Twilio: %s", how)
+			}
+		}},
+		{"watson's connection is cut and the caller hangs up", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			assistant.Cut()
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"202 and then nothing is indeterminate", impatient(300 * time.Millisecond), func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Then: twilio.Nothing}})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
+			sc.must(err)
+			sc.told(outcome, 100, 408)
+			sc.stillTalk(caller, assistant)
+			sc.counted(`handoff_transfers_total{method="refer",reason="silent",result="indeterminate"} 1`)
+			sc.must(assistant.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"202 and a bye without notify is indeterminate", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Then: twilio.OnlyBye}})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+			sc.must(err)
+			sc.told(outcome, 100, 487)
+			sc.over(caller, assistant)
+			sc.counted(`handoff_transfers_total{method="refer",reason="unproved",result="indeterminate"} 1`)
+		}},
+		{"the proof comes behind the bye", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{AfterBye: true}})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+			sc.must(err)
+			sc.told(outcome, 100, 200)
+			sc.over(caller, assistant)
+			sc.counted(`handoff_transfers_total{method="refer",reason="proved",result="success"} 1`)
+		}},
+		{"the proof overtakes the 202", stageConfig{}, transferProved(twilio.Refer{Before202: true})},
+		{"the 100 says terminated", stageConfig{}, transferProved(twilio.Refer{Terminated: true})},
+		{"notifies count from one", stageConfig{}, transferProved(twilio.Refer{LowCSeq: true})},
+		{"notifies carry an id", stageConfig{}, transferProved(twilio.Refer{EventID: true})},
+		{"no referUrl", func() stageConfig {
+			return stageConfig{TwilioSet: func(c *twilio.Config) { c.NoReferURL = true }}
+		}(), func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
+			sc.must(err)
+			sc.told(outcome, 100, 503)
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"a second refer after a failure works", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 503}})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ReferAgain})
+			sc.must(err)
+			if outcome.Final != 503 {
+				sc.t.Errorf("the second REFER ended with %d", outcome.Final)
+			}
+			if got := caller.ReferTos(); len(got) != 2 {
+				sc.t.Errorf("Twilio was referred to %v", got)
+			}
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"watson leaves right after the 202", stageConfig{}, watsonLeaves(watson.ByeAfterAccept)},
+		{"watson leaves after the 100", stageConfig{}, watsonLeaves(watson.ByeAfterTrying)},
+		{"watson leaves after the 200", stageConfig{}, watsonLeaves(watson.ByeAfterFinal)},
+		{"two refer-to", stageConfig{}, referRefused([]string{"<sip:queue@flex.twilio.com>", "<sip:queue@flex.twilio.com>"}, 400)},
+		{"no refer-to", stageConfig{}, referRefused([]string{}, 400)},
+		{"a target that is not intercepted", stageConfig{}, referRefused([]string{"<sip:queue@attacker.example.net>"}, 603)},
+		{"the key in lower case, bare and escaped", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			_, err := assistant.Refer(sc.ctx, watson.Transfer{
+				Key: testKey, Name: strings.ToLower(watson.KeyHeader), Bare: true, EncodeColons: true, Compact: true,
+			})
+			sc.must(err)
+			sc.over(caller, assistant)
+			sc.inFlex(caller, testKey)
+		}},
+		{"a transfer without key", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			_, err := assistant.Refer(sc.ctx, watson.Transfer{})
+			sc.must(err)
+			sc.over(caller, assistant)
+			sc.inFlex(caller, "")
+			sc.counted(`handoff_transfer_context_total{result="absent"} 1`)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, tt.cfg)
+			tt.play(sc)
+			sc.clean()
+			sc.counted("handoff_calls_active 0")
+		})
+	}
+}
+
+func talkAndHangUp(sc *scene) {
+	caller, assistant := sc.place(twilio.Options{})
+	sc.stillTalk(caller, assistant)
+	sc.must(caller.Hangup(sc.ctx))
+	sc.over(caller, assistant)
+}
+
+// plain is a world without SRTP in which Twilio calls over transport.
+func plain(transport string) stageConfig {
+	return stageConfig{
+		Set:       func(c *configs.Config) { c.Twilio.SRTP, c.Watson.SRTP = configs.SRTPOff, configs.SRTPOff },
+		TwilioSet: func(c *twilio.Config) { c.Transport = transport },
+		WatsonSet: func(c *watson.Config) { c.PlainMedia = true },
+	}
+}
+
+func behaves(b watson.Behaviour) stageConfig {
+	return stageConfig{WatsonSet: func(c *watson.Config) { c.Behaviour = b }}
+}
+
+// impatient bounds a transfer.
+func impatient(d time.Duration) stageConfig {
+	return stageConfig{Set: func(c *configs.Config) { c.Transfer.Timeout, c.Transfer.Total = d, d }}
+}
+
+// transferProved plays a transfer that Twilio carries out in its own way.
+func transferProved(r twilio.Refer) func(*scene) {
+	return func(sc *scene) {
+		caller, assistant := sc.place(twilio.Options{Refer: r})
+		outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+		sc.must(err)
+		sc.told(outcome, 100, 200)
+		sc.over(caller, assistant)
+		sc.inFlex(caller, testKey)
+		sc.counted(`handoff_transfer_context_total{result="delivered"} 1`)
+	}
+}
+
+// watsonLeaves plays a transfer in which Watson says BYE early.
+func watsonLeaves(when watson.Reaction) func(*scene) {
+	return func(sc *scene) {
+		caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Delay: 100 * time.Millisecond}})
+		_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, Reaction: when})
+		sc.must(err)
+		sc.over(caller, assistant)
+		sc.inFlex(caller, testKey)
+	}
+}
+
+// referRefused plays a REFER that is answered with code and changes nothing.
+func referRefused(referTo []string, code int) func(*scene) {
+	return func(sc *scene) {
+		caller, assistant := sc.place(twilio.Options{})
+		outcome, err := assistant.Refer(sc.ctx, watson.Transfer{ReferTo: referTo, OnFailure: watson.ResumeCall})
+		sc.must(err)
+		if outcome.Status != code || len(caller.ReferTos()) != 0 {
+			sc.t.Errorf("REFER heard %d, Twilio %v", outcome.Status, caller.ReferTos())
+		}
+		sc.stillTalk(caller, assistant)
+		sc.must(caller.Hangup(sc.ctx))
+		sc.over(caller, assistant)
+	}
+}
+
+func (sc *scene) inFlex(caller *twilio.Call, key string) {
+	sc.t.Helper()
+	task, err := sc.twilio.Flex().Await(sc.ctx, caller.ParentSid())
+	sc.must(err)
+	if got := task.SessionHistoryKey(); got != key {
+		sc.t.Errorf("Flex has the key %q, want %q", got, key)
+	}
+}
+
+// counted waits until /metrics has a line.
+func (sc *scene) counted(line string) {
+	sc.t.Helper()
+	sc.until("/metrics has "+line, func() bool {
+		return strings.Contains("\n"+sc.get("/metrics"), "\n"+line+"\n")
+	})
+}
+
+// get reads a page of the ops listener.
+func (sc *scene) get(path string) string {
+	sc.t.Helper()
+	res, err := http.Get("http://" + sc.edge.ops.Addr().String() + path)
+	sc.must(err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	sc.must(err)
+	return string(body)
+}

@@ -114,7 +114,9 @@ func play(story io.Writer) (*result, error) {
 		Caller:   heardBy(caller.Phone().Stats()),
 		Watson:   heardBy(assistant.Phone().Stats()),
 		Notified: outcome.Codes,
-		Seconds:  time.Since(began).Seconds(),
+
+		Violations: []string{},
+		Seconds:    time.Since(began).Seconds(),
 	}
 	for _, v := range s.violations.All() {
 		r.Violations = append(r.Violations, v.String())

@@ -37,7 +37,7 @@ func newScene(t *testing.T, cfg stageConfig) *scene {
 	t.Helper()
 	if runtime.GOOS == "linux" { // elsewhere only 127.0.0.1 is there
 		cfg.At = stageAddrs{
-			Edge:   netip.MustParseAddr("127.0.0.1"),
+			Edge:   loopback,
 			Twilio: netip.MustParseAddr("127.0.0.2"),
 			Watson: netip.MustParseAddr("127.0.0.3"),
 		}

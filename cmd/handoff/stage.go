@@ -39,6 +39,8 @@ type stageConfig struct {
 
 type stageAddrs struct{ Edge, Twilio, Watson netip.Addr }
 
+var loopback = netip.MustParseAddr("127.0.0.1")
+
 const (
 	regionName = "sip.twilio.com"
 	zoneName   = "public.voip.us-south.assistant.watson.cloud.ibm.com"
@@ -48,7 +50,7 @@ const (
 func newStage(cfg stageConfig) (_ *stage, err error) {
 	for _, a := range []*netip.Addr{&cfg.At.Edge, &cfg.At.Twilio, &cfg.At.Watson} {
 		if !a.IsValid() {
-			*a = netip.MustParseAddr("127.0.0.1")
+			*a = loopback
 		}
 	}
 	if cfg.Log == nil {

@@ -284,7 +284,8 @@ func (sc *scene) counted(line string) {
 // get reads a page of the ops listener.
 func (sc *scene) get(path string) string {
 	sc.t.Helper()
-	res, err := http.Get("http://" + sc.edge.ops.Addr().String() + path)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get("http://" + sc.edge.ops.Addr().String() + path)
 	sc.must(err)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)

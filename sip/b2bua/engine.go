@@ -55,6 +55,8 @@ type Observer interface {
 	CallStarted()
 	CallSetup(time.Duration)
 	CallEnded(metrics.Reason, time.Duration)
+	// WatsonTarget tells what a call has just found out about a target, named by its host.
+	WatsonTarget(host string, up bool)
 	MailboxFull()
 	JournalLate()
 	Packets(metrics.Leg, metrics.Direction, metrics.Path, uint64)

@@ -24,6 +24,7 @@ const (
 // setup is the way from the caller's INVITE to two legs that talk.
 type setup struct {
 	next    int // of the targets
+	target  string
 	heard   bool
 	patient func() // stops the timer that watches the target now tried
 	// What the caller hears, and why, when no target is left.
@@ -108,6 +109,7 @@ func (c *Call) tryNextTarget() {
 	}, c.legDeps(metrics.LegB), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
+	c.setup.target = target.Host
 	c.log.Info("dialling", zap.String("target", target.Host))
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
@@ -118,6 +120,7 @@ func (c *Call) tryNextTarget() {
 // that comes after all is ended.
 func (c *Call) onSilentTarget() {
 	c.log.Warn("target silent", zap.Duration("for", firstWord))
+	c.engine.deps.Observer.WatsonTarget(c.setup.target, false)
 	c.spareWatson()
 	c.tryNextTarget()
 }
@@ -146,6 +149,7 @@ func (c *Call) onProgress(ev leg.Event) {
 		c.heardTarget()
 		c.onEarlyMedia(ev)
 	case leg.Connected:
+		c.heardTarget()
 		c.setup.stop()
 		c.onWatsonAnswered(ev.SDP)
 	case leg.Failed:
@@ -163,6 +167,7 @@ func (c *Call) heardTarget() {
 		return
 	}
 	c.setup.heard = true
+	c.engine.deps.Observer.WatsonTarget(c.setup.target, true)
 	c.setup.patient()
 	c.setup.patient = c.after(answerTime, c.onNoAnswer)
 }
@@ -175,7 +180,7 @@ func (c *Call) onEarlyMedia(ev leg.EarlyMedia) {
 		return
 	}
 	c.talk.early = ev.SDP
-	c.a.Ring(ev.Code, "Session Progress", answer)
+	c.a.Ring(ev.Code, ringing[ev.Code], answer)
 }
 
 func (c *Call) onWatsonAnswered(body []byte) {
@@ -217,6 +222,7 @@ func (c *Call) onWatsonFailed(f leg.Failed) {
 		c.setup.code, c.setup.text = trunk.CallerCode(f.Code)
 	}
 	if f.Code == 0 || trunk.NextTarget(f.Code) {
+		c.engine.deps.Observer.WatsonTarget(c.setup.target, false)
 		c.tryNextTarget()
 		return
 	}

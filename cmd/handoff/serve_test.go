@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"handoff/sip/simulator"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
+)
+
+// asCommand lets the test binary be the command: TestMain runs it instead of the tests.
+const asCommand = "HANDOFF_TEST_RUN_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr}))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serving is a `handoff serve` in a process of its own.
+type serving struct {
+	cmd *exec.Cmd
+	log *lines
+}
+
+// lines keeps what a process writes and lets a test wait for a line.
+type lines struct {
+	found chan string
+	all   bytes.Buffer
+}
+
+func serve(t *testing.T, config string) *serving {
+	t.Helper()
+	s := &serving{cmd: exec.Command(os.Args[0], "serve", "--config", config), log: &lines{found: make(chan string, 1000)}}
+	s.cmd.Env = append(os.Environ(), asCommand+"=1")
+	out, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // ends when the process does
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			s.log.found <- scanner.Text()
+		}
+		close(s.log.found)
+	}()
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+	})
+	return s
+}
+
+// await waits for a line of the log that holds part.
+func (s *serving) await(t *testing.T, part string) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case line, open := <-s.log.found:
+			fmt.Fprintln(&s.log.all, line)
+			switch {
+			case !open:
+				t.Fatalf("it ended without %q:\n%s", part, &s.log.all)
+			case strings.Contains(line, part):
+				return
+			}
+		case <-deadline:
+			t.Fatalf("no %q in\n%s", part, &s.log.all)
+		}
+	}
+}
+
+func TestServeTakesCallsAndEndsCleanlyOnSIGTERM(t *testing.T) {
+	sc := &scene{t: t, ctx: t.Context(), stage: &stage{violations: &simulator.Violations{}, dir: t.TempDir()}}
+	authority, err := simulator.NewAuthority()
+	sc.must(err)
+	cfg := stageConfig{At: stageAddrs{loopback, loopback, loopback}}
+	sc.must(sc.startWatson(cfg, authority))
+	defer sc.watson.Close()
+	_, err = authority.Write(sc.dir)
+	sc.must(err)
+	_, _, err = authority.WriteIssued(sc.dir, "edge", loopback.String())
+	sc.must(err)
+	port, ops := freePort(t), freePort(t)
+	text := fmt.Sprintf(edgeConfig, loopback, loopback, loopback, sc.watson.Addr().Port(), zoneName)
+	text = strings.Replace(text, `"tls:127.0.0.1:0"`, fmt.Sprintf(`"tls:127.0.0.1:%d"`, port), 1)
+	text = strings.Replace(text, `ops: {listen: "127.0.0.1:0"}`, fmt.Sprintf(`ops: {listen: "127.0.0.1:%d"}`, ops), 1)
+	config := filepath.Join(sc.dir, "edge.yaml")
+	sc.must(os.WriteFile(config, []byte(text), 0o600))
+
+	edge := serve(t, config)
+	edge.await(t, `"serving"`)
+	for page, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200} {
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", ops, page))
+		sc.must(err)
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s is %d", page, res.StatusCode)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+
+	certificate, err := authority.Issue(regionName)
+	sc.must(err)
+	sc.twilio, err = twilio.New(twilio.Config{
+		Addr: loopback, Certificate: certificate, Roots: authority.Pool(), Edge: fmt.Sprintf("127.0.0.1:%d", port),
+	}, twilio.Deps{Violations: sc.violations})
+	sc.must(err)
+	defer sc.twilio.Close()
+	caller, err := sc.twilio.Place(sc.ctx, "+18885557777", twilio.Options{})
+	sc.must(err)
+	assistant, err := sc.watson.Accept(sc.ctx)
+	sc.must(err)
+	sc.must(caller.AwaitAnswer(sc.ctx))
+
+	sc.must(edge.cmd.Process.Signal(syscall.SIGTERM))
+	edge.await(t, `"draining"`)
+	sc.must(edge.cmd.Process.Signal(syscall.SIGTERM)) // the second one means now
+	if ending, err := caller.Await(sc.ctx); err != nil || ending.How != twilio.EdgeHungUp {
+		t.Errorf("at Twilio: %+v, %v", ending, err)
+	}
+	if ending, err := assistant.Await(sc.ctx); err != nil || ending.How != watson.EdgeHungUp {
+		t.Errorf("at Watson: %+v, %v", ending, err)
+	}
+	edge.await(t, `"stopped"`)
+	if err := edge.cmd.Wait(); err != nil {
+		t.Errorf("exit: %v\n%s", err, &edge.log.all)
+	}
+	sc.clean()
+}
+
+func TestDemoSaysTheSameToAProgram(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run([]string{"demo", "--json"}, streams{&out, &errs}); code != exitOK {
+		t.Fatalf("exit code %d\n%s%s", code, &out, &errs)
+	}
+	for _, want := range []string{`"ok": true`, `"sent"`, `"watson_was_notified"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, &out)
+		}
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

@@ -58,6 +58,8 @@ type Config struct {
 	Contact string
 	// Names are the certificate names of which a redialled TLS connection must show one.
 	Names []string
+	// Credentials answer challenges of this peer; nil answers none.
+	Credentials *Credentials
 }
 
 // Deps are a leg's only ways out.
@@ -122,11 +124,17 @@ func (l *Leg) destination() Destination {
 	return Destination{Flow: l.flow, URI: hop, Names: l.Names, Peer: l.Peer}
 }
 
-// request sends a request in the dialog. done gets every final response or the error, once.
-func (l *Leg) request(req *sipmsg.Request, done func(TxEvent)) ClientTx {
-	return l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
+// request sends a request in the dialog, and again if its peer asks for credentials. done gets the
+// final response or the error, once.
+func (l *Leg) request(req *sipmsg.Request, done func(TxEvent)) { l.attempt(req, 0, done) }
+
+func (l *Leg) attempt(req *sipmsg.Request, tries int, done func(TxEvent)) {
+	l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
 		if ev.Response != nil && ev.Response.IsProvisional() {
+			return
+		}
+		if l.challenged(req, ev.Response, tries, func(next *sipmsg.Request) { l.attempt(next, tries+1, done) }) {
 			return
 		}
 		done(ev)

@@ -40,12 +40,21 @@ func (l *Leg) Invite(inv Invitation) {
 	}
 	setSDP(req, inv.SDP)
 	l.state = Calling
-	l.invite.cseq = req.CSeq().SeqNo
-	l.invite.client = l.deps.Wire.Send(req, l.destination(), l.onInviteResult)
+	l.sendInvite(req, 0)
+}
+
+func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
+	l.invite.cseq, l.invite.provisional = req.CSeq().SeqNo, false
+	l.invite.client = l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
+		l.keepFlow(ev.Flow)
+		if l.state == Calling && l.challenged(req, ev.Response, tries, func(next *sipmsg.Request) { l.sendInvite(next, tries+1) }) {
+			return
+		}
+		l.onInviteResult(ev)
+	})
 }
 
 func (l *Leg) onInviteResult(ev TxEvent) {
-	l.keepFlow(ev.Flow)
 	switch res := ev.Response; {
 	case res == nil:
 		l.onInviteFailed(Failed{Err: ev.Err})

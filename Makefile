@@ -13,7 +13,7 @@ demo: ## one call and one hand-off on loopback, with its ladder
 	$(GO) run ./cmd/handoff demo
 
 test: ## all tests, with the race detector, in random order
-	$(GO) test -race -shuffle=on -timeout 10m ./...
+	$(GO) test -race -shuffle=on -parallel 8 -timeout 10m ./...
 
 check: fmt vet lint test ## what must hold before a commit: fmt, vet, lint, test
 

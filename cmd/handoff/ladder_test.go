@@ -160,6 +160,7 @@ const testKey = "dev::latest::212033::0a64c30d-c558-4055-85ad-ef75ad6cc29d::978f
 
 // TestLadders plays the calls whose exchange is written down in testdata/ladders.
 func TestLadders(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		cfg  stageConfig

@@ -15,6 +15,7 @@ import (
 // TestStories plays whole calls whose point is not the exact exchange but that they end well, with
 // nothing that a simulator could object to.
 func TestStories(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		cfg  stageConfig

@@ -19,7 +19,7 @@ type mediaMetrics struct {
 func newMediaMetrics(f *factory) mediaMetrics {
 	m := mediaMetrics{
 		sessions:      f.gauges("media_sessions", "Media sessions, by the path that carries them.", "path"),
-		portsFree:     f.gauge("media_ports_free", "Ports that can be given out now; resting ones are not counted."),
+		portsFree:     f.gauge("media_ports_free", "Port pairs that no call holds, resting ones included."),
 		restShortened: f.counter("media_port_rest_shortened_total", "Ports given out before their rest was over, because none else was left."),
 		packets:       f.counters("rtp_packets_total", "Media packets received and sent.", "leg", "direction", "path"),
 		lost:          f.counters("rtp_lost_total", "RTP packets missing from what was received.", "leg"),

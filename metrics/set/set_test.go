@@ -163,7 +163,7 @@ func TestValues(t *testing.T) {
 # HELP handoff_calls_active Calls between their INVITE and their end.
 # TYPE handoff_calls_active gauge
 handoff_calls_active 1
-# HELP handoff_media_ports_free Ports that can be given out now; resting ones are not counted.
+# HELP handoff_media_ports_free Port pairs that no call holds, resting ones included.
 # TYPE handoff_media_ports_free gauge
 handoff_media_ports_free 9996
 # HELP handoff_sip_responses_total SIP responses received and sent, retransmissions included, by the method they answer.

@@ -58,6 +58,11 @@ func (s *session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddUint64("sent", r.Sent)
 			enc.AddUint64("lost", r.Stream.Lost())
 			enc.AddDuration("jitter", r.Stream.Jitter())
+			for i, n := range r.Foreign {
+				if n > 0 { // why somebody was not heard
+					enc.AddUint64("dropped_"+metrics.Foreign(i).String(), n)
+				}
+			}
 			return nil
 		}))
 		if err != nil {

@@ -137,7 +137,12 @@ func (t *ServerTx) again(in *inbound) {
 			in.flow.watch(t) // true, as in trying
 		}
 	}
+	answered := t.final != 0 && !t.req.IsInvite()
 	t.mu.Unlock()
+	if answered { // not through the state machine, which on a stream has ended (timer J is 0) or is about to
+		t.conn.repeat()
+		return
+	}
 	t.fsm.Receive(t.bare(t.req.Method)) // writes the last response again; has no error here
 }
 
@@ -217,6 +222,13 @@ func (c *serverConn) err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last
+}
+
+// repeat writes the last response once more.
+func (c *serverConn) repeat() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = c.flow.send(c.wire)
 }
 
 // WriteMsg implements sipmsg.Connection. A message that was not loaded is sipgo's own late 100.

@@ -23,6 +23,8 @@ const (
 	graceTime = time.Second
 	// partingTime is how long Watson may take to say BYE itself after it heard of success.
 	partingTime = 2 * time.Second
+	// orderTime is how long a final NOTIFY waits for the answer to the one before.
+	orderTime = time.Second
 	// subscriptionTime is told to Watson as the life of its subscription.
 	subscriptionTime = time.Minute
 )
@@ -93,6 +95,8 @@ type Executor struct {
 
 	// owned by the call's goroutine
 	machine *refer.Machine
+	trying  bool   // the NOTIFY 100 is out and not answered
+	held    func() // the final NOTIFY, which waits for that answer
 	began   time.Time
 	proved  time.Time // when the sipfrag that proves the transfer came
 	parting bool      // Watson may still say BYE itself
@@ -129,7 +133,7 @@ func (x *Executor) OnWatsonEnded() {
 
 // Shutdown tells Watson that the transfer is given up.
 func (x *Executor) Shutdown() {
-	x.parting = false
+	x.parting, x.trying = false, false
 	x.step(refer.Shutdown{})
 }
 
@@ -196,20 +200,43 @@ func (x *Executor) attempt(m metrics.Method) {
 	}
 }
 
-// notify tells Watson; the final one is a promise, the others only keep their place.
+// notify tells Watson; the final one is a promise, the other only keeps its place.
 func (x *Executor) notify(n refer.Notify) {
-	state := refer.Subscription{State: refer.SubscriptionActive, Expires: subscriptionTime}
 	body := refer.WriteSipfrag(n.Code, n.Reason)
 	if !n.Final {
-		x.deps.Call.InOrder(func() {
-			x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, func() {})
-		})
+		x.deps.Call.InOrder(func() { x.notifyTrying(body) })
 		return
 	}
-	state = refer.Subscription{State: refer.SubscriptionTerminated, Reason: "noresource"}
-	x.deps.Call.Promise(func() {
+	x.deps.Call.Promise(func() { x.notifyFinal(body) })
+}
+
+func (x *Executor) notifyTrying(body []byte) {
+	state := refer.Subscription{State: refer.SubscriptionActive, Expires: subscriptionTime}
+	x.trying = true
+	x.deps.Call.After(orderTime, x.released)
+	x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, x.released)
+}
+
+// notifyFinal holds the NOTIFY back while the one before is not answered: over UDP it could overtake.
+func (x *Executor) notifyFinal(body []byte) {
+	state := refer.Subscription{State: refer.SubscriptionTerminated, Reason: "noresource"}
+	send := func() {
 		x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, func() { x.step(refer.NotifyAnswered{}) })
-	})
+	}
+	if x.trying {
+		x.held = send
+		return
+	}
+	send()
+}
+
+// released sends what was held back, once.
+func (x *Executor) released() {
+	x.trying = false
+	if send := x.held; send != nil {
+		x.held = nil
+		send()
+	}
 }
 
 // byeCaller waits for nothing: Twilio leaves the caller in silence until it hears BYE.

@@ -21,7 +21,7 @@ type stage struct {
 	held     []func() // promises, while hold is set
 	hold     bool
 	posts    chan func()
-	answered func() // answers the final NOTIFY
+	answered func() // answers the last NOTIFY
 }
 
 func (s *stage) did(what string) { s.log = append(s.log, what) }
@@ -130,6 +130,7 @@ func onStage(t *testing.T, test func(*stage)) {
 		s := newStage(t)
 		s.executor.Begin()
 		s.want("202", "NOTIFY 100 active", "REFER <x>")
+		s.answered()
 		s.executor.OnReferAnswered(leg.ReferAnswered{Code: 202, Sent: true})
 		test(s)
 	})
@@ -166,6 +167,7 @@ func TestRefusalLeavesTheCallerWithWatson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		s.executor.Begin()
+		s.answered()
 		s.log = nil
 		s.executor.OnReferAnswered(leg.ReferAnswered{Code: 603, Sent: true})
 		s.want("NOTIFY 603 terminated", "counted refer upstream", "context rejected", "done rejected")
@@ -210,6 +212,7 @@ func TestReferThatNeverLeftIsAProvedFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		s.executor.Begin()
+		s.answered()
 		s.log = nil
 		s.executor.OnReferAnswered(leg.ReferAnswered{Sent: false})
 		s.want("NOTIFY 503 terminated", "counted refer us", "context rejected", "done unsent")
@@ -220,8 +223,30 @@ func TestReferWithoutAnswerIsIndeterminate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		s.executor.Begin()
+		s.answered()
 		s.log = nil
 		s.executor.OnReferAnswered(leg.ReferAnswered{Sent: true})
 		s.want("NOTIFY 408 terminated", "counted refer indeterminate", "done silent")
 	})
+}
+
+func TestFinalNotifyWaitsForTheAnswerToTheOneBefore(t *testing.T) {
+	for name, wait := range map[string]func(*stage){
+		"until it comes":   func(s *stage) { s.answered() },
+		"but not for ever": func(s *stage) { s.run(orderTime + time.Millisecond) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				s.executor.Begin()
+				s.log = nil
+				s.executor.OnReferAnswered(leg.ReferAnswered{Code: 603, Sent: true})
+				s.want("counted refer upstream", "context rejected", "done rejected")
+				wait(s)
+				s.want("NOTIFY 603 terminated")
+				s.run(time.Minute)
+				s.want()
+			})
+		})
+	}
 }

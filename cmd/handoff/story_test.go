@@ -23,7 +23,7 @@ func TestStories(t *testing.T) {
 	}{
 		{"a call over UDP with plain RTP", plain("udp"), talkAndHangUp},
 		{"a call over TCP with plain RTP", plain("tcp"), talkAndHangUp},
-		{"a call from an elastic trunk", rings(pace), func(sc *scene) {
+		{"a call from an elastic trunk", stageConfig{}, func(sc *scene) {
 			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
 			sc.must(err)
 			assistant := sc.answered(caller)
@@ -31,7 +31,7 @@ func TestStories(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		}},
-		{"an elastic trunk is not referred", rings(pace), func(sc *scene) {
+		{"an elastic trunk is not referred", stageConfig{}, func(sc *scene) {
 			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
 			sc.must(err)
 			assistant := sc.answered(caller)

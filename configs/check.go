@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,16 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	}
 	checkAuthorities(&errs, "twilio.tls.ca_file", c.Twilio.CAFile)
 	checkAuthorities(&errs, "watson.tls.ca_file", c.Watson.CAFile)
+	checkAuthorities(&errs, "twilio.rest.ca_file", c.Twilio.REST.CAFile)
+	for key, path := range map[string]string{
+		"twilio.rest.auth_token_file":     c.Twilio.REST.AuthTokenFile,
+		"twilio.sip_domain.password_file": c.Twilio.SIPDomain.PasswordFile,
+		"watson.auth.password_file":       c.Watson.Auth.PasswordFile,
+	} {
+		if _, err := Secret(path); err != nil {
+			errs.add(key, "%v", err)
+		}
+	}
 	return warns.problems, errs.err()
 }
 
@@ -82,3 +93,22 @@ func Authorities(path string) (*x509.CertPool, error) {
 }
 
 var errNoCertificate = errors.New("no PEM certificate")
+
+// maxSecret bounds the file of a secret: a longer one is another file, named by mistake.
+const maxSecret = 1024
+
+// Secret reads the one line of a secret's file; without a path it returns "". Errors never show it.
+func Secret(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimRight(string(data), "\r\n")
+	if secret == "" || len(secret) > maxSecret || strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("%s: expected one line with the secret", path)
+	}
+	return secret, nil
+}

@@ -66,6 +66,8 @@ type Twilio struct {
 	MediaLearn     MediaLearn
 	SRTP           SRTP
 	Refer          Refer
+	REST           REST
+	SIPDomain      SIPDomain
 	// CAFile holds the authorities that may sign for redialled flows; empty: those of the system.
 	CAFile string
 }
@@ -76,6 +78,34 @@ type Refer struct {
 	MaxReferTo int
 	Header     KeyHeader
 }
+
+// REST is Twilio's API, for method rest. It is configured when AccountSID is set.
+type REST struct {
+	AccountSID string
+	// APIKey is the SID of an API key that AuthTokenFile holds the secret of; empty: the file holds
+	// the account's auth token.
+	APIKey        string
+	AuthTokenFile string
+	BaseURL       string
+	TwiML         TwiML
+	// StudioURL is the webhook of the flow that TwiMLRedirect returns to, WorkflowSID the TaskRouter
+	// workflow that TwiMLEnqueue enters. With both, a key that the flow can't carry is enqueued.
+	StudioURL   string
+	WorkflowSID string
+	CAFile      string
+}
+
+// SIPDomain is where leg C goes, for method invite. It is configured when URI is set.
+type SIPDomain struct {
+	URI          string
+	Username     string
+	PasswordFile string
+	// Realm that may ask for the password.
+	Realm string
+}
+
+// Auth answers Watson's digest challenges. It is configured when Username is set.
+type Auth struct{ Username, PasswordFile string }
 
 // Watson is leg B's side.
 type Watson struct {
@@ -92,6 +122,7 @@ type Watson struct {
 	// ServerName is the name that a target's certificate must carry; empty: the target's host.
 	ServerName string
 	SRTP       SRTP
+	Auth       Auth
 }
 
 // Transfer is what happens to Watson's REFER.
@@ -102,6 +133,14 @@ type Transfer struct {
 	Methods []metrics.Method
 	// Timeout bounds one method, Total the chain.
 	Timeout, Total time.Duration
+	// AfterSilence is what follows a method that was never answered.
+	AfterSilence AfterSilence
+	// Unmatched is what becomes of a REFER to a target that is not intercepted.
+	Unmatched Unmatched
+	// HangupHeader of a BYE names a transfer target; empty: a BYE is a BYE.
+	HangupHeader string
+	// HoldAudio is a WAV file that the caller hears while a transfer runs; empty: comfort tone.
+	HoldAudio string
 }
 
 // Media is the RTP side.
@@ -159,6 +198,8 @@ func Default() *Config {
 			MediaLearn: MediaLearnOff,
 			SRTP:       SRTPRequired,
 			Refer:      Refer{MaxReferTo: 256, Header: KeyHeaderXWatson},
+			REST:       REST{BaseURL: "https://api.twilio.com", TwiML: TwiMLRedirect},
+			SIPDomain:  SIPDomain{Realm: "sip.twilio.com"},
 		},
 		Watson: Watson{
 			Sources:    watsonSources(),
@@ -170,6 +211,10 @@ func Default() *Config {
 			Methods:   []metrics.Method{metrics.MethodRefer, metrics.MethodREST, metrics.MethodInvite},
 			Timeout:   40 * time.Second,
 			Total:     60 * time.Second,
+
+			AfterSilence: AfterSilenceStop,
+			Unmatched:    UnmatchedRefuse,
+			HangupHeader: "Transfer-Target",
 		},
 		Media: Media{
 			Listen:   netip.IPv4Unspecified(),

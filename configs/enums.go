@@ -48,8 +48,38 @@ const MediaLearnOff MediaLearn = "off"
 // KeyHeader names the header that carries the session history key toward Twilio.
 type KeyHeader string
 
-// KeyHeaderXWatson is X-Watson-Assistant-Session-History-Key.
-const KeyHeaderXWatson KeyHeader = "x-watson"
+const (
+	// KeyHeaderXWatson is X-Watson-Assistant-Session-History-Key.
+	KeyHeaderXWatson KeyHeader = "x-watson"
+	// KeyHeaderUserToUser is User-to-User with encoding=ascii, for handlers that read that.
+	KeyHeaderUserToUser KeyHeader = "user-to-user"
+)
+
+// TwiML is what method rest makes the caller's call do.
+type TwiML string
+
+const (
+	// TwiMLRedirect returns to the Studio flow, as the refer handler does.
+	TwiMLRedirect TwiML = "redirect"
+	// TwiMLEnqueue enters a TaskRouter workflow with the key in the task's attributes.
+	TwiMLEnqueue TwiML = "enqueue"
+)
+
+// AfterSilence is what follows a transfer method that may have worked.
+type AfterSilence string
+
+const (
+	AfterSilenceStop AfterSilence = "stop"
+	AfterSilenceNext AfterSilence = "next"
+)
+
+// Unmatched is what becomes of a REFER that is not intercepted.
+type Unmatched string
+
+const (
+	UnmatchedRefuse Unmatched = "refuse"
+	UnmatchedPass   Unmatched = "pass"
+)
 
 // MediaPath is how packets are carried.
 type MediaPath string
@@ -63,8 +93,12 @@ const (
 // SRTPKeys tells who holds the SDES keys.
 type SRTPKeys string
 
-// SRTPKeysPass hands them from leg to leg.
-const SRTPKeysPass SRTPKeys = "pass"
+const (
+	// SRTPKeysPass hands them from leg to leg where both sides speak SRTP with the same suite.
+	SRTPKeysPass SRTPKeys = "pass"
+	// SRTPKeysTerminate gives each leg keys of the edge.
+	SRTPKeysTerminate SRTPKeys = "terminate"
+)
 
 // LogFormat is how a log line looks.
 type LogFormat string

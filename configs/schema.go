@@ -25,12 +25,21 @@ func schema(c *Config, dir string) fields {
 			"srtp":            one(&c.Twilio.SRTP, srtp),
 			"refer": section(fields{
 				"max_refer_to": one(&c.Twilio.Refer.MaxReferTo, between(64, 4096)),
-				"header":       one(&c.Twilio.Refer.Header, vocabulary([]KeyHeader{KeyHeaderXWatson}, "user-to-user")),
+				"header":       one(&c.Twilio.Refer.Header, vocabulary([]KeyHeader{KeyHeaderXWatson, KeyHeaderUserToUser})),
 			}),
 			"tls": section(fields{
 				"ca_file": one(&c.Twilio.CAFile, file(dir)),
 			}),
-			"rest":       later,
+			"rest": section(fields{
+				"account_sid":     one(&c.Twilio.REST.AccountSID, sid("AC")),
+				"api_key":         one(&c.Twilio.REST.APIKey, sid("SK")),
+				"auth_token_file": one(&c.Twilio.REST.AuthTokenFile, file(dir)),
+				"base_url":        one(&c.Twilio.REST.BaseURL, webURL),
+				"twiml":           one(&c.Twilio.REST.TwiML, vocabulary([]TwiML{TwiMLRedirect, TwiMLEnqueue})),
+				"studio_url":      one(&c.Twilio.REST.StudioURL, webURL),
+				"workflow_sid":    one(&c.Twilio.REST.WorkflowSID, sid("WW")),
+				"ca_file":         one(&c.Twilio.REST.CAFile, file(dir)),
+			}),
 			"sip_domain": later,
 		}),
 		"watson": section(fields{
@@ -42,8 +51,11 @@ func schema(c *Config, dir string) fields {
 				"ca_file":     one(&c.Watson.CAFile, file(dir)),
 				"server_name": one(&c.Watson.ServerName, hostName),
 			}),
-			"srtp":   one(&c.Watson.SRTP, srtp),
-			"auth":   later,
+			"srtp": one(&c.Watson.SRTP, srtp),
+			"auth": section(fields{
+				"username":      one(&c.Watson.Auth.Username, word),
+				"password_file": one(&c.Watson.Auth.PasswordFile, file(dir)),
+			}),
 			"health": later,
 		}),
 		"transfer": section(fields{
@@ -52,14 +64,16 @@ func schema(c *Config, dir string) fields {
 			"timeout":       one(&c.Transfer.Timeout, lasting(time.Second, 10*time.Minute)),
 			"total":         one(&c.Transfer.Total, lasting(time.Second, 30*time.Minute)),
 			"hold_audio":    later,
-			"after_silence": later,
+			"after_silence": one(&c.Transfer.AfterSilence, vocabulary([]AfterSilence{AfterSilenceStop, AfterSilenceNext})),
+			"unmatched":     one(&c.Transfer.Unmatched, vocabulary([]Unmatched{UnmatchedRefuse, UnmatchedPass})),
+			"hangup_header": one(&c.Transfer.HangupHeader, optional(headerName)),
 		}),
 		"media": section(fields{
 			"listen":    one(&c.Media.Listen, address),
 			"public_ip": one(&c.Media.PublicIP, publicAddress),
 			"ports":     one(&c.Media.Ports, ports),
 			"path":      one(&c.Media.Path, vocabulary([]MediaPath{MediaPathAuto, MediaPathPortable}, "userspace", "kernel")),
-			"srtp_keys": one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass}, "terminate")),
+			"srtp_keys": one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass}, SRTPKeysTerminate)),
 			"rest":      one(&c.Media.Rest, lasting(0, 10*time.Minute)),
 		}),
 		"ops": section(fields{

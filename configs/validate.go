@@ -27,6 +27,7 @@ func (c *Config) validate(f *findings) {
 	}
 	c.validateTargets(f)
 	c.validateTransfer(f)
+	c.validateMethods(f)
 	c.validateMedia(f)
 }
 

@@ -242,3 +242,13 @@ func lasting(low, high time.Duration) func(string) (time.Duration, error) {
 		return d, nil
 	}
 }
+
+// optional reads an empty value as none.
+func optional(parse func(string) (string, error)) func(string) (string, error) {
+	return func(text string) (string, error) {
+		if text == "" {
+			return "", nil
+		}
+		return parse(text)
+	}
+}

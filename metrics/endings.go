@@ -43,6 +43,8 @@ const (
 	ReasonWatsonLost
 	ReasonNoPorts
 	ReasonShutdown
+	// ReasonOperator: an operator ended it by hand.
+	ReasonOperator
 	// ReasonTransferFailed: Watson left while the transfer ran, and then the transfer failed.
 	ReasonTransferFailed
 	ReasonTransferUnproved
@@ -68,6 +70,7 @@ var reasons = []struct {
 	ReasonNoPorts:           {"no_ports", Us},
 	ReasonShutdown:          {"shutdown", Us},
 	ReasonInternal:          {"internal", Us},
+	ReasonOperator:          {"operator", Us},
 	ReasonTransferFailed:    {"transfer_failed", Upstream},
 	ReasonTransferUnproved:  {"transfer_unproved", Indeterminate},
 }

@@ -7,7 +7,7 @@ import "handoff/metrics"
 type Action interface{ action() }
 
 type (
-	// Accept answers Watson's REFER with 202.
+	// Accept answers Watson's REFER with 202 (and Refer-Sub: false when it asked for no subscription).
 	Accept struct{}
 	// Notify sends Watson a NOTIFY with this sipfrag: active while it is not Final, terminated when
 	// it is. NOTIFYs leave in the order of their actions. The answer to the final one, or its
@@ -17,13 +17,21 @@ type (
 		Reason string
 		Final  bool
 	}
-	// Attempt sends the request of this method. Its outcome comes back as Accepted, Rejected, Unsent
-	// or Silent.
+	// Attempt sends the request of this method. Its outcome comes back as Accepted, Answered,
+	// Rejected, Unsent or Silent.
 	Attempt struct{ Method metrics.Method }
+	// CancelAttempt gives up a pending INVITE (RFC 3261 §9.1): with CANCEL, or before it has left. What
+	// became of it still comes back: Rejected (487), Unsent, Answered when the answer crossed the
+	// CANCEL, or Silent after 64*T1.
+	CancelAttempt struct{ Method metrics.Method }
 
 	// ByeCaller sends BYE on leg A at once: the transfer is proved, and Twilio leaves the caller in
 	// silence until it hears it.
 	ByeCaller struct{}
+	// Bridge connects the caller with leg C, which has answered: its leg stays. It is the only answer to
+	// Answered that keeps leg C; the executor ends one that is not bridged in the same step, even when
+	// the machine is over.
+	Bridge struct{}
 	// ByeWatson sends BYE on leg B.
 	ByeWatson struct{}
 	// EndCaller ends leg A because nobody is left to talk to: Watson is gone and the transfer failed,
@@ -57,6 +65,8 @@ type (
 func (Accept) action()           {}
 func (Notify) action()           {}
 func (Attempt) action()          {}
+func (CancelAttempt) action()    {}
+func (Bridge) action()           {}
 func (ByeCaller) action()        {}
 func (ByeWatson) action()        {}
 func (EndCaller) action()        {}

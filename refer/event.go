@@ -12,12 +12,15 @@ type Event interface {
 }
 
 type (
-	// Start: Watson's REFER was judged good.
+	// Start: what was asked for was judged good.
 	Start struct{}
 
-	// Accepted: a 2xx to our request.
+	// Accepted: a 2xx to our REFER or REST request.
 	Accepted struct{ Method metrics.Method }
-	// Rejected: a final answer of 300 or more. It proves that the method failed.
+	// Answered: a 2xx to our INVITE; leg C stands and is acknowledged. It is the proof of that method.
+	Answered struct{ Method metrics.Method }
+	// Rejected: a final answer of 300 or more to a SIP request, or an HTTP 4xx. It proves that the
+	// method failed. An HTTP 5xx proves nothing: it is Silent.
 	Rejected struct {
 		Method metrics.Method
 		Code   int
@@ -25,8 +28,11 @@ type (
 	// Unsent: the request never left. It proves that the method failed.
 	Unsent struct{ Method metrics.Method }
 	// Silent: no final answer (Timer F, or the connection was lost behind the request). It may have
-	// arrived.
+	// arrived. Where the API can tell, it is asked before this or MethodTimeout is delivered.
 	Silent struct{ Method metrics.Method }
+	// Disproved: the API or our webhooks show that the request has done nothing and will not. It is as
+	// good as a Rejected, at any time.
+	Disproved struct{ Method metrics.Method }
 	// Progress: the status in the sipfrag of a NOTIFY, whatever its Subscription-State. It may
 	// overtake Accepted.
 	Progress struct {
@@ -51,6 +57,8 @@ type (
 )
 
 func (e Accepted) attempt() (metrics.Method, bool)      { return e.Method, true }
+func (e Answered) attempt() (metrics.Method, bool)      { return e.Method, true }
+func (e Disproved) attempt() (metrics.Method, bool)     { return e.Method, true }
 func (e Rejected) attempt() (metrics.Method, bool)      { return e.Method, true }
 func (e Unsent) attempt() (metrics.Method, bool)        { return e.Method, true }
 func (e Silent) attempt() (metrics.Method, bool)        { return e.Method, true }

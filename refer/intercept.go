@@ -7,27 +7,27 @@ import (
 	"handoff/sip/uri"
 )
 
-// Policy says which targets of a REFER the edge carries out.
+// Policy says which targets the edge carries out and what becomes of the others.
 type Policy struct {
+	// Pass lets method refer hand on a target that is not intercepted, as it is; else it is declined.
+	Pass bool
+	// Replaces lets a Replaces header go on in the Refer-To (RFC 3891); else the request is declined,
+	// because an attended transfer without it would be another deed.
+	Replaces bool
+
 	patterns []pattern
 }
 
 // pattern is one entry of transfer.intercept.
 type pattern struct {
-	anyUser, anyHost bool
-	user, host       string
+	tel              bool
+	anyUser, anyHost bool   // of a tel pattern anyUser is any number
+	user, host       string // of a tel pattern user is the number
 	port             uint16 // 0: the default ports, with any host all ports
 }
 
-// target is a Refer-To's URI as the patterns see it.
-type target struct {
-	plain      bool // nothing in it says another destination or another deed than user and host
-	user, host string
-	port       uint16 // 0 for a default port
-}
-
 // NewPolicy reads the entries of transfer.intercept: "sip:queue@flex.twilio.com", where * may stand
-// for the whole user or the whole host part, or "*" for every sip target.
+// for the whole user or the whole host part; "*" for every sip target; "tel:+18883334444" or "tel:*".
 func NewPolicy(intercept []string) (Policy, error) {
 	var p Policy
 	for _, text := range intercept {
@@ -61,6 +61,9 @@ func parsePattern(text string) (pattern, error) {
 	if err != nil {
 		return pattern{}, err
 	}
+	if u.Scheme == "tel" {
+		return parseTelPattern(u.Opaque)
+	}
 	if u.Opaque != "" || u.Password != "" || u.Params != nil || u.Headers != nil {
 		return pattern{}, fmt.Errorf("want sip:USER@HOST and nothing more")
 	}
@@ -74,31 +77,24 @@ func parsePattern(text string) (pattern, error) {
 	return pattern{anyUser: u.User == "*", anyHost: anyHost, user: user, host: u.Host, port: effectivePort(u)}, nil
 }
 
-// newTarget refuses a user part that no peer could read; everything else is for the patterns.
-func newTarget(u uri.URI) (target, error) {
-	user, err := uri.Unescape(u.User)
-	if err != nil || hasControl(user) {
-		return target{}, malformed("a control character in the target's user part")
+func parseTelPattern(number string) (pattern, error) {
+	if number == "*" {
+		return pattern{tel: true, anyUser: true}, nil
 	}
-	_, maddr := u.Param("maddr") // sends the request to another host than the one that is read
-	method, hasMethod := u.Param("method")
-	return target{
-		plain: u.Opaque == "" && u.Password == "" && !maddr && (!hasMethod || method == "INVITE"),
-		user:  user, host: u.Host, port: effectivePort(u),
-	}, nil
+	bare := bareNumber(number)
+	if bare == "" {
+		return pattern{}, fmt.Errorf("want tel:NUMBER and nothing more")
+	}
+	return pattern{tel: true, user: bare}, nil
 }
 
-// matches compares the user exactly, after unescaping, and the host in lower case. sip and sips are
-// the same here: Twilio knows no sips and is always given sip.
+// matches compares the user exactly, after unescaping, and the host in lower case; of a number the
+// digits. sip and sips are the same here: Twilio knows no sips and is always given sip.
 func (p pattern) matches(t target) bool {
+	if p.tel || t.number != "" {
+		return p.tel && t.number != "" && t.plain && (p.anyUser || p.user == t.number)
+	}
 	return t.plain &&
 		(p.anyUser || p.user == t.user) &&
 		(p.anyHost || p.host == t.host && p.port == t.port)
-}
-
-func effectivePort(u uri.URI) uint16 {
-	if u.Port == 5060 && !u.Secure() || u.Port == 5061 && u.Secure() {
-		return 0
-	}
-	return u.Port
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // MaxKey is the length limit of a key in bytes: what Watson allows for a transfer header.
@@ -23,15 +24,19 @@ type Key struct {
 var (
 	errKeyLong    = errors.New("the key is longer than 1024 bytes")
 	errKeyControl = errors.New("a control character in the key")
+	errKeyText    = errors.New("the key is no UTF-8")
 )
 
-// NewKey takes the decoded text. An empty text is no key.
+// NewKey takes the decoded text. An empty text is no key. One that is no UTF-8 is refused: whichever way
+// it went, it would end in the JSON of the agent's task, which can't hold it.
 func NewKey(text string) (Key, error) {
 	switch {
 	case len(text) > MaxKey:
 		return Key{}, errKeyLong
 	case hasControl(text):
 		return Key{}, errKeyControl
+	case !utf8.ValidString(text):
+		return Key{}, errKeyText
 	case text == "":
 		return Key{}, nil
 	}

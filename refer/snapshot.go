@@ -10,43 +10,53 @@ import (
 // Snapshot is a machine written down: plain data, complete, in words that outlive a renumbering.
 // Timers are not in it; whoever restores a transfer starts those of its state anew.
 type Snapshot struct {
-	State      string   `json:"state"`
-	Methods    []string `json:"methods,omitempty"`
-	Current    int      `json:"current"`
-	WatsonGone bool     `json:"watson_gone,omitempty"`
-	Unanswered bool     `json:"unanswered,omitempty"`
+	State          string   `json:"state"`
+	Origin         string   `json:"origin"`
+	Methods        []string `json:"methods,omitempty"`
+	Current        int      `json:"current"`
+	NoSubscription bool     `json:"no_subscription,omitempty"`
+	AfterSilence   bool     `json:"after_silence,omitempty"`
+	WatsonGone     bool     `json:"watson_gone,omitempty"`
+	Unanswered     bool     `json:"unanswered,omitempty"`
+	Doubt          []string `json:"doubt,omitempty"`
 }
 
 // Snapshot writes the machine down.
 func (m *Machine) Snapshot() Snapshot {
-	s := Snapshot{
-		State:      m.state.String(),
-		Current:    m.current,
-		WatsonGone: m.watsonGone,
-		Unanswered: m.unanswered,
+	return Snapshot{
+		State:          m.state.String(),
+		Origin:         m.cfg.Origin.String(),
+		Methods:        words(m.cfg.Methods),
+		Current:        m.current,
+		NoSubscription: m.cfg.NoSubscription,
+		AfterSilence:   m.cfg.AfterSilence,
+		WatsonGone:     m.watsonGone,
+		Unanswered:     m.unanswered,
+		Doubt:          words(m.doubt),
 	}
-	for _, method := range m.methods {
-		s.Methods = append(s.Methods, method.String())
-	}
-	return s
 }
 
-// Restore reads a machine back. A snapshot that no machine can have written is an error.
+// Restore reads a machine back. A snapshot that no machine can have written is an error. One without
+// origin is of a version that knew only REFER.
 func Restore(s Snapshot) (*Machine, error) {
 	state := slices.Index(states, s.State)
 	if state < 0 {
 		return nil, fmt.Errorf("transfer machine: unknown state %q", s.State)
 	}
-	var cfg Config
-	for _, word := range s.Methods {
-		method, err := parseMethod(word)
-		if err != nil {
-			return nil, err
-		}
-		cfg.Methods = append(cfg.Methods, method)
+	origin := slices.Index(origins, s.Origin)
+	if origin < 0 && s.Origin != "" {
+		return nil, fmt.Errorf("transfer machine: unknown origin %q", s.Origin)
+	}
+	cfg := Config{Origin: Origin(max(0, origin)), NoSubscription: s.NoSubscription, AfterSilence: s.AfterSilence}
+	var err error
+	if cfg.Methods, err = parseMethods(s.Methods); err != nil {
+		return nil, err
 	}
 	m, err := NewMachine(cfg)
 	if err != nil {
+		return nil, err
+	}
+	if m.doubt, err = parseMethods(s.Doubt); err != nil {
 		return nil, err
 	}
 	if s.Current < 0 || s.Current >= max(1, len(s.Methods)) {
@@ -54,6 +64,26 @@ func Restore(s Snapshot) (*Machine, error) {
 	}
 	m.state, m.current, m.watsonGone, m.unanswered = State(state), s.Current, s.WatsonGone, s.Unanswered
 	return m, nil
+}
+
+func words(methods []metrics.Method) []string {
+	var all []string
+	for _, method := range methods {
+		all = append(all, method.String())
+	}
+	return all
+}
+
+func parseMethods(words []string) ([]metrics.Method, error) {
+	var methods []metrics.Method
+	for _, word := range words {
+		method, err := parseMethod(word)
+		if err != nil {
+			return nil, err
+		}
+		methods = append(methods, method)
+	}
+	return methods, distinct(methods)
 }
 
 func parseMethod(word string) (metrics.Method, error) {

@@ -95,11 +95,11 @@ func ParseEvent(value string) (id string, err error) {
 
 // splitParams divides "word;name=value;…". The values of these headers are never quoted strings
 // with a ";" in them.
-func splitParams(value string) (word string, params []header) {
+func splitParams(value string) (word string, params []Header) {
 	word, rest, _ := strings.Cut(value, ";")
 	for text := range strings.SplitSeq(rest, ";") {
 		name, value, _ := strings.Cut(text, "=")
-		params = append(params, header{strings.Trim(name, " \t"), strings.Trim(value, " \t")})
+		params = append(params, Header{strings.Trim(name, " \t"), strings.Trim(value, " \t")})
 	}
 	return strings.Trim(word, " \t"), params
 }

@@ -10,6 +10,8 @@ import (
 	"handoff/media"
 	"handoff/media/sdp"
 	"handoff/metrics"
+	"handoff/refer"
+	"handoff/sip/leg"
 	"handoff/sip/stack"
 	"handoff/sip/trunk"
 	"handoff/sip/uri"
@@ -33,6 +35,24 @@ var transports = map[configs.Transport]stack.Transport{
 var kinds = map[configs.LegKind]trunk.Kind{
 	configs.LegPV:    trunk.PV,
 	configs.LegTrunk: trunk.Elastic,
+}
+
+// carry is what Twilio takes and how a transfer talks to it.
+func carry(cfg *configs.Config) refer.Limits {
+	limits := refer.Limits{
+		Form:    forms[cfg.Twilio.Refer.Header],
+		ReferTo: cfg.Twilio.Refer.MaxReferTo,
+		REST:    refer.REST{Studio: cfg.Twilio.REST.StudioURL, Workflow: cfg.Twilio.REST.WorkflowSID},
+	}
+	if cfg.Twilio.REST.TwiML == configs.TwiMLEnqueue {
+		limits.REST.Studio = ""
+	}
+	return limits
+}
+
+var forms = map[configs.KeyHeader]refer.HeaderForm{
+	configs.KeyHeaderXWatson:    refer.FormXWatson,
+	configs.KeyHeaderUserToUser: refer.FormUserToUser,
 }
 
 func stackConfig(cfg *configs.Config) stack.Config {
@@ -81,6 +101,18 @@ func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
 		c.Targets = append(c.Targets, target)
 	}
 	return c, nil
+}
+
+// credentials reads what answers a peer's challenges; nil without a user.
+func credentials(realm, user, passwordFile string) (*leg.Credentials, error) {
+	if user == "" {
+		return nil, nil
+	}
+	password, err := configs.Secret(passwordFile)
+	if err != nil {
+		return nil, err
+	}
+	return &leg.Credentials{Realm: realm, Username: user, Password: password}, nil
 }
 
 // authorities reads who may sign for each peer; nil is the system's.

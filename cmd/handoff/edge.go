@@ -15,6 +15,7 @@ import (
 	"handoff/metrics/set"
 	"handoff/refer"
 	"handoff/sip/b2bua"
+	"handoff/sip/control"
 	"handoff/sip/journal"
 	"handoff/sip/stack"
 )
@@ -31,6 +32,8 @@ type edge struct {
 type edgeDeps struct {
 	Log *zap.Logger
 	Tap func(stack.Tapped) // may be nil
+	// Resolver finds hosts; nil is the system's.
+	Resolver stack.Resolver
 }
 
 // newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
@@ -60,6 +63,15 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
+	policy.Pass = cfg.Transfer.Unmatched == configs.UnmatchedPass
+	update, err := newUpdater(cfg, deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	watson, err := credentials("", cfg.Watson.Auth.Username, cfg.Watson.Auth.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
 	roots, err := authorities(cfg)
 	if err != nil {
 		return nil, err
@@ -71,12 +83,16 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Contact:    w.contact,
 		TwilioSRTP: policies[cfg.Twilio.SRTP],
 		WatsonSRTP: policies[cfg.Watson.SRTP],
+
+		WatsonCredentials: watson,
 		Transfer: b2bua.TransferConfig{
-			Policy:     policy,
-			MaxReferTo: cfg.Twilio.Refer.MaxReferTo,
-			Methods:    cfg.Transfer.Methods,
-			Timeout:    cfg.Transfer.Timeout,
-			Total:      cfg.Transfer.Total,
+			Policy:       policy,
+			Carry:        carry(cfg),
+			Methods:      cfg.Transfer.Methods,
+			Timeout:      cfg.Transfer.Timeout,
+			Total:        cfg.Transfer.Total,
+			AfterSilence: cfg.Transfer.AfterSilence == configs.AfterSilenceNext,
+			HangupHeader: cfg.Transfer.HangupHeader,
 		},
 		Limits: b2bua.Limits(cfg.Limits),
 	}, b2bua.Deps{
@@ -85,12 +101,13 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Media:    e.media,
 		Journal:  journal.NewMemory(),
 		Observer: counters,
+		Updater:  update,
 		Bury:     w.bury,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.engine.Ready})
+	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.engine.Ready, API: control.Handler(e.engine)})
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +117,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Admit:    func(from netip.AddrPort, _ stack.Transport) metrics.Peer { return trunks.Peer(from.Addr()) },
 		Handler:  &handler{e.engine, w},
 		Tap:      deps.Tap,
+		Resolver: deps.Resolver,
 	})
 	if err != nil {
 		return nil, err

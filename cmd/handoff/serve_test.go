@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -99,7 +98,7 @@ func TestServeTakesCallsAndEndsCleanlyOnSIGTERM(t *testing.T) {
 	sc.must(err)
 	_, _, err = authority.WriteIssued(sc.dir, "edge", loopback.String())
 	sc.must(err)
-	port, ops := freePort(t), freePort(t)
+	port, ops := freePort(loopback), freePort(loopback)
 	text := fmt.Sprintf(edgeConfig, loopback, loopback, loopback, sc.watson.Addr().Port(), zoneName)
 	text = strings.Replace(text, `"tls:127.0.0.1:0"`, fmt.Sprintf(`"tls:127.0.0.1:%d"`, port), 1)
 	text = strings.Replace(text, `ops: {listen: "127.0.0.1:0"}`, fmt.Sprintf(`ops: {listen: "127.0.0.1:%d"}`, ops), 1)
@@ -158,14 +157,4 @@ func TestDemoSaysTheSameToAProgram(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, &out)
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

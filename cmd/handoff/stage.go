@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -25,7 +26,11 @@ type stage struct {
 	watson     *watson.Assistant
 	violations *simulator.Violations
 	dir        string
+	ports      stagePorts
 }
+
+// stagePorts are Twilio's that the edge must know before Twilio is started; 0 is none.
+type stagePorts struct{ rest, studio, domain uint16 }
 
 // stageConfig is how a stage differs from the plain one; the zero value is that.
 type stageConfig struct {
@@ -35,6 +40,8 @@ type stageConfig struct {
 	Set       func(*configs.Config) // changes the edge's configuration
 	TwilioSet func(*twilio.Config)  // and the simulators'
 	WatsonSet func(*watson.Config)
+	// REST configures method rest, Domain method invite, on both sides.
+	REST, Domain bool
 }
 
 type stageAddrs struct{ Edge, Twilio, Watson netip.Addr }
@@ -68,6 +75,9 @@ func newStage(cfg stageConfig) (_ *stage, err error) {
 	authority, err := simulator.NewAuthority()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.REST || cfg.Domain {
+		s.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
 	}
 	if err := s.startWatson(cfg, authority); err != nil {
 		return nil, err
@@ -121,15 +131,71 @@ func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error
 	if err != nil {
 		return err
 	}
+	if err := s.configureMethods(cfg, parsed); err != nil {
+		return err
+	}
 	if cfg.Set != nil {
 		cfg.Set(parsed)
 	}
-	s.edge, err = newEdge(parsed, edgeDeps{Log: cfg.Log, Tap: tapOf(cfg.Tap)})
+	s.edge, err = newEdge(parsed, edgeDeps{Log: cfg.Log, Tap: tapOf(cfg.Tap), Resolver: hosts{domainName: cfg.At.Twilio}})
 	return err
 }
 
+// The secrets of the simulated account.
+const (
+	accountSID = "AC00000000000000000000000000000000"
+	authToken  = "simulated-auth-token"
+	domainName = "acme.sip.twilio.com"
+	domainUser = "edge"
+	domainPass = "simulated-password"
+)
+
+// configureMethods tells the edge where Twilio's API and SIP domain will be.
+func (s *stage) configureMethods(cfg stageConfig, c *configs.Config) error {
+	for name, secret := range map[string]string{"token": authToken, "password": domainPass} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(secret), 0o600); err != nil {
+			return err
+		}
+	}
+	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(cfg.At.Twilio, port) }
+	if cfg.REST {
+		c.Twilio.REST = configs.REST{
+			AccountSID: accountSID, AuthTokenFile: filepath.Join(s.dir, "token"), BaseURL: "http://" + at(s.ports.rest).String(),
+			TwiML: configs.TwiMLRedirect, StudioURL: twilio.StudioURL(accountSID, at(s.ports.studio)),
+			WorkflowSID: "WW00000000000000000000000000000000",
+		}
+	}
+	if cfg.Domain {
+		c.Twilio.SIPDomain = configs.SIPDomain{
+			URI:      fmt.Sprintf("sip:queue@%s:%d;transport=tls", domainName, s.ports.domain),
+			Username: domainUser, PasswordFile: filepath.Join(s.dir, "password"), Realm: "sip.twilio.com",
+		}
+	}
+	return nil
+}
+
+// hosts is a resolver that knows a few names.
+type hosts map[string]netip.Addr
+
+func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if ip, known := h[host]; known {
+		return []netip.Addr{ip}, nil
+	}
+	return nil, fmt.Errorf("no such host: %s", host)
+}
+
+// freePort finds a port that nobody has now.
+func freePort(at netip.Addr) uint16 {
+	l, err := net.Listen("tcp", netip.AddrPortFrom(at, 0).String())
+	if err != nil {
+		return 0 // then the account takes any, and the edge finds nobody there
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort().Port()
+}
+
 func (s *stage) startTwilio(cfg stageConfig, authority *simulator.Authority) error {
-	certificate, err := authority.Issue(regionName, "trunk1.pstn.twilio.com")
+	certificate, err := authority.Issue(regionName, "trunk1.pstn.twilio.com", domainName)
 	if err != nil {
 		return err
 	}
@@ -141,6 +207,13 @@ func (s *stage) startTwilio(cfg stageConfig, authority *simulator.Authority) err
 		Edge:        tls.String(),
 		Origination: "sip:" + tls.String() + ";transport=tls",
 		Hidden:      []string{zoneName, "watson.cloud.ibm.com"},
+
+		AccountSid: accountSID, AuthToken: authToken, ParentHeader: cfg.REST,
+		PlainREST: true, RESTPort: s.ports.rest, WebhookPort: s.ports.studio,
+		Username: domainUser, Password: domainPass, DomainPort: s.ports.domain,
+	}
+	if cfg.Domain {
+		tc.Domain = domainName
 	}
 	if cfg.TwilioSet != nil {
 		cfg.TwilioSet(&tc)

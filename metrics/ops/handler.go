@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// handler routes the operator's requests. All are reads: any method but GET and HEAD gets 405.
+// handler routes the operator's requests. All but those to the API are reads: any method but GET and
+// HEAD gets 405.
 func handler(deps Deps) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(deps.Gatherer, promhttp.HandlerOpts{
@@ -34,7 +35,13 @@ func handler(deps Deps) http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return readOnly(mux)
+	if deps.API == nil {
+		return readOnly(mux)
+	}
+	all := http.NewServeMux()
+	all.Handle("/", readOnly(mux))
+	all.Handle("/api/", deps.API)
+	return all
 }
 
 func readOnly(next http.Handler) http.Handler {

@@ -1,4 +1,5 @@
-// Package ops is the operator's HTTP listener: /metrics, /healthz, /readyz and /debug/pprof.
+// Package ops is the operator's HTTP listener: /metrics, /healthz, /readyz, /debug/pprof, and the
+// API that it is given.
 //
 // It owns the listening socket, its limits and the two probes. It does not own what is measured
 // nor what readiness means: both are given to it. New may be called from any goroutine and
@@ -29,6 +30,8 @@ type Deps struct {
 	// Ready returns nil while the edge takes calls, else why it does not. It is called by any
 	// number of goroutines at once, until Close returns, and must not block.
 	Ready func() error
+	// API serves /api/; it judges methods itself. May be nil.
+	API http.Handler
 }
 
 // Server serves until Close.

@@ -49,6 +49,7 @@ type caller struct {
 	hops    uint32      // Max-Forwards of leg B's INVITE
 	source  string
 	sid     string // X-Twilio-CallSid, by which the operator finds the call at Twilio
+	parent  string // X-Parent-CallSid, the caller's own call, if our TwiML has put it there
 }
 
 // errNoNumber is why an INVITE that dials nobody is refused with 404.
@@ -92,6 +93,7 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 			hops:    hops,
 			source:  tx.Source().String(),
 			sid:     dialog.Value(req, "X-Twilio-CallSid"),
+			parent:  dialog.Value(req, "X-Parent-CallSid"),
 		},
 	}
 	for _, h := range req.Headers() {
@@ -270,6 +272,6 @@ func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
 	case leg.Notified:
 		c.handoff.onNotified(ev)
 	case leg.Ended:
-		c.onEnded(l, ev.Cause)
+		c.onEnded(l, ev)
 	}
 }

@@ -37,16 +37,18 @@ func (e *ending) decided() bool { return !e.ended.IsZero() }
 
 // onEnded is told that a leg is over, and ends the other one unless a transfer says otherwise. A
 // spare's end ends nothing.
-func (c *Call) onEnded(l *leg.Leg, cause leg.Cause) {
-	c.log.Info("leg ended", zap.Stringer("leg", l.Name), zap.Stringer("cause", cause))
+func (c *Call) onEnded(l *leg.Leg, ev leg.Ended) {
+	c.log.Info("leg ended", zap.Stringer("leg", l.Name), zap.Stringer("cause", ev.Cause))
 	switch {
 	case l == c.a && c.handoff.running():
 		c.talk.close()
 		c.handoff.executor.OnCallerEnded()
 	case l == c.b && c.handoff.running():
 		c.handoff.executor.OnWatsonEnded()
+	case l == c.b && ev.Cause == leg.ByPeer && c.onHangupTransfer(ev.Headers):
+		// Watson has left the caller to the transfer that its BYE asked for.
 	case l == c.a || l == c.b:
-		c.hangUp(reasonOf(l.Name, cause, !c.ending.answered.IsZero()))
+		c.hangUp(reasonOf(l.Name, ev.Cause, !c.ending.answered.IsZero()))
 	}
 }
 

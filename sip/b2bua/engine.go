@@ -28,17 +28,24 @@ type Config struct {
 	Contact func(peer metrics.Peer, transport string) string
 	// TwilioSRTP and WatsonSRTP tell what either side may offer and answer.
 	TwilioSRTP, WatsonSRTP sdp.Policy
-	Transfer               TransferConfig
-	Limits                 Limits
+	// WatsonCredentials answer Watson's challenges; nil answers none.
+	WatsonCredentials *leg.Credentials
+	Transfer          TransferConfig
+	Limits            Limits
 }
 
 // TransferConfig is what happens to Watson's REFER.
 type TransferConfig struct {
-	Policy     refer.Policy
-	MaxReferTo int
-	Methods    []metrics.Method
+	Policy refer.Policy
+	// Carry is what Twilio takes and how it is talked to.
+	Carry   refer.Limits
+	Methods []metrics.Method
 	// Timeout bounds one method, Total the chain.
 	Timeout, Total time.Duration
+	// AfterSilence tries the next method although the one before may have worked.
+	AfterSilence bool
+	// HangupHeader of a BYE names a transfer target; "" is none.
+	HangupHeader string
 }
 
 // Limits bound what callers can make the edge hold.
@@ -72,6 +79,8 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
+	// Updater reaches Twilio's API; nil when that is not configured.
+	Updater transfer.Updater
 	// Bury answers late messages of a dialog that is over.
 	Bury func(dialog.ID)
 }

@@ -1,9 +1,11 @@
 package b2bua
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +23,14 @@ type handoff struct{ executor *transfer.Executor }
 
 func (h *handoff) running() bool { return h.executor != nil && h.executor.Running() }
 
+// state names where the transfer stands, "" for none.
+func (h *handoff) state() string {
+	if !h.running() {
+		return ""
+	}
+	return h.executor.State()
+}
+
 // onReferred judges a REFER and begins the transfer.
 func (c *Call) onReferred(l *leg.Leg, r *leg.Refer) {
 	observer := c.engine.deps.Observer
@@ -34,46 +44,173 @@ func (c *Call) onReferred(l *leg.Leg, r *leg.Refer) {
 		l.RejectRefer(r, 491, "Request Pending")
 		return
 	}
-	request, err := refer.Decode(r.ReferTo, c.engine.cfg.Transfer.Policy)
+	request, err := refer.Decode(askOf(r.ReferTo, r.Headers), c.engine.cfg.Transfer.Policy)
+	if err == nil {
+		err = c.begin(refer.Config{Origin: refer.OriginRefer, NoSubscription: r.Quiet}, request, r)
+	}
 	if err != nil {
-		c.refuseRefer(l, r, err)
-		return
+		code, text := c.refuse(err)
+		l.RejectRefer(r, code, text)
 	}
-	methods, referTo, err := c.fit(request)
-	if err != nil {
-		observer.TransferContext(metrics.ContextMismatch)
-		c.refuseRefer(l, r, err)
-		return
-	}
-	cfg := transfer.Config{
-		Refer:   r,
-		Request: request,
-		ReferTo: referTo,
-		Methods: methods,
-		Timeout: c.engine.cfg.Transfer.Timeout,
-		Total:   c.engine.cfg.Transfer.Total,
-	}
-	c.handoff.executor, err = transfer.New(cfg, transfer.Deps{
-		Log: c.log, Observer: observer, Call: transferCall{c}, Watson: c.b, Caller: c.a,
-	})
-	if err != nil {
-		c.refuseRefer(l, r, err)
-		return
-	}
-	c.handoff.executor.Begin()
 }
 
-// refuseRefer answers a REFER that is not carried out and says why.
-func (c *Call) refuseRefer(l *leg.Leg, r *leg.Refer, err error) {
+// onHangupTransfer begins the transfer that Watson's BYE asks for; false says that it asks for none.
+func (c *Call) onHangupTransfer(headers [][2]string) bool {
+	name := c.engine.cfg.Transfer.HangupHeader
+	if name == "" || c.a.State() != leg.Up {
+		return false
+	}
+	at := slices.IndexFunc(headers, func(h [2]string) bool { return strings.EqualFold(h[0], name) })
+	if at < 0 {
+		return false
+	}
+	request, err := refer.DecodeHangup(headers[at][1], askOf(nil, headers), c.engine.cfg.Transfer.Policy)
+	if err == nil {
+		err = c.begin(refer.Config{Origin: refer.OriginHangup}, request, nil)
+	}
+	if err != nil {
+		c.refuse(err)
+		return false
+	}
+	return true
+}
+
+// onOperatorTransfer begins the transfer that an operator asks for.
+func (c *Call) onOperatorTransfer(to, key string) error {
+	switch {
+	case c.handoff.running():
+		return errors.New("a transfer is under way")
+	case !c.a.Alive():
+		return errors.New("the caller is not connected")
+	}
+	ask := refer.Ask{ReferTo: []string{to}}
+	if key != "" {
+		ask.Headers = []refer.Header{{Name: refer.KeyHeader, Value: key}}
+	}
+	request, err := refer.Decode(ask, c.engine.cfg.Transfer.Policy)
+	if err != nil {
+		return err
+	}
+	return c.begin(refer.Config{Origin: refer.OriginOperator}, request, nil)
+}
+
+// askOf is everything in a request in which Watson may have put something.
+func askOf(referTo []string, headers [][2]string) refer.Ask {
+	ask := refer.Ask{ReferTo: referTo}
+	for _, h := range headers {
+		ask.Headers = append(ask.Headers, refer.Header{Name: h[0], Value: h[1]})
+		if strings.EqualFold(h[0], "Contact") {
+			ask.Contact = h[1]
+		}
+	}
+	return ask
+}
+
+// begin starts the transfer of a request that was judged good, by the methods that fit.
+func (c *Call) begin(machine refer.Config, request refer.Request, r *leg.Refer) error {
+	cfg := c.engine.cfg.Transfer
+	machine.AfterSilence = cfg.AfterSilence
+	plan := plan{request: request}
+	for _, method := range cfg.Methods {
+		err := c.fit(method, &plan)
+		switch {
+		case errors.Is(err, refer.ErrMismatch):
+			return err
+		case err != nil:
+			c.log.Info("method does not fit", zap.Stringer("method", method), zap.Error(err))
+		default:
+			machine.Methods = append(machine.Methods, method)
+		}
+	}
+	executor, err := transfer.New(transfer.Config{
+		Machine: machine,
+		Refer:   r,
+		Request: request,
+		ReferTo: plan.referTo,
+		Timeout: cfg.Timeout,
+		Total:   cfg.Total,
+	}, transfer.Deps{
+		Log: c.log, Observer: c.engine.deps.Observer, Call: transferCall{c}, Watson: c.b, Caller: c.a,
+		Method: plan.method(c),
+	})
+	if err != nil {
+		return err
+	}
+	c.handoff.executor = executor
+	executor.Begin()
+	return nil
+}
+
+// plan is what the methods of a transfer will send.
+type plan struct {
+	request refer.Request
+	referTo string
+	twiml   string
+}
+
+var (
+	errUnconfigured = errors.New("not configured")
+	errTrunk        = errors.New("the caller comes from an elastic trunk")
+)
+
+// fit predicts whether a method can work for this caller and this key, and prepares what it sends:
+// what Twilio would reject is not tried.
+func (c *Call) fit(method metrics.Method, p *plan) (err error) {
+	cfg := c.engine.cfg.Transfer
+	if err := p.request.Fits(method, cfg.Carry); err != nil {
+		return err
+	}
+	switch method {
+	case metrics.MethodRefer:
+		if c.caller.kind != trunk.PV {
+			return errTrunk // Twilio itself would dial the target
+		}
+		var dropped []string
+		p.referTo, dropped, err = p.request.ReferTo(cfg.Carry.Form, cfg.Carry.ReferTo)
+		if len(dropped) > 0 {
+			c.log.Info("dropped for want of room", zap.Strings("headers", dropped))
+		}
+	case metrics.MethodREST:
+		switch {
+		case c.engine.deps.Updater == nil:
+			return errUnconfigured
+		case c.caller.kind != trunk.PV:
+			return errTrunk // there is no parent call with TwiML
+		}
+		p.twiml, err = p.request.TwiML(cfg.Carry.REST)
+	default:
+		return errUnconfigured
+	}
+	return err
+}
+
+// method returns the way that carries the plan out.
+func (p plan) method(c *Call) func(metrics.Method, func(refer.Event)) transfer.Method {
+	return func(method metrics.Method, report func(refer.Event)) transfer.Method {
+		if method == metrics.MethodREST {
+			return transfer.ByREST{
+				Updater: c.engine.deps.Updater, Parent: c.caller.parent, Child: c.caller.sid, TwiML: p.twiml,
+				Go: c.beside, Report: report,
+			}
+		}
+		return transfer.ByRefer{Caller: c.a, ReferTo: p.referTo}
+	}
+}
+
+// refuse counts and logs a transfer that is not carried out, and returns what its REFER hears.
+func (c *Call) refuse(err error) (code int, text string) {
+	observer := c.engine.deps.Observer
 	refusal := &refer.Refusal{Code: 500, Reason: metrics.TransferInternal, Text: "Server Internal Error"}
 	errors.As(err, &refusal)
-	observer := c.engine.deps.Observer
 	countRefused(observer, refusal.Reason)
-	if refusal.Reason == metrics.TransferMalformed {
+	switch {
+	case errors.Is(err, refer.ErrMismatch):
+		observer.TransferContext(metrics.ContextMismatch)
+	case refusal.Reason == metrics.TransferMalformed:
 		observer.TransferContext(metrics.ContextRejected)
 	}
-	c.log.Warn("REFER refused", zap.Int("code", refusal.Code), zap.Error(err))
-	l.RejectRefer(r, refusal.Code, refusal.Text)
+	c.log.Warn("transfer refused", zap.Int("code", refusal.Code), zap.Error(err))
+	return refusal.Code, refusal.Text
 }
 
 // countRefused counts a transfer that ended before it began.
@@ -82,23 +219,15 @@ func countRefused(observer Observer, why metrics.TransferReason) {
 	observer.TransferEnded(metrics.MethodNone, why, 0)
 }
 
-// fit chooses the methods that can work for this caller and this key, and builds what they send.
-// What Twilio would reject is not tried. The error says that what would go out is not what came in.
-func (c *Call) fit(request refer.Request) (methods []metrics.Method, referTo string, err error) {
-	wanted := c.engine.cfg.Transfer.Methods
-	if slices.Contains(wanted, metrics.MethodRefer) {
-		switch referTo, err = request.ReferTo(c.engine.cfg.Transfer.MaxReferTo); {
-		case errors.Is(err, refer.ErrMismatch):
-			return nil, "", err
-		case err != nil:
-			c.log.Warn("method refer does not fit", zap.Error(err))
-		case c.caller.kind != trunk.PV:
-			c.log.Warn("method refer does not fit: an elastic trunk would dial the target")
-		default:
-			methods = append(methods, metrics.MethodRefer)
-		}
-	}
-	return methods, referTo, nil
+// beside runs wait on a goroutine of its own, for at most the time of a method, and what it returns
+// on this one.
+func (c *Call) beside(wait func(context.Context) func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.engine.cfg.Transfer.Timeout)
+	c.engine.calls.running.Go(func() { // ends with wait, which ctx bounds
+		defer cancel()
+		act := wait(ctx)
+		c.mail.put(act)
+	})
 }
 
 func (h *handoff) onReferAnswered(ev leg.ReferAnswered) {
@@ -134,6 +263,7 @@ type transferCall struct{ c *Call }
 func (t transferCall) After(d time.Duration, f func()) func() { return t.c.after(d, f) }
 func (t transferCall) Promise(act func())                     { t.c.promise(act) }
 func (t transferCall) InOrder(act func())                     { t.c.inOrder(act) }
+func (t transferCall) Bridge()                                {}
 
 // EndCaller ends the leg of a caller who has nobody left to talk to.
 func (t transferCall) EndCaller(why metrics.TransferReason) {
@@ -142,6 +272,7 @@ func (t transferCall) EndCaller(why metrics.TransferReason) {
 		reason = metrics.ReasonTransferUnproved
 	}
 	t.c.ending.because(reason)
+	t.c.talk.close()
 	t.c.endCaller()
 }
 

@@ -158,7 +158,7 @@ func newRig(t *testing.T, targets ...string) *rig {
 		Trunk:      trunk.Config{Public: "edge.example.com", TwilioSources: []netip.Prefix{netip.PrefixFrom(local, 8)}},
 		Contact:    func(metrics.Peer, string) string { return "<sips:edge@edge.example.com>" },
 		TwilioSRTP: sdp.Optional, WatsonSRTP: sdp.Optional,
-		Transfer: TransferConfig{MaxReferTo: 256, Methods: []metrics.Method{metrics.MethodRefer}, Timeout: 40 * time.Second, Total: time.Minute},
+		Transfer: TransferConfig{HangupHeader: "Transfer-Target", Carry: refer.Limits{ReferTo: 256}, Methods: []metrics.Method{metrics.MethodRefer}, Timeout: 40 * time.Second, Total: time.Minute},
 		Limits:   Limits{Calls: 2, InvitesPerSecond: 100, PerSource: 100},
 	}
 	for _, text := range targets {

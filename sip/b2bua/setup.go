@@ -106,6 +106,8 @@ func (c *Call) tryNextTarget() {
 		Peer:    metrics.PeerWatson,
 		Contact: c.engine.cfg.Contact(metrics.PeerWatson, "tls"),
 		Names:   c.engine.cfg.Trunk.WatsonNames,
+
+		Credentials: c.engine.cfg.WatsonCredentials,
 	}, c.legDeps(metrics.LegB), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())

@@ -250,3 +250,11 @@ func TestMatchesWantsCallIDAndBothTags(t *testing.T) {
 		})
 	}
 }
+
+func TestURIHeadersOfAContactDoNotBecomePartOfTheTarget(t *testing.T) {
+	text := strings.ReplaceAll(twilioInvite, "transport=udp>", "transport=udp?X-Key=secret>")
+	d, err := NewUAS(request(t, text), "x", "<sip:e@h>")
+	if err != nil || d.RemoteTarget != "sip:+15005550001@10.18.4.191:5060;transport=udp" {
+		t.Errorf("target %s, %v", d.RemoteTarget, err)
+	}
+}

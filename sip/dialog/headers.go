@@ -65,6 +65,8 @@ func contactOf(m headered) (string, error) {
 	if s := contact.URI.Scheme; s != "sip" && s != "sips" {
 		return "", errors.New("header Contact: no SIP URI")
 	}
+	// Watson may put the session history key there. A Request-URI has no headers (RFC 3261 §19.1.1).
+	contact.URI.Headers = nil
 	return contact.URI.String(), nil
 }
 

@@ -43,7 +43,7 @@ func (l *Leg) onBYE(tx ServerTx) {
 	if l.byeSent {
 		return // crossed ours; the answer to our BYE ends the leg
 	}
-	l.over(ByPeer)
+	l.overBy(ByPeer, headersOf(tx.Request()))
 }
 
 // Drop sends the BYE that still waits for an ACK: nobody will be there to send it later.

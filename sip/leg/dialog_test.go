@@ -3,8 +3,11 @@ package leg
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
 )
 
 func TestGlareIs491(t *testing.T) {
@@ -251,6 +254,35 @@ func TestNotifyNamesTheReferItIsAbout(t *testing.T) {
 		b.request("NOTIFY", 2, "Event: refer;id=1\n")
 		if got := b.events[0].(Notified); got.Event != "refer;id=1" || got.Refer != 2 {
 			t.Errorf("told %+v", got)
+		}
+	})
+}
+
+func TestReferSentAnewHearsTheSame202(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.request("REFER", 2, "Refer-To: <sip:q@h>\nRefer-Sub: false\n")
+		r := b.events[0].(Referred).Refer
+		if !r.Quiet {
+			t.Error("Refer-Sub: false is not heard")
+		}
+		b.leg.AcceptRefer(r)
+		b.request("REFER", 2, "Refer-To: <sip:q@h>\nRefer-Sub: false\n")
+		b.wantSent("202 2, 202 2")
+		b.wantTold("Referred")
+		if got := b.sent[1].msg.(*sipmsg.Response).GetHeader("Refer-Sub"); got == nil || got.Value() != "false" {
+			t.Errorf("Refer-Sub %v", got)
+		}
+	})
+}
+
+func TestByeTellsItsHeaders(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.request("BYE", 2, "Transfer-Target: sip:queue@flex.twilio.com\n")
+		ended := b.events[0].(Ended)
+		if !slices.Contains(ended.Headers, [2]string{"Transfer-Target", "sip:queue@flex.twilio.com"}) {
+			t.Errorf("told %v", ended.Headers)
 		}
 	})
 }

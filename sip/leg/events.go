@@ -60,7 +60,11 @@ type (
 		Body              []byte
 	}
 	// Ended: nothing more will come of this leg.
-	Ended struct{ Cause Cause }
+	// Headers are those of the peer's BYE: it may name where the other side is to go.
+	Ended struct {
+		Cause   Cause
+		Headers [][2]string
+	}
 )
 
 func (Trying) event()         {}

@@ -148,7 +148,10 @@ func (l *Leg) keepFlow(f Flow) {
 }
 
 // over ends the leg for good, once.
-func (l *Leg) over(cause Cause) {
+func (l *Leg) over(cause Cause) { l.overBy(cause, nil) }
+
+// overBy is over with the headers of the peer's BYE.
+func (l *Leg) overBy(cause Cause, headers [][2]string) {
 	if l.state == Over {
 		return
 	}
@@ -157,7 +160,7 @@ func (l *Leg) over(cause Cause) {
 		w.stop()
 	}
 	l.waiting = nil
-	l.emit(Ended{Cause: cause})
+	l.emit(Ended{Cause: cause, Headers: headers})
 }
 
 // Wire is the network as a leg sees it. No method blocks. Results reach the leg on the call's

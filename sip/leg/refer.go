@@ -3,6 +3,7 @@ package leg
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
@@ -13,6 +14,7 @@ import (
 // referState holds the subscriptions that REFER makes, in both roles.
 type referState struct {
 	received int    // REFERs of the peer: from the second on their NOTIFYs carry an id (RFC 3515 §2.4.6)
+	accepted uint32 // number of the last that was accepted: the same again hears the same
 	sent     uint32 // number of our last REFER, 0 for none: NOTIFYs are expected
 }
 
@@ -20,6 +22,10 @@ type referState struct {
 type Refer struct {
 	// ReferTo holds all Refer-To values as written; exactly one is legal (RFC 3515 §2.4.2).
 	ReferTo []string
+	// Headers are all headers of the request, name by value, in order.
+	Headers [][2]string
+	// Quiet says that the peer wants no NOTIFYs: Refer-Sub: false (RFC 4488).
+	Quiet bool
 
 	tx    ServerTx
 	event string
@@ -30,16 +36,52 @@ func (r *Refer) Event() string { return r.event }
 
 func (l *Leg) onREFER(tx ServerTx) {
 	l.refers.received++
-	r := &Refer{ReferTo: dialog.Values(tx.Request(), "Refer-To"), tx: tx, event: "refer"}
+	req := tx.Request()
+	r := &Refer{
+		ReferTo: dialog.Values(req, "Refer-To"),
+		Headers: headersOf(req),
+		Quiet:   strings.EqualFold(strings.TrimSpace(dialog.Value(req, "Refer-Sub")), "false"),
+		tx:      tx,
+		event:   "refer",
+	}
 	if l.refers.received > 1 {
 		r.event = "refer;id=" + strconv.FormatUint(uint64(tx.Request().CSeq().SeqNo), 10)
 	}
 	l.emit(Referred{Refer: r})
 }
 
-// AcceptRefer answers 202; NOTIFYs are then owed.
+// AcceptRefer answers 202; NOTIFYs are then owed, unless the REFER is quiet.
 func (l *Leg) AcceptRefer(r *Refer) {
-	l.send(r.tx, l.dialogResponse(r.tx, 202, "Accepted", nil))
+	l.refers.accepted = r.tx.Request().CSeq().SeqNo
+	l.send(r.tx, l.accepted(r.tx, r.Quiet))
+}
+
+func (l *Leg) accepted(tx ServerTx, quiet bool) *sipmsg.Response {
+	res := l.dialogResponse(tx, 202, "Accepted", nil)
+	if quiet {
+		res.AppendHeader(sipmsg.NewHeader("Refer-Sub", "false"))
+	}
+	return res
+}
+
+// acceptedBefore answers a REFER that is sent anew, with the number of the one that was accepted:
+// the same 202, and no second transfer.
+func (l *Leg) acceptedBefore(tx ServerTx) bool {
+	req := tx.Request()
+	if req.Method != sipmsg.REFER || l.refers.accepted == 0 || req.CSeq().SeqNo != l.refers.accepted {
+		return false
+	}
+	l.send(tx, l.accepted(tx, strings.EqualFold(dialog.Value(req, "Refer-Sub"), "false")))
+	return true
+}
+
+// headersOf lists the headers of a request.
+func headersOf(req *sipmsg.Request) [][2]string {
+	var all [][2]string
+	for _, h := range req.Headers() {
+		all = append(all, [2]string{h.Name(), h.Value()})
+	}
+	return all
 }
 
 // RejectRefer answers finally; no subscription is made.

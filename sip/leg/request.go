@@ -21,6 +21,9 @@ func (l *Leg) OnRequest(tx ServerTx) {
 		l.onLate(tx)
 		return
 	}
+	if l.acceptedBefore(tx) {
+		return
+	}
 	if err := l.dialog.Receive(req); err != nil {
 		l.deps.Log.Info("request out of order", zap.Error(err))
 		l.refuse(tx, metrics.RejectCSeq, 500, "CSeq Out Of Order")

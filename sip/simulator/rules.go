@@ -29,6 +29,15 @@ const (
 	OneTransfer
 	NotifyAnswered
 	HoldPassed
+	// Of a REST update.
+	ParentCall
+	// Of the INVITE to a SIP domain.
+	DomainURI
+	EnoughHops
+	DigestResponse
+	OwnKey
+	KeyDelivered
+	CallerID
 	// Of the INVITE to Watson.
 	SecureURI
 	OfferSDP
@@ -46,6 +55,9 @@ const (
 	ByeBeforeFinal
 	HoldAnswered
 	ForkReleased
+	ReferSub
+	SameAccept
+	OneAtATime
 	rulesEnd
 )
 
@@ -68,9 +80,16 @@ var rules = [rulesEnd]struct{ word, demand string }{
 	ACKMissing:        {"ack_missing", "each 2xx to INVITE, repeated ones too, is acknowledged"},
 	OneReferTo:        {"one_refer_to", "a REFER has exactly one Refer-To"},
 	ReferToLength:     {"refer_to_length", "the Refer-To value has at most 256 characters"},
-	OneTransfer:       {"one_transfer", "no second REFER while the first may still succeed"},
+	OneTransfer:       {"one_transfer", "no second transfer, of whatever method, while the first may still succeed"},
 	NotifyAnswered:    {"notify_answered", "a NOTIFY is answered 200, after the end of the dialog 200 or 481"},
 	HoldPassed:        {"hold_passed", "a hold of the assistant is never passed to Twilio"},
+	ParentCall:        {"parent_call", "a REST update names the caller's own call, not the leg to the edge"},
+	DomainURI:         {"domain_uri", "the host of the Request-URI is the name of the SIP domain"},
+	EnoughHops:        {"enough_hops", "an INVITE to a SIP domain has a Max-Forwards of 20 or more"},
+	DigestResponse:    {"digest_response", "credentials answer the challenge that was given, in a request with a new CSeq (RFC 7616 §3.4, RFC 3261 §22.2)"},
+	OwnKey:            {"own_key", "an SRTP key of the edge's own, of no other leg"},
+	KeyDelivered:      {"key_delivered", "the session history key stands in its header once, byte for byte"},
+	CallerID:          {"caller_id", "From has a tag and the caller's number"},
 	SecureURI:         {"secure_uri", "Request-URI, Contact and Route are sips: URIs"},
 	OfferSDP:          {"offer_sdp", "the offer is RTP/SAVP with one usable AES_CM_128_HMAC_SHA1_80 key"},
 	OwnCallID:         {"own_call_id", "the Call-ID is the edge's own and was not used before"},
@@ -86,6 +105,9 @@ var rules = [rulesEnd]struct{ word, demand string }{
 	ByeBeforeFinal:    {"bye_before_final", "no BYE before the final NOTIFY was answered"},
 	HoldAnswered:      {"hold_answered", "a hold is answered recvonly or inactive as RFC 3264 §6.1 has it"},
 	ForkReleased:      {"fork_released", "a second forked 2xx gets an ACK and a BYE"},
+	ReferSub:          {"refer_sub", "Refer-Sub: false is echoed in the 2xx, and no NOTIFY follows (RFC 4488 §4)"},
+	SameAccept:        {"same_accept", "a REFER that comes again with its CSeq gets the same answer and starts nothing"},
+	OneAtATime:        {"one_at_a_time", "a REFER while another runs is refused with 491"},
 }
 
 func (r Rule) String() string {

@@ -2,8 +2,9 @@
 //
 // An Executor is one transfer of one call. It turns what happens on the legs into the machine's
 // events and the machine's actions into messages, timers and counters; it decides nothing. It runs
-// on the goroutine of its call and knows the legs only by the few methods it calls. One file is one
-// method; the chain's order, what proves success and who hears what are the machine's.
+// on the goroutine of its call and knows the legs only by the few methods it calls. The ways of moving
+// the caller stand behind Method, one file each; their order, what proves success and who hears what
+// are the machine's.
 //
 // RFC 3515 (REFER and NOTIFY), RFC 3420 (sipfrag).
 package transfer
@@ -42,6 +43,14 @@ type Caller interface {
 	Bye(reason string)
 }
 
+// Method is one way of moving the caller. What becomes of it is reported as the machine's events, on
+// the goroutine of the call and not from within Attempt or Cancel.
+type Method interface {
+	Attempt()
+	// Cancel gives up what Attempt began; its outcome is reported all the same.
+	Cancel()
+}
+
 // Observer counts transfers; it does not block.
 type Observer interface {
 	TransferStarted()
@@ -65,16 +74,18 @@ type Call interface {
 	TransferCorrected(metrics.TransferReason)
 	// EndCaller ends leg A: nobody is left to talk to.
 	EndCaller(metrics.TransferReason)
+	// Bridge connects leg A with the leg that a method has brought.
+	Bridge()
 }
 
 // Config is fixed for one transfer.
 type Config struct {
+	Machine refer.Config
+	// Refer is Watson's REFER; nil when the transfer was asked for in another way.
 	Refer   *leg.Refer
 	Request refer.Request
-	// ReferTo is what method refer sends.
+	// ReferTo is what method refer sends; the journal keeps it.
 	ReferTo string
-	// Methods fit this call, in order.
-	Methods []metrics.Method
 	// Timeout bounds one method, Total the chain.
 	Timeout, Total time.Duration
 }
@@ -86,6 +97,9 @@ type Deps struct {
 	Call     Call
 	Watson   Watson
 	Caller   Caller
+	// Method returns a way of moving the caller that reports to report; it is asked for those of
+	// Config.Machine.Methods only.
+	Method func(m metrics.Method, report func(refer.Event)) Method
 }
 
 // Executor is one transfer under way.
@@ -95,8 +109,9 @@ type Executor struct {
 
 	// owned by the call's goroutine
 	machine *refer.Machine
-	trying  bool   // the NOTIFY 100 is out and not answered
-	held    func() // the final NOTIFY, which waits for that answer
+	methods map[metrics.Method]Method // attempted
+	trying  bool                      // the NOTIFY 100 is out and not answered
+	held    func()                    // the final NOTIFY, which waits for that answer
 	began   time.Time
 	proved  time.Time // when the sipfrag that proves the transfer came
 	parting bool      // Watson may still say BYE itself
@@ -105,19 +120,23 @@ type Executor struct {
 
 // New returns a transfer that waits for Begin.
 func New(cfg Config, deps Deps) (*Executor, error) {
-	machine, err := refer.NewMachine(refer.Config{Methods: cfg.Methods})
+	machine, err := refer.NewMachine(cfg.Machine)
 	if err != nil {
 		return nil, err
 	}
-	return &Executor{cfg: cfg, deps: deps, machine: machine, began: time.Now()}, nil
+	return &Executor{cfg: cfg, deps: deps, machine: machine, methods: make(map[metrics.Method]Method), began: time.Now()}, nil
 }
 
-// Begin accepts Watson's REFER and starts the first method.
+// Begin accepts Watson's REFER, if there is one, and starts the first method.
 func (x *Executor) Begin() {
 	x.deps.Observer.TransferStarted()
-	x.deps.Log.Info("transfer", zap.String("target", x.cfg.Request.Target.String()), zap.Stringer("key", x.cfg.Request.Key))
+	x.deps.Log.Info("transfer", zap.Stringer("asked_by", x.cfg.Machine.Origin), zap.Stringers("methods", x.cfg.Machine.Methods),
+		zap.String("target", x.cfg.Request.Target.String()), zap.Stringer("key", x.cfg.Request.Key))
 	x.step(refer.Start{})
 }
+
+// State names where the transfer stands.
+func (x *Executor) State() string { return x.machine.State().String() }
 
 // Running tells whether the transfer still has to be asked before a leg is ended.
 func (x *Executor) Running() bool { return !x.machine.Over() || x.parting }
@@ -157,6 +176,10 @@ func (x *Executor) do(a refer.Action) {
 		x.notify(a)
 	case refer.Attempt:
 		x.deps.Call.Promise(func() { x.attempt(a.Method) })
+	case refer.CancelAttempt:
+		x.deps.Call.InOrder(func() { x.cancel(a.Method) })
+	case refer.Bridge:
+		x.deps.Call.Bridge()
 	case refer.ByeCaller:
 		x.byeCaller()
 	case refer.ByeWatson:
@@ -189,14 +212,15 @@ func (x *Executor) stopTimers() {
 	x.stops = nil
 }
 
-// attempt starts a method. Its outcome comes back through the file of that method.
 func (x *Executor) attempt(m metrics.Method) {
 	x.deps.Log.Info("transfer attempt", zap.Stringer("method", m))
-	switch m {
-	case metrics.MethodRefer:
-		x.attemptRefer()
-	default: // never among Methods: the call offers only what is built
-		x.step(refer.Unsent{Method: m})
+	x.methods[m] = x.deps.Method(m, x.step)
+	x.methods[m].Attempt()
+}
+
+func (x *Executor) cancel(m metrics.Method) {
+	if method := x.methods[m]; method != nil {
+		method.Cancel()
 	}
 }
 

@@ -51,6 +51,7 @@ func (s *stage) written() {
 
 func (s *stage) TransferDone(r metrics.TransferReason)      { s.did("done " + r.String()) }
 func (s *stage) TransferCorrected(r metrics.TransferReason) { s.did("corrected " + r.String()) }
+func (s *stage) Bridge()                                    { s.did("bridge") }
 func (s *stage) EndCaller(r metrics.TransferReason)         { s.did("end caller " + r.String()) }
 
 type watson struct{ *stage }
@@ -84,15 +85,19 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := refer.Decode([]string{"<sip:queue@flex.twilio.com?" + refer.KeyHeader + "=dev::1>"}, policy)
+	request, err := refer.Decode(refer.Ask{ReferTo: []string{"<sip:queue@flex.twilio.com?" + refer.KeyHeader + "=dev::1>"}}, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &stage{t: t, posts: make(chan func(), 16)}
 	s.executor, err = New(Config{
-		Refer: &leg.Refer{}, Request: request, ReferTo: "<x>", Methods: []metrics.Method{metrics.MethodRefer},
+		Machine: refer.Config{Methods: []metrics.Method{metrics.MethodRefer}},
+		Refer:   &leg.Refer{}, Request: request, ReferTo: "<x>",
 		Timeout: 40 * time.Second, Total: 60 * time.Second,
-	}, Deps{Log: zap.NewNop(), Observer: observer{s}, Call: s, Watson: watson{s}, Caller: caller{s}})
+	}, Deps{
+		Log: zap.NewNop(), Observer: observer{s}, Call: s, Watson: watson{s}, Caller: caller{s},
+		Method: func(metrics.Method, func(refer.Event)) Method { return ByRefer{caller{s}, "<x>"} },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

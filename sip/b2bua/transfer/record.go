@@ -16,5 +16,9 @@ type Record struct {
 
 // Record returns the transfer as it stands.
 func (x *Executor) Record() Record {
-	return Record{Event: x.cfg.Refer.Event(), ReferTo: x.cfg.ReferTo, Machine: x.machine.Snapshot(), Began: x.began}
+	event := ""
+	if x.cfg.Refer != nil {
+		event = x.cfg.Refer.Event()
+	}
+	return Record{Event: event, ReferTo: x.cfg.ReferTo, Machine: x.machine.Snapshot(), Began: x.began}
 }

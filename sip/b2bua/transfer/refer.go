@@ -10,9 +10,17 @@ import (
 	"handoff/sip/leg"
 )
 
-// attemptRefer sends REFER in leg A's dialog, with the key in Refer-To's URI headers: the seed's
-// own path.
-func (x *Executor) attemptRefer() { x.deps.Caller.SendRefer(x.cfg.ReferTo) }
+// ByRefer sends REFER in leg A's dialog, with the key in Refer-To's URI headers: the seed's own path.
+// What comes of it arrives at OnReferAnswered and OnNotified.
+type ByRefer struct {
+	Caller  Caller
+	ReferTo string
+}
+
+func (m ByRefer) Attempt() { m.Caller.SendRefer(m.ReferTo) }
+
+// Cancel does nothing: a REFER can't be taken back.
+func (m ByRefer) Cancel() {}
 
 // OnReferAnswered takes the final response to our REFER, or its absence.
 func (x *Executor) OnReferAnswered(ev leg.ReferAnswered) {

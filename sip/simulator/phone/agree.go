@@ -4,9 +4,13 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"github.com/pion/srtp/v3"
 )
+
+// maxKeys bounds how many keys of the peer are remembered: it changes one by re-INVITE, and scenarios do so a few times.
+const maxKeys = 64
 
 func (p *Phone) makeKey() error {
 	material := make([]byte, 30)
@@ -114,5 +118,15 @@ func (p *Phone) keyLocked(remote Description) error {
 		return err
 	}
 	p.in, p.inKey = c, remote.Crypto[0].Params
+	if len(p.keys) < maxKeys {
+		p.keys = append(p.keys, p.inKey)
+	}
 	return nil
+}
+
+// Knows tells whether an a=crypto key parameter is one that the phone sends with, or was ever given to hear with.
+func (p *Phone) Knows(params string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.local.Crypto) > 0 && p.local.Crypto[0].Params == params || slices.Contains(p.keys, params)
 }

@@ -34,6 +34,9 @@ func (p *Phone) hear(raw []byte, from netip.AddrPort) {
 		p.stats.Malformed++
 		return
 	}
+	if packet.PayloadType == p.codec || packet.PayloadType == p.local.Events {
+		p.followLocked(&packet.Header)
+	}
 	switch packet.PayloadType {
 	case p.codec:
 		p.hearVoiceLocked(packet.Payload)
@@ -50,6 +53,9 @@ func (p *Phone) hearVoiceLocked(payload []byte) {
 	switch {
 	case t == nil:
 		p.stats.Other++
+		if quiet(p.codec, payload) {
+			p.stats.Quiet++
+		}
 		return
 	case !t.voice.said(payload):
 		p.stats.Damaged++

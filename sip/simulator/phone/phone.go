@@ -50,9 +50,11 @@ type Phone struct {
 	out     stream
 	in      *srtp.Context
 	inKey   string
+	keys    []string // every inKey so far
 	stats   Stats
 	voices  map[uint32]*tally
-	event   uint32 // timestamp of the last digit heard, +1
+	streams map[uint32]followed // by SSRC
+	event   uint32              // timestamp of the last digit heard, +1
 }
 
 // stream is the sending side.
@@ -82,7 +84,7 @@ func New(cfg Config) (*Phone, error) {
 	if !cfg.Origin.IsValid() {
 		cfg.Origin = cfg.Addr
 	}
-	p := &Phone{cfg: cfg, done: make(chan struct{}), changed: make(chan struct{}), voices: map[uint32]*tally{}}
+	p := &Phone{cfg: cfg, done: make(chan struct{}), changed: make(chan struct{}), voices: map[uint32]*tally{}, streams: map[uint32]followed{}}
 	p.out = stream{ssrc: random32(), sequence: uint16(random32() >> 17), timestamp: random32()}
 	id := uint64(random32())
 	p.local = Description{

@@ -1,5 +1,7 @@
 package phone
 
+import "github.com/pion/rtp"
+
 // Stats is what a phone sent and heard so far. A packet is counted in exactly one of Heard, Doubled, Damaged, Other, Digits' packets,
 // Undecryptable, Foreign, Early and Malformed.
 type Stats struct {
@@ -9,7 +11,8 @@ type Stats struct {
 	Reordered     uint64 // of Heard: came after a higher number
 	Doubled       uint64
 	Damaged       uint64 // a voice, but not its payload
-	Other         uint64 // sound that is no phone's voice
+	Other         uint64 // sound that is no phone's voice: a comfort tone, music
+	Quiet         uint64 // of Other: nothing but silence
 	Undecryptable uint64 // SRTP authentication failed
 	Foreign       uint64 // from another source than the SDP announced
 	Early         uint64 // before the peer's SDP was known
@@ -19,6 +22,55 @@ type Stats struct {
 	BadReports    uint64 // RTCP that does not parse, does not authenticate or is foreign
 	Digits        string // telephone-events heard
 	Voices        []uint32
+	Streams       int    // SSRCs heard
+	Leaps         uint64 // packets whose sequence number is not the one after the last of their SSRC
+	Backward      uint64 // packets whose timestamp is before the last of their SSRC
+}
+
+// Sound is how many packets of Other one can hear.
+func (s Stats) Sound() uint64 { return s.Other - s.Quiet }
+
+// maxStreams bounds how many SSRCs are followed; the packets of others count as Leaps.
+const maxStreams = 16
+
+// followed is the last packet of an SSRC.
+type followed struct {
+	sequence  uint16
+	timestamp uint32
+}
+
+// followLocked notes how a packet continues its stream.
+func (p *Phone) followLocked(h *rtp.Header) {
+	last, known := p.streams[h.SSRC]
+	switch {
+	case !known && len(p.streams) >= maxStreams:
+		p.stats.Leaps++
+		return
+	case !known:
+		p.stats.Streams++
+	default:
+		if h.SequenceNumber != last.sequence+1 {
+			p.stats.Leaps++
+		}
+		if int32(h.Timestamp-last.timestamp) < 0 {
+			p.stats.Backward++
+		}
+	}
+	p.streams[h.SSRC] = followed{h.SequenceNumber, h.Timestamp}
+}
+
+// quiet tells whether a payload is nothing but the codec's zero, of either sign.
+func quiet(codec uint8, payload []byte) bool {
+	zero := byte(0x7f) // PCMU
+	if codec == PCMA {
+		zero = 0x55
+	}
+	for _, b := range payload {
+		if b&0x7f != zero {
+			return false
+		}
+	}
+	return true
 }
 
 // maxVoices bounds how many speakers are told apart; what others say counts as Other.

@@ -1,12 +1,12 @@
 package twilio
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	maxCalls  = 5000 // living and lately ended; one more is refused
-	maxAlerts = 1000
-	hostName  = "sip.twilio.com" // From host of a <Dial><Sip> leg
-	privateIP = "172.18.4.191"   // of the media gateway that a call's Contact names; nobody can reach it
+	maxCalls    = 5000 // living and lately ended; one more is refused
+	maxAlerts   = 1000
+	hostName    = "sip.twilio.com" // From host of a <Dial><Sip> leg
+	workflowSid = "WW00000000000000000000000000000000"
+	privateIP   = "172.18.4.191" // of the media gateway that a call's Contact names; nobody can reach it
 )
 
 // suites are Twilio's that Go speaks without being asked to be weak: all of them need an RSA certificate.
@@ -33,20 +34,30 @@ var suites = []uint16{
 
 // Config of an Account.
 type Config struct {
-	Addr        netip.Addr      // SIP and HTTP listen here, calls and media come from here
-	Port        uint16          // SIP over UDP and TCP; 0: any
-	TLSPort     uint16          // SIP over TLS; 0: any
-	HTTPPort    uint16          // of the Functions; 0: any
-	Certificate tls.Certificate // of sip.twilio.com and the trunk's name
-	Roots       *x509.CertPool  // for the edge's certificate; nil: the system's
-	Edge        string          // {sip_uri_hostname} of the published function: the edge's host and port
-	Transport   string          // empty: ";secure=true" as published; else ";transport=" and this, without SRTP
-	NoReferURL  bool            // the Dial has no referUrl
-	Trunk       string          // name of the Elastic trunk; empty: "trunk1"
-	Origination string          // the trunk's Origination URI, as "sip:edge.example.com:5061;transport=tls"
-	Hidden      []string        // what no message of the edge may show, in any case of letters: Watson's names and addresses. Empty: watson.cloud.ibm.com
-	AccountSid  string
-	T1          time.Duration // 0: 500 ms
+	Addr         netip.Addr      // SIP and HTTP listen here, calls and media come from here
+	Port         uint16          // SIP over UDP and TCP; 0: any
+	TLSPort      uint16          // SIP over TLS; 0: any
+	HTTPPort     uint16          // of the Functions; 0: any
+	WebhookPort  uint16          // of Studio and Flex; 0: any
+	Certificate  tls.Certificate // of sip.twilio.com and the trunk's name
+	Roots        *x509.CertPool  // for the edge's certificate; nil: the system's
+	Edge         string          // {sip_uri_hostname} of the published function: the edge's host and port
+	Transport    string          // empty: ";secure=true" as published; else ";transport=" and this, without SRTP
+	NoReferURL   bool            // the Dial has no referUrl
+	Trunk        string          // name of the Elastic trunk; empty: "trunk1"
+	Origination  string          // the trunk's Origination URI, as "sip:edge.example.com:5061;transport=tls"
+	Hidden       []string        // what no message of the edge may show, in any case of letters: Watson's names and addresses. Empty: watson.cloud.ibm.com
+	AccountSid   string          // empty: AC and zeros
+	AuthToken    string          // of the REST API; empty: "simulated-auth-token"
+	PlainREST    bool            // the REST API speaks HTTP; else HTTPS with Certificate, which must then name Addr
+	RESTPort     uint16          // of the REST API; 0: any
+	ParentHeader bool            // /receive-call adds X-Parent-CallSid to the <Sip> URI
+	Handler      Handler         // which /refer-handler the customer pasted
+	Domain       string          // name of the SIP domain, as "acme.sip.twilio.com", which Certificate must have; empty: none
+	DomainPort   uint16          // of the SIP domain, TLS; 0: any
+	Username     string          // of the SIP domain's and the REFER challenge's credentials; empty: "edge"
+	Password     string          // likewise; empty: "simulated-password"
+	T1           time.Duration   // 0: 500 ms
 }
 
 // Deps of an Account.
@@ -72,30 +83,35 @@ type Account struct {
 	flex       *Flex
 	studio     *Studio
 	studioURL  string
+	domainURL  string // voice webhook of the SIP domain
+	restURL    string
+	digest     *digest
+	domain     *Domain // nil: none
 	client     *http.Client
 	servers    []*http.Server
 	ctx        context.Context // ends with Close
 	stop       context.CancelFunc
 	wg         sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	calls  map[string]*Call // by Call-ID
-	order  []string         // Call-IDs, oldest first
-	alerts []Alert
+	mu      sync.Mutex
+	closed  bool
+	calls   map[string]*Call // by Call-ID
+	rest    REST
+	updates int
+	order   []string // Call-IDs, oldest first
+	alerts  []Alert
 }
 
 // New starts the account's servers. They serve until Close.
 func New(cfg Config, deps Deps) (*Account, error) {
-	if cfg.AccountSid == "" {
-		cfg.AccountSid = "AC00000000000000000000000000000000"
-	}
+	cfg.AccountSid = cmp.Or(cfg.AccountSid, "AC00000000000000000000000000000000")
 	if len(cfg.Hidden) == 0 {
 		cfg.Hidden = []string{"watson.cloud.ibm.com"}
 	}
-	if cfg.Trunk == "" {
-		cfg.Trunk = "trunk1"
-	}
+	cfg.Trunk = cmp.Or(cfg.Trunk, "trunk1")
+	cfg.AuthToken = cmp.Or(cfg.AuthToken, "simulated-auth-token")
+	cfg.Username = cmp.Or(cfg.Username, "edge")
+	cfg.Password = cmp.Or(cfg.Password, "simulated-password")
 	if deps.Log == nil {
 		deps.Log = zap.NewNop()
 	}
@@ -104,6 +120,7 @@ func New(cfg Config, deps Deps) (*Account, error) {
 	}
 	a := &Account{
 		cfg: cfg, log: deps.Log, violations: deps.Violations, flex: NewFlex(), calls: map[string]*Call{},
+		digest: newDigest(hostName, cfg.Username, cfg.Password),
 		client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}, // follows ten redirects, as Twilio does
 	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
@@ -115,9 +132,15 @@ func New(cfg Config, deps Deps) (*Account, error) {
 		a.stop()
 		return nil, fmt.Errorf("start Twilio's SIP: %w", err)
 	}
-	if err := a.serveWeb(); err != nil {
+	if err := errors.Join(a.serveWeb(), a.serveAPI()); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("start Twilio's web: %w", err)
+	}
+	if cfg.Domain != "" {
+		if a.domain, err = newDomain(a, deps.Tap); err != nil {
+			a.Close()
+			return nil, fmt.Errorf("start Twilio's SIP domain: %w", err)
+		}
 	}
 	return a, nil
 }
@@ -136,49 +159,14 @@ func (a *Account) wireConfig() wire.Config {
 	}
 }
 
-// serveWeb starts the Functions on one port and Twilio's own webhooks, Studio and Flex, on another.
-func (a *Account) serveWeb() error {
-	functions, err := net.Listen("tcp", netip.AddrPortFrom(a.cfg.Addr, a.cfg.HTTPPort).String())
-	if err != nil {
-		return err
-	}
-	webhooks, err := net.Listen("tcp", netip.AddrPortFrom(a.cfg.Addr, 0).String())
-	if err != nil {
-		functions.Close()
-		return err
-	}
-	path := "/v1/Accounts/" + a.cfg.AccountSid + "/Flows/FW00000000000000000000000000000000"
-	a.studioURL = "http://" + webhooks.Addr().String() + path
-	a.studio = NewStudio(StudioConfig{
-		Path: path, RedirectURL: "http://" + functions.Addr().String() + "/receive-call", WorkflowSid: "WW00000000000000000000000000000000",
-	})
-	params := ";secure=true"
-	if a.cfg.Transport != "" {
-		params = ";transport=" + a.cfg.Transport
-	}
-	a.serveHTTP(functions, Functions(FunctionsConfig{SIPHost: a.cfg.Edge, SIPParams: params, StudioURL: a.studioURL, NoReferURL: a.cfg.NoReferURL}))
-	mux := http.NewServeMux()
-	mux.Handle(path, a.studio)
-	mux.Handle("/v1/Tasks", a.flex)
-	a.serveHTTP(webhooks, mux)
-	return nil
-}
-
-func (a *Account) serveHTTP(l net.Listener, h http.Handler) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(a.log)}
-	a.servers = append(a.servers, s)
-	a.wg.Go(func() { // ends with Close
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("web server ended", zap.Error(err))
-		}
-	})
-}
-
 // Addr is where the account listens for SIP.
 func (a *Account) Addr(t wire.Transport) netip.AddrPort { return a.wire.Addr(t) }
 
 // Wire is the SIP endpoint, for scenarios that misbehave.
 func (a *Account) Wire() *wire.Endpoint { return a.wire }
+
+// Domain is the account's SIP domain; nil when Config named none.
+func (a *Account) Domain() *Domain { return a.domain }
 
 // Flex is where transferred calls arrive.
 func (a *Account) Flex() *Flex { return a.flex }
@@ -214,6 +202,9 @@ func (a *Account) Close() {
 	}
 	a.client.CloseIdleConnections()
 	a.wire.Close()
+	if a.domain != nil {
+		a.domain.close()
+	}
 	for _, c := range calls {
 		c.end(Ending{How: Abandoned})
 	}

@@ -24,7 +24,8 @@ type Call struct {
 	callID   string
 	trunk    bool
 	secure   bool
-	referURL string // absolute referUrl; empty: none
+	headers  []wire.Header // of the <Sip> URI
+	referURL string        // absolute referUrl; empty: none
 	phone    *phone.Phone
 	edge     peerAddress // where the INVITE went
 
@@ -43,6 +44,7 @@ type Call struct {
 	isRinging  bool
 	isAnswered bool
 	cancelled  bool
+	redirected bool // the REST API took the parent elsewhere
 	reinviting bool
 	refer      progress
 	lowCSeq    uint32 // for Refer.LowCSeq
@@ -184,10 +186,16 @@ func (c *Call) end(e Ending) {
 	if c.refer.succeeded && (e.How == EdgeHungUp || e.How == CrossedByBye || e.How == CallerHungUp) {
 		e.How = Transferred
 	}
+	if c.redirected && e.How == EdgeHungUp {
+		e.How = Redirected
+	}
 	c.ending = e
+	redirected := c.redirected
 	close(c.over)
 	c.mu.Unlock()
-	c.account.studio.Forget(c.parent.sid)
+	if !redirected { // a redirect may be on its way back to Studio
+		c.account.studio.Forget(c.parent.sid)
+	}
 	c.phone.Close()
 }
 

@@ -15,18 +15,23 @@ func (c *Call) checkRequest(r *wire.Request) int {
 	c.checkConnection(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.dialog.Owns(r.Message) {
-		c.violate(simulator.InDialog, "%s with tags %q and %q", r.Method(), wire.Tag(r.Get("From")), wire.Tag(r.Get("To")))
+	return checkDialog(&c.dialog, c.routes, r, c.violate)
+}
+
+// checkDialog is for either side's dialogs: routes are what the edge must put into Route.
+func checkDialog(d *wire.Dialog, routes []string, r *wire.Request, violate func(simulator.Rule, string, ...any)) int {
+	if !d.Owns(r.Message) {
+		violate(simulator.InDialog, "%s with tags %q and %q", r.Method(), wire.Tag(r.Get("From")), wire.Tag(r.Get("To")))
 		return 481
 	}
-	c.checkEnvelope(r)
+	checkEnvelope(d, r, violate)
 	bad := false
-	if want := wire.Address(c.dialog.Contact); r.URI() != want {
-		c.violate(simulator.RemoteTarget, "%s to %s instead of %s", r.Method(), r.URI(), want)
+	if want := wire.Address(d.Contact); r.URI() != want {
+		violate(simulator.RemoteTarget, "%s to %s instead of %s", r.Method(), r.URI(), want)
 		bad = true
 	}
-	if got := r.List("Route"); !slices.Equal(got, c.routes) {
-		c.violate(simulator.RouteSet, "%s with %d Route values, not the %d of the dialog in order", r.Method(), len(got), len(c.routes))
+	if got := r.List("Route"); !slices.Equal(got, routes) {
+		violate(simulator.RouteSet, "%s with %d Route values, not the %d of the dialog in order", r.Method(), len(got), len(routes))
 		bad = true
 	}
 	if bad {
@@ -36,22 +41,22 @@ func (c *Call) checkRequest(r *wire.Request) int {
 		return 0
 	}
 	n, method := r.CSeq()
-	if method != r.Method() || n <= c.dialog.RemoteCSeq {
-		c.violate(simulator.RisingCSeq, "%s has CSeq %q after %d", r.Method(), r.Get("CSeq"), c.dialog.RemoteCSeq)
+	if method != r.Method() || n <= d.RemoteCSeq {
+		violate(simulator.RisingCSeq, "%s has CSeq %q after %d", r.Method(), r.Get("CSeq"), d.RemoteCSeq)
 		return 500
 	}
-	c.dialog.RemoteCSeq = n
+	d.RemoteCSeq = n
 	return 0
 }
 
 // checkEnvelope looks at what Twilio would let pass.
-func (c *Call) checkEnvelope(r *wire.Request) {
+func checkEnvelope(d *wire.Dialog, r *wire.Request, violate func(simulator.Rule, string, ...any)) {
 	from, to := wire.Address(r.Get("From")), wire.Address(r.Get("To"))
-	if from != wire.Address(c.dialog.Remote) || to != wire.Address(c.dialog.Local) {
-		c.violate(simulator.DialogURIs, "%s from %s to %s", r.Method(), from, to)
+	if from != wire.Address(d.Remote) || to != wire.Address(d.Local) {
+		violate(simulator.DialogURIs, "%s from %s to %s", r.Method(), from, to)
 	}
 	if hops, err := strconv.Atoi(r.Get("Max-Forwards")); err != nil || hops < 1 || hops > 70 {
-		c.violate(simulator.MaxForwards, "%s with %q", r.Method(), r.Get("Max-Forwards"))
+		violate(simulator.MaxForwards, "%s with %q", r.Method(), r.Get("Max-Forwards"))
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package twilio plays Twilio against a real edge: Programmable Voice with Functions, Studio and Flex behind it over real HTTP, and the
-// Elastic SIP Trunk as a second kind of caller.
+// Package twilio plays Twilio against a real edge: Programmable Voice with Functions, Studio and Flex behind it over real HTTP, its REST
+// API for updates of calls, a SIP domain that the edge can call, and the Elastic SIP Trunk as a second kind of caller.
 //
 // It owns one Account: the SIP listeners, the HTTP servers, the calls it places and the tasks that arrive in Flex. It checks what the
 // edge does to it (routing by the Route set, CSeq, tags, SDP, Refer-To) and reports violations; it does not know Watson and nothing of

@@ -1,14 +1,20 @@
 package twilio
 
 import (
+	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 // keyHeader is looked up by the refer handler in exactly this case.
 const keyHeader = "X-Watson-Assistant-Session-History-Key"
+
+// parentHeader carries the caller's own CallSid to the edge, which X-Twilio-CallSid does not.
+const parentHeader = "X-Parent-CallSid"
 
 // FunctionsConfig is what a customer writes into the two published functions.
 type FunctionsConfig struct {
@@ -16,9 +22,28 @@ type FunctionsConfig struct {
 	SIPParams  string // after the host; the published one is ";secure=true"
 	StudioURL  string // {webhook_url}
 	NoReferURL bool   // leaves referUrl out of the Dial
+
+	ParentHeader bool    // adds ?X-Parent-CallSid={event.CallSid} to the <Sip> URI
+	Handler      Handler // which /refer-handler
+	WorkflowSid  string  // of the Enqueue that /domain-call answers
 }
 
-// Functions serves /receive-call and /refer-handler as the published JavaScript does.
+// Handler is one of the two published versions of /refer-handler.
+type Handler uint8
+
+const (
+	HandlerSeed    Handler = iota // reads X-Watson-Assistant-Session-History-Key
+	HandlerCurrent                // reads User-to-User
+)
+
+var handlers = [...]string{"seed", "current"}
+
+func (h Handler) String() string { return word(handlers[:], int(h)) }
+
+// Handlers lists both.
+func Handlers() []Handler { return []Handler{HandlerSeed, HandlerCurrent} }
+
+// Functions serves /receive-call and /refer-handler as the published JavaScript does, and /domain-call, the voice webhook of a SIP domain.
 func Functions(cfg FunctionsConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/receive-call", func(w http.ResponseWriter, r *http.Request) {
@@ -27,6 +52,9 @@ func Functions(cfg FunctionsConfig) http.Handler {
 			referURL = ""
 		}
 		sip := fmt.Sprintf("sip:%s@%s%s", javascript(r, "Called"), cfg.SIPHost, cfg.SIPParams)
+		if cfg.ParentHeader {
+			sip += "?" + parentHeader + "=" + javascript(r, "CallSid")
+		}
 		writeTwiML(w, `<Dial answerOnBridge="true"`+referURL+`><Sip>`+escapeXML(sip)+`</Sip></Dial>`)
 	})
 	mux.HandleFunc("/refer-handler", func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +63,23 @@ func Functions(cfg FunctionsConfig) http.Handler {
 			return
 		}
 		url := ReturnURL(cfg.StudioURL, javascript(r, "ReferTransferTarget"))
+		if cfg.Handler == HandlerCurrent {
+			var err error
+			if url, err = CurrentReturnURL(cfg.StudioURL, javascript(r, "ReferTransferTarget")); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
 		writeTwiML(w, `<Redirect method="POST">`+escapeXML(url)+`</Redirect>`)
+	})
+	mux.HandleFunc("/domain-call", func(w http.ResponseWriter, r *http.Request) {
+		key, _ := event(r, "SipHeader_"+keyHeader)
+		task, err := json.Marshal(map[string]string{"sessionHistoryKey": key})
+		if err != nil {
+			http.Error(w, "no task", http.StatusInternalServerError)
+			return
+		}
+		writeTwiML(w, `<Enqueue workflowSid="`+escapeXML(cfg.WorkflowSid)+`"><Task>`+escapeXML(string(task))+`</Task></Enqueue>`)
 	})
 	return mux
 }
@@ -60,6 +104,48 @@ func ReturnURL(studioURL, target string) string {
 		}
 	}
 	return url + "&SessionHistoryKey=" + key
+}
+
+// errURI is what decodeURIComponent throws.
+var errURI = errors.New("URIError: URI malformed")
+
+// CurrentReturnURL is ReturnURL for the version that followed: User-to-User, in exactly that case, decoded by decodeURIComponent and cut
+// at its first ";". What it finds goes into the URL as it is, decoded.
+func CurrentReturnURL(studioURL, target string) (string, error) {
+	url := studioURL + "?FlowEvent=return"
+	pieces := strings.Split(target, "?")
+	if len(pieces) < 2 || pieces[1] == "" {
+		return url, nil
+	}
+	value := "undefined"
+	for _, set := range strings.Split(strings.Replace(pieces[1], ">", "", 1), "&") {
+		if pair := strings.Split(set, "="); pair[0] == "User-to-User" && len(pair) > 1 {
+			value = pair[1]
+		}
+	}
+	decoded, ok := decodePercent(value)
+	if !ok {
+		return "", errURI
+	}
+	key, _, _ := strings.Cut(decoded, ";")
+	return url + "&SessionHistoryKey=" + key, nil
+}
+
+// decodePercent is decodeURIComponent: "+" stays, a broken escape or what is no UTF-8 is an error.
+func decodePercent(s string) (string, bool) {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] != '%':
+			b.WriteByte(s[i])
+		case i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			b.WriteByte(unhex(s[i+1])<<4 | unhex(s[i+2]))
+			i += 2
+		default:
+			return "", false
+		}
+	}
+	return b.String(), utf8.ValidString(b.String())
 }
 
 // event is event[name]: query and form, the form winning.

@@ -23,7 +23,11 @@ func (a *Account) Place(ctx context.Context, number string, o Options) (*Call, e
 	if d == nil {
 		return nil, fmt.Errorf("run the flow of %s: no Dial came out", number)
 	}
-	uri, _, _ := strings.Cut(d.sip, "?")
+	uri, headers, _ := strings.Cut(d.sip, "?")
+	if c.headers, err = uriHeaders(headers); err != nil {
+		a.alert(13224, c.parent.sid, "Dial: invalid SIP URI")
+		return nil, fmt.Errorf("run the flow of %s: %w", number, err)
+	}
 	c.secure = strings.Contains(uri, ";secure=true")
 	c.referURL = d.referURL
 	uri = strings.Replace(uri, ";secure=true", ";transport=tls", 1)
@@ -130,9 +134,27 @@ func (c *Call) buildInvite(uri string) *wire.Message {
 		m.Add("Contact", c.dialog.Contact).Add("Allow", "INVITE,ACK,CANCEL,OPTIONS,BYE,REFER,NOTIFY").Add("User-Agent", "Twilio Gateway")
 		m.Add("X-Twilio-ApiVersion", "2010-04-01").Add("X-Twilio-AccountSid", a.cfg.AccountSid).Add("Content-Type", "application/sdp")
 		m.Add("X-Twilio-CallSid", c.sid)
+		m.Headers = append(m.Headers, c.headers...)
 	}
 	m.Body = c.phone.Offer()
 	return m
+}
+
+// uriHeaders are those of a <Sip> URI that Twilio puts into the INVITE.
+func uriHeaders(text string) ([]wire.Header, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var headers []wire.Header
+	for _, pair := range strings.Split(text, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		value, ok := decodePercent(value)
+		if !ok || len(name) < 3 || !strings.EqualFold(name[:2], "x-") && !strings.EqualFold(name, "User-to-User") || strings.ContainsAny(value, "\r\n\x00") {
+			return nil, fmt.Errorf("header %q of the <Sip> URI", name)
+		}
+		headers = append(headers, wire.Header{Name: name, Value: value})
+	}
+	return headers, nil
 }
 
 // contact names the media gateway behind Twilio's proxies: a private address that no edge can reach by itself.

@@ -265,3 +265,5 @@ func until(t *testing.T, holds func() bool) {
 		}
 	}
 }
+
+func tlsOf(a *simulator.Authority) *tls.Config { return &tls.Config{RootCAs: a.Pool()} }

@@ -21,6 +21,7 @@ type Refer struct {
 	ByeCrossing  bool          // a BYE leaves at the moment the REFER comes
 	Then         Then          // what follows the 202
 	Final        int           // code of the last NOTIFY; 0: 200 when the webhooks made a task, else 503
+	Challenge    *Digest       // the REFER needs credentials, those of Config.Username; nil: none
 	Before202    bool          // the last NOTIFY overtakes the 202
 	Terminated   bool          // Subscription-State is terminated on the 100 already
 	LowCSeq      bool          // NOTIFYs count from 1, as was seen live
@@ -95,9 +96,14 @@ const (
 	CrossedByBye     // our BYE while the REFER's outcome was not told
 	NoAnswer         // no response, or no way to send one
 	Abandoned        // the account was closed
+	Redirected       // a BYE, of either side, because the REST API took the caller elsewhere
+	AgentHungUp      // our BYE, on a leg to a SIP domain
 )
 
-var hows = [...]string{"alive", "caller hung up", "edge hung up", "cancelled", "rejected", "transferred", "crossed by bye", "no answer", "abandoned"}
+var hows = [...]string{
+	"alive", "caller hung up", "edge hung up", "cancelled", "rejected", "transferred", "crossed by bye", "no answer", "abandoned",
+	"redirected", "agent hung up",
+}
 
 func (h How) String() string { return word(hows[:], int(h)) }
 

@@ -19,7 +19,7 @@ const maxReferTo = 256
 func (c *Call) onRefer(r *wire.Request) {
 	values, o := r.All("Refer-To"), c.options.Refer
 	c.mu.Lock()
-	again := c.refer.running || c.refer.succeeded
+	again := c.refer.running || c.refer.succeeded || c.redirected
 	c.referTos = append(c.referTos, values...)
 	c.mu.Unlock()
 	if again {
@@ -40,6 +40,7 @@ func (c *Call) onRefer(r *wire.Request) {
 	case c.trunk:
 		c.account.alert(32218, c.sid, "Transfer not allowed")
 		c.respond(r, 603, "Decline", wire.Header{Name: "X-Twilio-Error", Value: "32218 Transfer not allowed"})
+	case o.Challenge != nil && !c.authorized(r, *o.Challenge):
 	case o.ByeCrossing:
 		c.account.spawn(func() { c.cross(r) })
 	case o.Silent:
@@ -55,6 +56,25 @@ func (c *Call) onRefer(r *wire.Request) {
 		c.setRefer(progress{running: true})
 		c.account.spawn(func() { c.transfer(r, target) })
 	}
+}
+
+// authorized asks for credentials, or judges those that came. When it is false, the REFER is answered.
+func (c *Call) authorized(r *wire.Request, o Digest) bool {
+	_, credentials := o.headers()
+	v, what := c.account.digest.verify(o, "REFER", r.URI(), r.All(credentials))
+	switch v {
+	case granted:
+		return true
+	case broken:
+		c.violate(simulator.DigestResponse, "%s", what)
+		c.respond(r, 403, "Forbidden")
+	case denied:
+		c.respond(r, 403, "Forbidden")
+	default:
+		status, reason := o.status()
+		c.respond(r, status, reason, c.account.digest.challenge(o, what == "stale"))
+	}
+	return false
 }
 
 func (c *Call) setRefer(p progress) {
@@ -197,7 +217,7 @@ func (c *Call) notify(r *wire.Request, code int, terminated bool) {
 	}
 }
 
-var reasons = map[int]string{100: "Trying", 200: "OK", 486: "Busy Here", 503: "Service Unavailable", 603: "Decline"}
+var reasons = map[int]string{100: "Trying", 200: "OK", 404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here", 500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline"}
 
 // wait pauses; false when the call or the account ended meanwhile.
 func (c *Call) wait(d time.Duration) bool {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -33,19 +34,46 @@ type dial struct {
 
 // execute runs TwiML from a URL until a verb keeps the call: a Dial is returned for the caller to place, an Enqueue becomes a Flex task.
 func (a *Account) execute(ctx context.Context, leg *parent, from string, extra url.Values) (*dial, error) {
-	at := from
+	verbs, err := a.fetch(ctx, leg, from, extra)
+	if err != nil {
+		return nil, err
+	}
+	return a.follow(ctx, leg, from, verbs) // the parameters of an event go to its own URL only
+}
+
+// run is execute for what an update of the REST API brings: the TwiML itself, or a URL.
+func (a *Account) run(leg *parent, twiml, at string) error {
+	ctx, cancel := context.WithTimeout(a.ctx, 30*time.Second)
+	defer cancel()
+	if twiml == "" {
+		_, err := a.execute(ctx, leg, at, nil)
+		return err
+	}
+	verbs, err := a.parse(leg, []byte(twiml))
+	if err != nil {
+		return err
+	}
+	_, err = a.follow(ctx, leg, "", verbs)
+	return err
+}
+
+// follow runs a document that was fetched from a URL; empty: it came by itself, and its own URLs must be absolute.
+func (a *Account) follow(ctx context.Context, leg *parent, at string, verbs []verb) (*dial, error) {
 	for range maxVerbs {
-		verbs, err := a.fetch(ctx, leg, at, extra)
-		if err != nil {
-			return nil, err
-		}
 		if len(verbs) == 0 {
 			return nil, errors.New("TwiML without a verb: the call ends")
 		}
-		extra = nil // the parameters of an event go to its own URL only
+		var err error
 		switch v := verbs[0]; v.name() {
 		case "Redirect":
 			if at, err = resolve(at, v.text()); err != nil {
+				return nil, err
+			}
+			if !strings.Contains(at, "://") {
+				a.alert(15004, leg.sid, "relative URL in TwiML that has none itself")
+				return nil, errors.New("TwiML: a relative URL without a base")
+			}
+			if verbs, err = a.fetch(ctx, leg, at, nil); err != nil {
 				return nil, err
 			}
 		case "Dial":
@@ -108,12 +136,15 @@ func (a *Account) fetch(ctx context.Context, leg *parent, at string, extra url.V
 		a.alert(11200, leg.sid, "webhook answered "+response.Status)
 		return nil, fmt.Errorf("webhook answered %s", response.Status)
 	}
-	verbs, err := parseTwiML(body)
+	return a.parse(leg, body)
+}
+
+func (a *Account) parse(leg *parent, document []byte) ([]verb, error) {
+	verbs, err := parseTwiML(document)
 	if err != nil {
 		a.alert(12100, leg.sid, "document parse failure")
-		return nil, err
 	}
-	return verbs, nil
+	return verbs, err
 }
 
 // form is what Twilio posts with every voice webhook.

@@ -116,12 +116,17 @@ func (c *Call) Codes() []int {
 	return append([]int(nil), c.transfer.codes...)
 }
 
-// Hangup sends a BYE. extra may be the Transfer-Target of transfer_method "hangup".
+// Hangup sends a BYE with further headers. (For transfer_method "hangup" there is Transfer.Method.)
 func (c *Call) Hangup(ctx context.Context, extra ...wire.Header) error {
+	_, err := c.hangup(ctx, extra)
+	return err
+}
+
+func (c *Call) hangup(ctx context.Context, extra []wire.Header) (int, error) {
 	c.mu.Lock()
 	if c.ending.How != Alive || c.acks == 0 { // RFC 3261 §15: no BYE before the ACK
 		c.mu.Unlock()
-		return errors.New("BYE: no dialog")
+		return 0, errors.New("BYE: no dialog")
 	}
 	m := c.dialog.Request("BYE")
 	c.mu.Unlock()
@@ -129,12 +134,12 @@ func (c *Call) Hangup(ctx context.Context, extra ...wire.Header) error {
 	defer c.end(Ending{How: AssistantHungUp})
 	response, err := c.Send(ctx, m)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if s := response.Status(); s != 200 && s != 481 {
-		return fmt.Errorf("the BYE was answered %d", s)
+		return s, fmt.Errorf("the BYE was answered %d", s)
 	}
-	return nil
+	return response.Status(), nil
 }
 
 // Cut ends the call's connection without close_notify.

@@ -11,8 +11,10 @@ import (
 
 // subscription is what a REFER created (RFC 3515 §2.4.4). Guarded by the call's lock.
 type subscription struct {
-	refer         uint32 // CSeq of the REFER; 0: none was sent
-	accepted      bool   // the 2xx came
+	refer         uint32        // CSeq of the REFER; 0: none was sent
+	request       *wire.Message // as it was sent
+	accepted      bool          // the 2xx came
+	noSub         bool          // it said that there is no subscription
 	codes         []int
 	final         int
 	finalAnswered bool
@@ -67,6 +69,9 @@ func (c *Call) answerNotify(r *wire.Request, final bool) {
 // checkNotifyLocked compares a NOTIFY with those before it.
 func (c *Call) checkNotifyLocked(r *wire.Request, code int) {
 	t := &c.transfer
+	if t.noSub {
+		c.violate(simulator.ReferSub, "NOTIFY %d", code)
+	}
 	if !t.accepted {
 		c.violate(simulator.NotifyAfterAccept, "NOTIFY %d", code)
 	}

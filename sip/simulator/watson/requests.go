@@ -82,7 +82,7 @@ func (c *Call) onACK(r *wire.Request) {
 
 func (c *Call) onBye(r *wire.Request) {
 	c.mu.Lock()
-	early := c.transfer.accepted && !c.transfer.finalAnswered
+	early := c.transfer.accepted && !c.transfer.noSub && !c.transfer.finalAnswered
 	c.mu.Unlock()
 	if early {
 		c.violate(simulator.ByeBeforeFinal, "the transfer was told %v", c.Codes())

@@ -131,12 +131,15 @@ func (c *Call) answer(sdp []byte) {
 		return
 	}
 	ok := c.response(c.invite, 200).Add("Contact", c.dialog.Contact).Add("Allow", allow).SetBody("application/sdp", sdp)
-	c.invite.Respond(ok)
+	tag := ""
 	if c.behaviour.Fork {
-		tag := wire.Token(8)
+		tag = wire.Token(8)
 		c.mu.Lock()
-		c.fork.tag = tag
+		c.fork.tag = tag // before the edge can react, or hang up
 		c.mu.Unlock()
+	}
+	c.invite.Respond(ok)
+	if tag != "" {
 		c.invite.Conn.Send(ok.Clone().Set("To", c.invite.Get("To")+";tag="+tag)) // a call whose connection is gone ends without ACK
 	}
 	c.phone.Talk()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"handoff/sip/simulator"
@@ -21,15 +20,28 @@ type Transfer struct {
 	Key          string        // empty: none
 	Name         string        // of the header with the key; empty: KeyHeader
 	More         []wire.Header // further headers, before the key, carried the same way
-	Way          Way           // transfer_headers_send_method
+	Method       Method        // transfer_method
+	TargetHeader string        // transfer_target_header of ByHangup; empty: Transfer-Target
+	Way          Way           // transfer_headers_send_method; of ByHangup: URI headers of the target, or headers of the BYE
 	Bare         bool          // Refer-To without <>, as in IBM's sample
 	EncodeColons bool          // %3A
 	Compact      bool          // "r:" instead of "Refer-To:"
 	ReferTo      []string      // the Refer-To values as they are, instead of all above; two or none are wrong on purpose
+	NoSub        bool          // Refer-Sub: false (RFC 4488): no NOTIFY is wanted
+	Again        bool          // once answered, the same REFER comes again: same CSeq, another branch
+	Meanwhile    bool          // once answered 2xx, another REFER comes, which has to be refused
 	Hold         Hold          // before the REFER
 	Reaction     Reaction
 	OnFailure    OnFailure
 }
+
+// Method is how the transfer is asked for.
+type Method uint8
+
+const (
+	ByRefer  Method = iota
+	ByHangup        // a BYE with the target in a header
+)
 
 // Way is how headers travel with a REFER.
 type Way uint8
@@ -69,12 +81,14 @@ const (
 )
 
 var (
+	methods   = [...]string{"refer", "hangup"}
 	ways      = [...]string{"refer_to_header", "custom_header", "contact_header"}
 	holds     = [...]string{"none", "sendonly", "inactive"}
 	reactions = [...]string{"wait for bye", "bye after final", "bye after trying", "bye after accept"}
 	failures  = [...]string{"hang up", "resume", "refer again"}
 )
 
+func (m Method) String() string    { return word(methods[:], int(m)) }
 func (w Way) String() string       { return word(ways[:], int(w)) }
 func (h Hold) String() string      { return word(holds[:], int(h)) }
 func (r Reaction) String() string  { return word(reactions[:], int(r)) }
@@ -82,18 +96,25 @@ func (f OnFailure) String() string { return word(failures[:], int(f)) }
 
 // Outcome is what became of a transfer.
 type Outcome struct {
-	Status int           // of the response to the REFER
-	Took   time.Duration // until that
-	Codes  []int         // of the NOTIFYs, in order
-	Final  int           // the last of them that is final; 0: none came
+	Status    int           // of the response to the REFER, or to the BYE of ByHangup
+	Took      time.Duration // until that
+	Codes     []int         // of the NOTIFYs, in order
+	Final     int           // the last of them that is final; 0: none came
+	NoSub     bool          // the 2xx echoed Refer-Sub: false
+	Again     int           // status that the repeated REFER got; 0: none was sent
+	Meanwhile int           // status that the other REFER got; 0: none was sent
 }
 
-// Refer plays a transfer to its end: hold, REFER, NOTIFYs, and what the assistant does then. The context bounds every wait.
+// Refer plays a transfer to its end: hold, REFER, NOTIFYs, and what the assistant does then; or hold and BYE, after which nothing more is
+// told. The context bounds every wait.
 func (c *Call) Refer(ctx context.Context, t Transfer) (Outcome, error) {
 	if t.Hold != NoHold {
 		if err := c.Hold(ctx, t.Hold); err != nil {
 			return Outcome{}, fmt.Errorf("hold before the REFER: %w", err)
 		}
+	}
+	if t.Method == ByHangup {
+		return c.leave(ctx, t)
 	}
 	o, err := c.referOnce(ctx, t)
 	if err != nil || !c.failed(o) {
@@ -124,14 +145,24 @@ func (c *Call) referOnce(ctx context.Context, t Transfer) (Outcome, error) {
 	if err != nil || o.Status >= 300 {
 		return o, err
 	}
+	if o, err = c.pester(ctx, t, o); err != nil {
+		return o, err
+	}
 	switch t.Reaction {
 	case ByeAfterAccept:
 		return o, c.Hangup(ctx)
 	case ByeAfterTrying:
+		if o.NoSub {
+			break
+		}
 		if err := c.awaitTransfer(ctx, func(s subscription) bool { return len(s.codes) > 0 }); err != nil {
 			return c.outcome(o), err
 		}
 		return c.outcome(o), c.Hangup(ctx)
+	}
+	if o.NoSub { // nothing will be told, the edge hangs up when it is done
+		_, err := c.Await(ctx)
+		return c.outcome(o), err
 	}
 	if err := c.awaitTransfer(ctx, func(s subscription) bool { return s.finalAnswered }); err != nil {
 		return c.outcome(o), err
@@ -185,7 +216,7 @@ func (c *Call) sendRefer(ctx context.Context, t Transfer) (Outcome, error) {
 	m := c.dialog.Request("REFER")
 	t.write(m, c.dialog.Contact)
 	number, _ := m.CSeq()
-	c.transfer = subscription{refer: number, changed: c.transfer.changed}
+	c.transfer = subscription{refer: number, request: m, changed: c.transfer.changed}
 	c.mu.Unlock()
 	sent, done := time.Now(), make(chan wire.Reply, 1)
 	tx, err := c.assistant.wire.Start(conn, m, func(r wire.Reply) {
@@ -194,6 +225,7 @@ func (c *Call) sendRefer(ctx context.Context, t Transfer) (Outcome, error) {
 		}
 		c.mu.Lock()
 		c.transfer.accepted = r.Err == nil && r.Response.Status() < 300
+		c.transfer.noSub = t.NoSub && c.transfer.accepted && refusesSub(r.Response)
 		c.mu.Unlock()
 		done <- r
 	})
@@ -208,6 +240,9 @@ func (c *Call) sendRefer(ctx context.Context, t Transfer) (Outcome, error) {
 		}
 		o := Outcome{Status: r.Response.Status(), Took: time.Since(sent)}
 		c.assistant.checkHidden(r.Response)
+		if o.NoSub = t.NoSub && refusesSub(r.Response); t.NoSub && !o.NoSub && o.Status < 300 {
+			c.violate(simulator.ReferSub, "the %d has Refer-Sub %q", o.Status, r.Response.Get("Refer-Sub"))
+		}
 		if o.Took > c.assistant.cfg.AcceptWithin {
 			c.violate(simulator.AcceptedInTime, "%d after %s", o.Status, o.Took)
 		}
@@ -216,67 +251,6 @@ func (c *Call) sendRefer(ctx context.Context, t Transfer) (Outcome, error) {
 		c.violate(simulator.AcceptedInTime, "no answer to the REFER")
 		return Outcome{}, fmt.Errorf("REFER: %w", ctx.Err())
 	}
-}
-
-// write puts target and headers into the REFER in the way that is asked for.
-func (t Transfer) write(m *wire.Message, contact string) {
-	target, name := t.Target, "Refer-To"
-	if target == "" {
-		target = "sip:queue@flex.twilio.com"
-	}
-	if t.Compact {
-		name = "r"
-	}
-	headers := append([]wire.Header(nil), t.More...)
-	if t.Key != "" {
-		key := wire.Header{Name: t.Name, Value: t.Key}
-		if key.Name == "" {
-			key.Name = KeyHeader
-		}
-		headers = append(headers, key)
-	}
-	switch t.Way {
-	case CustomHeader:
-		m.Headers = append(m.Headers, headers...)
-	case ContactHeader:
-		contact = "<" + strings.Trim(contact, "<>") + t.uriHeaders(headers) + ">"
-	default:
-		target += t.uriHeaders(headers)
-	}
-	if !t.Bare {
-		target = "<" + target + ">"
-	}
-	m.Add("Contact", contact)
-	if t.ReferTo == nil {
-		m.Add(name, target)
-	}
-	for _, value := range t.ReferTo {
-		m.Add(name, value)
-	}
-}
-
-func (t Transfer) uriHeaders(headers []wire.Header) string {
-	sep, text := "?", ""
-	for _, h := range headers {
-		text += sep + h.Name + "=" + t.escape(h.Value)
-		sep = "&"
-	}
-	return text
-}
-
-// escape encodes a URI header's value as in IBM's sample: everything but the unreserved of RFC 3261 §25.1 and the colon.
-func (t Transfer) escape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		plain := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-_.!~*'()", c) >= 0
-		if plain || c == ':' && !t.EncodeColons {
-			b.WriteByte(c)
-			continue
-		}
-		fmt.Fprintf(&b, "%%%02X", c)
-	}
-	return b.String()
 }
 
 func (h Hold) direction() phone.Direction {

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"handoff/sip/b2bua"
+)
+
+type callsCmd struct {
+	Ops string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+
+	List     callsListCmd     `cmd:"" default:"1" help:"List the calls."`
+	Hangup   callsHangupCmd   `cmd:"" help:"End a call."`
+	Transfer callsTransferCmd `cmd:"" help:"Transfer a call as if Watson had asked for it."`
+}
+
+type callsListCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+type callsHangupCmd struct {
+	ID string `arg:"" help:"The call's id, as list shows it."`
+}
+
+type callsTransferCmd struct {
+	ID  string `arg:"" help:"The call's id, as list shows it."`
+	To  string `required:"" help:"Target, such as sip:queue@flex.twilio.com."`
+	Key string `help:"Session history key for the agent."`
+}
+
+func (l callsListCmd) Run(std streams, all *callsCmd) error {
+	var answer struct{ Calls []b2bua.Info }
+	if err := all.request(http.MethodGet, "/api/v1/calls", nil, &answer); err != nil {
+		return err
+	}
+	if l.JSON {
+		return json.NewEncoder(std.out).Encode(answer.Calls)
+	}
+	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tKIND\tSINCE\tLEGS\tTRANSFER\tTWILIO")
+	for _, c := range answer.Calls {
+		var legs []string
+		for _, l := range c.Legs {
+			legs = append(legs, l.Leg+" "+l.State)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, time.Since(c.Started).Round(time.Second), strings.Join(legs, ", "), c.Transfer, c.TwilioSID)
+	}
+	return table.Flush()
+}
+
+func (h callsHangupCmd) Run(all *callsCmd) error {
+	return all.request(http.MethodPost, "/api/v1/calls/"+url.PathEscape(h.ID)+"/hangup", struct{}{}, nil)
+}
+
+func (t callsTransferCmd) Run(std streams, all *callsCmd) error {
+	body := map[string]string{"to": t.To, "key": t.Key}
+	if err := all.request(http.MethodPost, "/api/v1/calls/"+url.PathEscape(t.ID)+"/transfer", body, nil); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(std.out, "transfer begun; the log and /metrics tell how it ends")
+	return err
+}
+
+// request speaks to the operator's API of a running edge.
+func (c *callsCmd) request(method, path string, body, answer any) error {
+	var data io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		data = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequest(method, strings.TrimSuffix(c.Ops, "/")+path, data)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	limited := io.LimitReader(res.Body, 16<<20)
+	if res.StatusCode >= 300 {
+		var failure struct{ Error string }
+		if err := json.NewDecoder(limited).Decode(&failure); err != nil || failure.Error == "" {
+			return fmt.Errorf("the edge answers %s", res.Status)
+		}
+		return fmt.Errorf("the edge answers: %s", failure.Error)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(limited).Decode(answer)
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"handoff/configs"
+	"handoff/metrics"
+	"handoff/refer"
+	"handoff/refer/rest"
+	"handoff/sip/b2bua/transfer"
+
+	"go.uber.org/zap"
+)
+
+// newUpdater returns the way to Twilio's API, nil when that is not configured.
+func newUpdater(cfg *configs.Config, log *zap.Logger) (transfer.Updater, error) {
+	c := cfg.Twilio.REST
+	if c.AccountSID == "" {
+		return nil, nil
+	}
+	secret, err := configs.Secret(c.AuthTokenFile)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := configs.Authorities(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	client, err := rest.New(rest.Config{
+		AccountSID: c.AccountSID, Username: c.APIKey, Secret: secret, BaseURL: c.BaseURL, Roots: roots,
+	}, rest.Deps{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return &updater{client, log}, nil
+}
+
+// updater tells the transfer machine, in its words, what the API client has found out.
+type updater struct {
+	client *rest.Client
+	log    *zap.Logger
+}
+
+func (u *updater) Update(ctx context.Context, parent, child, twiml string) refer.Event {
+	const method = metrics.MethodREST
+	if parent == "" {
+		var err error
+		if parent, err = u.client.Parent(ctx, child); err != nil {
+			u.log.Warn("parent call not found", zap.String("twilio_call_sid", child), zap.Error(err))
+			if rejected := (rest.Rejected{}); errors.As(err, &rejected) {
+				return refer.Rejected{Method: method, Code: rejected.Status}
+			}
+			return refer.Unsent{Method: method} // nothing but a question has left
+		}
+	}
+	switch outcome := u.client.Update(ctx, parent, twiml).(type) {
+	case rest.Accepted:
+		return refer.Accepted{Method: method}
+	case rest.Rejected:
+		u.log.Warn("call update rejected", zap.Int("status", outcome.Status), zap.Int("code", outcome.Code), zap.String("message", outcome.Message))
+		return refer.Rejected{Method: method, Code: outcome.Status}
+	case rest.Unsent:
+		u.log.Warn("call update not sent", zap.Error(outcome.Err))
+		return refer.Unsent{Method: method}
+	case rest.Silent:
+		u.log.Warn("call update unanswered", zap.Error(outcome.Err))
+	}
+	return refer.Silent{Method: method}
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"handoff/configs"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
+	simwire "handoff/sip/simulator/wire"
+)
+
+// TestWaysToAsk plays every way in which Watson, or an operator, can ask for a transfer.
+func TestWaysToAsk(t *testing.T) {
+	t.Parallel()
+	uui := func(u watson.UUI, text string) []simwire.Header { return []simwire.Header{u.Header(text)} }
+	tests := []struct {
+		name string
+		ask  watson.Transfer
+		key  string
+	}{
+		{"headers of the REFER", watson.Transfer{Key: testKey, Way: watson.CustomHeader}, testKey},
+		{"URI headers of its Contact", watson.Transfer{Key: testKey, Way: watson.ContactHeader}, testKey},
+		{"User-to-User in ascii", watson.Transfer{Way: watson.CustomHeader, More: uui(watson.UUI{}, testKey)}, testKey},
+		{"User-to-User in hex", watson.Transfer{Way: watson.ReferToHeader, More: uui(watson.UUI{Hex: true}, "dev::1::2")}, "dev::1::2"},
+		{"User-to-User quoted, with purpose", watson.Transfer{Way: watson.CustomHeader, More: uui(watson.UUI{Quoted: true, Purpose: "watson"}, testKey)}, testKey},
+		{"the key beside another User-to-User", watson.Transfer{Key: testKey, Way: watson.CustomHeader, More: uui(watson.UUI{}, "something else")}, testKey},
+		{"without subscription", watson.Transfer{Key: testKey, NoSub: true}, testKey},
+		{"sent twice", watson.Transfer{Key: testKey, Again: true}, testKey},
+		{"and once more while it runs", watson.Transfer{Key: testKey, Meanwhile: true}, testKey},
+		{"by BYE, with the key in its headers", watson.Transfer{Method: watson.ByHangup, Key: testKey, Way: watson.CustomHeader, Bare: true}, testKey},
+		{"by BYE, with the key in the target", watson.Transfer{Method: watson.ByHangup, Key: testKey, Way: watson.ReferToHeader}, testKey},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, stageConfig{})
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Delay: 100 * time.Millisecond}})
+			_, err := assistant.Refer(sc.ctx, tt.ask)
+			sc.must(err)
+			sc.over(caller, assistant)
+			sc.inFlex(caller, tt.key)
+			sc.clean()
+			sc.counted(`handoff_transfers_total{method="refer",reason="proved",result="success"} 1`)
+		})
+	}
+	t.Run("an operator, from the command line", func(t *testing.T) {
+		t.Parallel()
+		sc := newScene(t, stageConfig{})
+		caller, assistant := sc.place(twilio.Options{})
+		ops := "--ops=http://" + sc.edge.ops.Addr().String()
+		var out, errs bytes.Buffer
+		if code := run([]string{"calls", ops, "list"}, streams{&out, &errs}); code != exitOK || !strings.Contains(out.String(), caller.Sid()) {
+			t.Fatalf("exit code %d: %s%s", code, &out, &errs)
+		}
+		id := strings.Fields(strings.Split(out.String(), "\n")[1])[0]
+		if code := run([]string{"calls", ops, "transfer", id, "--to=sip:queue@attacker.example.net"}, streams{&out, &errs}); code != exitError {
+			t.Errorf("a target that is not intercepted: exit code %d", code)
+		}
+		if code := run([]string{"calls", ops, "transfer", id, "--to=sip:queue@flex.twilio.com", "--key=" + testKey}, streams{&out, &errs}); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, &errs)
+		}
+		sc.over(caller, assistant)
+		sc.inFlex(caller, testKey)
+		sc.clean()
+	})
+}
+
+// TestREST plays transfers by Twilio's API, alone and behind a REFER that failed.
+func TestREST(t *testing.T) {
+	t.Parallel()
+	const (
+		refused = `handoff_transfers_total{method="rest",reason="rejected",result="upstream"} 1`
+		proved  = `handoff_transfers_total{method="rest",reason="proved",result="success"} 1`
+		silent  = `handoff_transfers_total{method="rest",reason="silent",result="indeterminate"} 1`
+	)
+	long := testKey + strings.Repeat("x", 120)
+	tests := []struct {
+		name  string
+		refer twilio.Refer
+		rest  twilio.REST
+		twiml configs.TwiML
+		key   string
+		codes []int
+		stays bool // the caller stays with Watson
+		count string
+	}{
+		{"a REFER that is refused", twilio.Refer{Status: 603}, twilio.REST{}, configs.TwiMLRedirect, testKey, []int{100, 200}, false, proved},
+		{"a sipfrag that fails", twilio.Refer{Final: 503}, twilio.REST{}, configs.TwiMLRedirect, testKey, []int{100, 200}, false, proved},
+		{"a key too long for Refer-To", twilio.Refer{}, twilio.REST{}, configs.TwiMLRedirect, long, []int{100, 200}, false, proved},
+		{"a key that Studio's template can't hold", twilio.Refer{}, twilio.REST{}, configs.TwiMLRedirect, `a"b\c`, []int{100, 200}, false, proved},
+		{"enqueued", twilio.Refer{Status: 403}, twilio.REST{}, configs.TwiMLEnqueue, testKey, []int{100, 200}, false, proved},
+		{"busy once", twilio.Refer{Status: 603}, twilio.REST{Busy: 1, RetryAfter: "1"}, configs.TwiMLRedirect, testKey, []int{100, 200}, false, proved},
+		{"the call is not in progress", twilio.Refer{Status: 603}, twilio.REST{Status: 400}, configs.TwiMLRedirect, testKey, []int{100, 503}, true, refused},
+		{"wrong credentials", twilio.Refer{Status: 603}, twilio.REST{Status: 401}, configs.TwiMLRedirect, testKey, []int{100, 503}, true, refused},
+		{"an unknown call", twilio.Refer{Status: 603}, twilio.REST{Status: 404}, configs.TwiMLRedirect, testKey, []int{100, 503}, true, refused},
+		{"cut before Twilio acts", twilio.Refer{Status: 603}, twilio.REST{Loss: twilio.CutBefore}, configs.TwiMLRedirect, testKey, []int{100, 408}, true, silent},
+		{"an error of Twilio's", twilio.Refer{Status: 603}, twilio.REST{Status: 500}, configs.TwiMLRedirect, testKey, []int{100, 408}, true, silent},
+		{"no REST behind a silent REFER", twilio.Refer{Then: twilio.Nothing}, twilio.REST{}, configs.TwiMLRedirect, testKey, []int{100, 408}, true,
+			`handoff_transfers_total{method="refer",reason="silent",result="indeterminate"} 1`},
+	}
+	t.Run("the parent is looked up", func(t *testing.T) {
+		t.Parallel()
+		sc := newScene(t, stageConfig{REST: true, TwilioSet: func(c *twilio.Config) { c.ParentHeader = false }})
+		caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+		_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+		sc.must(err)
+		sc.over(caller, assistant)
+		sc.inFlex(caller, testKey)
+		sc.clean()
+	})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, stageConfig{REST: true, Set: func(c *configs.Config) {
+				c.Twilio.REST.TwiML = tt.twiml
+				if tt.refer.Then == twilio.Nothing {
+					c.Transfer.Timeout = 500 * time.Millisecond
+				}
+			}})
+			sc.twilio.BehaveREST(tt.rest)
+			caller, assistant := sc.place(twilio.Options{Refer: tt.refer})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: tt.key, OnFailure: watson.ResumeCall})
+			sc.must(err)
+			sc.told(outcome, tt.codes...)
+			if tt.stays {
+				sc.stillTalk(caller, assistant)
+				sc.must(caller.Hangup(sc.ctx))
+			} else {
+				sc.inFlex(caller, tt.key)
+			}
+			sc.over(caller, assistant)
+			sc.clean()
+			sc.counted(tt.count)
+		})
+	}
+}

@@ -1,0 +1,105 @@
+// Package twiml writes the TwiML documents with which the edge hands a call over by REST.
+//
+// It owns the verbs that are needed for that and the limits of the document, and nothing of HTTP or
+// of the key's custody. All functions are pure, for any goroutine.
+package twiml
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxLength is how many characters Twilio takes as the Twiml parameter of a call update (32018).
+const MaxLength = 4000
+
+var (
+	// ErrTooLong: the document is longer than MaxLength.
+	ErrTooLong = errors.New("twiml is too long")
+	// ErrText: a text holds a character that XML has not; its escape would become U+FFFD.
+	ErrText = errors.New("twiml can't hold this text")
+)
+
+// Response is a document of one verb.
+type Response struct {
+	XMLName  xml.Name  `xml:"Response"`
+	Redirect *Redirect `xml:",omitempty"`
+	Enqueue  *Enqueue  `xml:",omitempty"`
+}
+
+// Redirect fetches the next document from a URL.
+type Redirect struct {
+	Method string `xml:"method,attr"`
+	URL    string `xml:",chardata"`
+}
+
+// Enqueue makes a task of the call.
+type Enqueue struct {
+	WorkflowSid string `xml:"workflowSid,attr"`
+	Task        string // its attributes, JSON
+}
+
+// Return resumes a Studio flow behind its redirect widget: flow is the flow's webhook URL. Without a
+// key there is no parameter for it, and the flow reads an empty one.
+func Return(flow, key string) (Response, error) {
+	u, err := url.Parse(flow)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return Response{}, errors.New("the flow's address is no web address") // 15004: it must be absolute
+	}
+	query := "FlowEvent=return"
+	if key != "" {
+		query += "&SessionHistoryKey=" + escape(key)
+	}
+	if u.RawQuery != "" {
+		query = u.RawQuery + "&" + query
+	}
+	u.RawQuery, u.Fragment, u.RawFragment = query, "", ""
+	return Response{Redirect: &Redirect{Method: "POST", URL: u.String()}}, nil
+}
+
+// Queue hands the call to TaskRouter.
+func Queue(workflow string, task []byte) Response {
+	return Response{Enqueue: &Enqueue{WorkflowSid: workflow, Task: string(task)}}
+}
+
+// Marshal writes the document.
+func (r Response) Marshal() (string, error) {
+	if !r.isText() {
+		return "", ErrText
+	}
+	text, err := xml.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("twiml: %w", err)
+	}
+	if n := utf8.RuneCount(text); n > MaxLength {
+		return "", fmt.Errorf("%w: %d characters, limit %d", ErrTooLong, n, MaxLength)
+	}
+	return string(text), nil
+}
+
+// escape is the query's, with %20 for a blank: not every reader takes "+" for one.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+func (r Response) isText() bool {
+	var texts []string
+	if r.Redirect != nil {
+		texts = append(texts, r.Redirect.Method, r.Redirect.URL)
+	}
+	if r.Enqueue != nil {
+		texts = append(texts, r.Enqueue.WorkflowSid, r.Enqueue.Task)
+	}
+	for _, s := range texts {
+		if !utf8.ValidString(s) || strings.ContainsFunc(s, isNoChar) {
+			return false
+		}
+	}
+	return true
+}
+
+// isNoChar tells what the production Char of XML 1.0 §2.2 leaves out.
+func isNoChar(c rune) bool {
+	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0xFFFE || c == 0xFFFF
+}

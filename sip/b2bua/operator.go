@@ -1,0 +1,98 @@
+package b2bua
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"handoff/metrics"
+	"handoff/sip/leg"
+)
+
+// Info is what an operator sees of a call. It holds no secret.
+type Info struct {
+	ID       string    `json:"id"`
+	Kind     string    `json:"kind"`
+	Started  time.Time `json:"started"`
+	Answered time.Time `json:"answered,omitzero"`
+	// TwilioSID is leg A's X-Twilio-CallSid.
+	TwilioSID string    `json:"twilio_call_sid,omitempty"`
+	Legs      []LegInfo `json:"legs"`
+	// Transfer is the state of the transfer under way, "" for none.
+	Transfer string `json:"transfer,omitempty"`
+}
+
+// LegInfo is one side of a call.
+type LegInfo struct {
+	Leg    string `json:"leg"`
+	State  string `json:"state"`
+	CallID string `json:"call_id"`
+}
+
+// ErrNoCall says that there is no call of that name.
+var ErrNoCall = errors.New("no such call")
+
+// List returns the calls that are up or being set up. A call that does not answer before ctx is
+// over is left out.
+func (e *Engine) List(ctx context.Context) []Info {
+	var all []Info
+	for _, c := range e.calls.all() {
+		if info, err := ask(ctx, c, c.info); err == nil {
+			all = append(all, info)
+		}
+	}
+	return all
+}
+
+// HangUp ends a call.
+func (e *Engine) HangUp(ctx context.Context, id string) error {
+	return e.with(ctx, id, func(c *Call) error {
+		c.handoff.shutdown()
+		c.inOrder(func() { c.hangUp(metrics.ReasonOperator) })
+		return nil
+	})
+}
+
+// Transfer starts a transfer of a call by hand. It returns when that has begun, or why it has not.
+func (e *Engine) Transfer(ctx context.Context, id, to, key string) error {
+	return e.with(ctx, id, func(c *Call) error { return c.onOperatorTransfer(to, key) })
+}
+
+// with runs f on the goroutine of a call and returns what it returns.
+func (e *Engine) with(ctx context.Context, id string, f func(*Call) error) error {
+	for _, c := range e.calls.all() {
+		if c.id == id {
+			result, err := ask(ctx, c, func() error { return f(c) })
+			return errors.Join(result, err)
+		}
+	}
+	return ErrNoCall
+}
+
+// ask runs f on the goroutine of a call and waits for what it returns.
+func ask[T any](ctx context.Context, c *Call, f func() T) (T, error) {
+	answer := make(chan T, 1)
+	var none T
+	if err := c.mail.offer(func() { answer <- f() }); err != nil {
+		return none, ErrNoCall
+	}
+	select {
+	case v := <-answer:
+		return v, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+func (c *Call) info() Info {
+	i := Info{
+		ID: c.id, Kind: string(c.caller.kind), Started: c.ending.started, Answered: c.ending.answered,
+		TwilioSID: c.caller.sid, Transfer: c.handoff.state(),
+	}
+	for _, l := range c.legs() {
+		if l.State() != leg.Over {
+			i.Legs = append(i.Legs, LegInfo{Leg: l.Name.String(), State: string(l.State()), CallID: l.Dialog().CallID})
+		}
+	}
+	return i
+}

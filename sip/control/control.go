@@ -1,0 +1,109 @@
+// Package control is the operator's API, /api/v1, over the engine.
+//
+// It owns the paths, their JSON and what a wrong request hears; it does not own the listener, who may
+// reach it, or the calls. Its handler may be used from any goroutine. A request that changes
+// something must be POST with a JSON body, which no page of another site can send unasked.
+//
+//	GET  /api/v1/calls                  {"calls": [...]}
+//	POST /api/v1/calls/{id}/hangup      {}
+//	POST /api/v1/calls/{id}/transfer    {"to": "sip:queue@flex.twilio.com", "key": "..."}
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"handoff/sip/b2bua"
+)
+
+// Engine is what the API shows and moves.
+type Engine interface {
+	List(context.Context) []b2bua.Info
+	HangUp(ctx context.Context, id string) error
+	// Transfer starts a transfer as if Watson had asked for it. It returns when the transfer has
+	// begun or is refused.
+	Transfer(ctx context.Context, id, to, key string) error
+}
+
+const (
+	// patience is how long a call may take to answer its operator.
+	patience = 2 * time.Second
+	// maxBody bounds a request.
+	maxBody = 16 << 10
+)
+
+// Handler serves /api/v1/.
+func Handler(e Engine) http.Handler {
+	a := &api{engine: e}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/calls", a.list)
+	mux.HandleFunc("POST /api/v1/calls/{id}/hangup", a.hangUp)
+	mux.HandleFunc("POST /api/v1/calls/{id}/transfer", a.transfer)
+	return mux
+}
+
+type api struct{ engine Engine }
+
+func (a *api) list(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	calls := a.engine.List(ctx)
+	if calls == nil {
+		calls = []b2bua.Info{}
+	}
+	reply(w, http.StatusOK, map[string]any{"calls": calls})
+}
+
+func (a *api) hangUp(w http.ResponseWriter, r *http.Request) {
+	a.change(w, r, &struct{}{}, func(ctx context.Context, id string) error { return a.engine.HangUp(ctx, id) })
+}
+
+func (a *api) transfer(w http.ResponseWriter, r *http.Request) {
+	var body struct{ To, Key string }
+	a.change(w, r, &body, func(ctx context.Context, id string) error {
+		return a.engine.Transfer(ctx, id, body.To, body.Key)
+	})
+}
+
+// change reads a request that changes something into body and carries it out.
+func (a *api) change(w http.ResponseWriter, r *http.Request, body any, do func(ctx context.Context, id string) error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		fail(w, http.StatusUnsupportedMediaType, errors.New("expected Content-Type: application/json"))
+		return
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(body); err != nil && !errors.Is(err, io.EOF) {
+		fail(w, http.StatusBadRequest, errors.New("expected a JSON object with the documented fields"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	switch err := do(ctx, r.PathValue("id")); {
+	case err == nil:
+		reply(w, http.StatusAccepted, map[string]any{"ok": true})
+	case errors.Is(err, b2bua.ErrNoCall):
+		fail(w, http.StatusNotFound, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		fail(w, http.StatusGatewayTimeout, errors.New("the call does not answer"))
+	default:
+		fail(w, http.StatusConflict, err)
+	}
+}
+
+func fail(w http.ResponseWriter, status int, err error) {
+	reply(w, status, map[string]any{"error": err.Error()})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a client that has gone is no news
+}

@@ -62,12 +62,13 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		media media.listen media.path media.ports media.public_ip media.rest media.srtp_keys
 		node ops ops.listen
 		sip sip.listen sip.public sip.tls sip.tls.certificate sip.tls.key
-		transfer transfer.after_silence transfer.hangup_header
+		transfer transfer.after_silence transfer.hangup_header transfer.hold_audio
 		transfer.intercept transfer.methods transfer.timeout transfer.total transfer.unmatched
 		twilio twilio.leg twilio.media_learn
 		twilio.refer twilio.refer.header twilio.refer.max_refer_to twilio.reference_names
 		twilio.rest twilio.rest.account_sid twilio.rest.api_key twilio.rest.auth_token_file twilio.rest.base_url
 		twilio.rest.ca_file twilio.rest.studio_url twilio.rest.twiml twilio.rest.workflow_sid
+		twilio.sip_domain twilio.sip_domain.password_file twilio.sip_domain.realm twilio.sip_domain.uri twilio.sip_domain.username
 		twilio.sources twilio.srtp twilio.tls twilio.tls.ca_file
 		watson watson.auth watson.auth.password_file watson.auth.username watson.media_learn watson.number watson.sources watson.srtp watson.targets
 		watson.tls watson.tls.ca_file watson.tls.server_name`)

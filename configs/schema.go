@@ -40,7 +40,12 @@ func schema(c *Config, dir string) fields {
 				"workflow_sid":    one(&c.Twilio.REST.WorkflowSID, sid("WW")),
 				"ca_file":         one(&c.Twilio.REST.CAFile, file(dir)),
 			}),
-			"sip_domain": later,
+			"sip_domain": section(fields{
+				"uri":           one(&c.Twilio.SIPDomain.URI, domain),
+				"username":      one(&c.Twilio.SIPDomain.Username, word),
+				"password_file": one(&c.Twilio.SIPDomain.PasswordFile, file(dir)),
+				"realm":         one(&c.Twilio.SIPDomain.Realm, word),
+			}),
 		}),
 		"watson": section(fields{
 			"targets":     many(&c.Watson.Targets, target),
@@ -63,7 +68,7 @@ func schema(c *Config, dir string) fields {
 			"methods":       many(&c.Transfer.Methods, method),
 			"timeout":       one(&c.Transfer.Timeout, lasting(time.Second, 10*time.Minute)),
 			"total":         one(&c.Transfer.Total, lasting(time.Second, 30*time.Minute)),
-			"hold_audio":    later,
+			"hold_audio":    one(&c.Transfer.HoldAudio, optional(file(dir))),
 			"after_silence": one(&c.Transfer.AfterSilence, vocabulary([]AfterSilence{AfterSilenceStop, AfterSilenceNext})),
 			"unmatched":     one(&c.Transfer.Unmatched, vocabulary([]Unmatched{UnmatchedRefuse, UnmatchedPass})),
 			"hangup_header": one(&c.Transfer.HangupHeader, optional(headerName)),
@@ -73,7 +78,7 @@ func schema(c *Config, dir string) fields {
 			"public_ip": one(&c.Media.PublicIP, publicAddress),
 			"ports":     one(&c.Media.Ports, ports),
 			"path":      one(&c.Media.Path, vocabulary([]MediaPath{MediaPathAuto, MediaPathPortable}, "userspace", "kernel")),
-			"srtp_keys": one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass}, SRTPKeysTerminate)),
+			"srtp_keys": one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass, SRTPKeysTerminate})),
 			"rest":      one(&c.Media.Rest, lasting(0, 10*time.Minute)),
 		}),
 		"ops": section(fields{

@@ -50,6 +50,8 @@ func TestMethodsNeedAllTheirParts(t *testing.T) {
 		{"rest without flow", "", "rest: {" + account + ", auth_token_file: t}", "twilio.rest.studio_url: required"},
 		{"rest without workflow", "", "rest: {" + account + ", auth_token_file: t, twiml: enqueue}", "twilio.rest.workflow_sid: required"},
 		{"rest without account", "", "rest: {auth_token_file: t}", "twilio.rest.account_sid: required"},
+		{"domain without URI", "", "sip_domain: {username: u, password_file: p}", "twilio.sip_domain.uri: required"},
+		{"domain with half of the credentials", "", "sip_domain: {uri: \"sip:q@acme.sip.twilio.com;transport=tls\", username: u}", "twilio.sip_domain.password_file: expected"},
 		{"half of Watson's credentials", ", auth: {username: u}", "leg: pv", "watson.auth.password_file: expected"},
 	}
 	for _, tt := range tests {

@@ -5,8 +5,12 @@
 // are bridged, and a Source can be played to one. Media knows no SIP: it is told what the SDP said
 // (Remote), and it accepts media from exactly the addresses said there and sends to exactly those.
 //
-// It does not own keys: the keys of a Remote are the peers', passed from leg to leg, and the edge
-// uses them only for what it plays itself.
+// A bridge works in one of two ways, which the keys of its two Remotes decide. Where each peer holds
+// the other's key, SRTP passes as it is and nobody decrypts on the way. Otherwise the edge terminates
+// each leg by itself: what comes is opened by the sender's key (media/srtp), gets its place in the one
+// stream that the receiver hears whoever speaks (media/splice), and is sealed by the receiver's key;
+// either side may be plain. What is played goes into the same stream, and on a leg that is passed to
+// into one of its own, for no key may cover two payloads at one SSRC and index.
 //
 //	              signalling (one goroutine a call)
 //	                   │ Set, Bridge, Play        ▲ Stats
@@ -18,6 +22,6 @@
 // published whole. The methods that stop something (Freeze, Close, the stop of Play) wait for the
 // packet in work.
 //
-// RFC 3550 (RTP), RFC 3264 §5.1 and §8.4 (what holds mean to media), RFC 3711 §4.1 and §9.1 (no
+// RFC 3550 (RTP), RFC 3264 §5.1 and §8.4 (what holds mean to media), RFC 3711 §3.3 and §9.1 (no
 // index used twice under a key), RFC 4961 (symmetric RTP), RFC 5761 (RTCP on the RTP port).
 package media

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/media/sdp"
+	"handoff/media/splice"
 	"handoff/metrics"
 )
 
@@ -20,20 +21,24 @@ type Endpoint struct {
 	port    uint16
 	carrier carrier
 
+	voice splice.Voice  // in the streams of others
+	out   splice.Stream // what the peer is sent, unless that passes untouched
+
 	// guarded by session.mu
 	remote Remote
 	set    bool
 	peer   *Endpoint // the one it is bridged to
-	player *player   // what the peer is played instead of the bridge
+	player *player   // what the peer is played
 	near   func(netip.AddrPort)
-	ssrc   uint32 // of the next thing played
+	keys   keys
 }
 
-// newEndpoint draws the first SSRC for what is played anew each time, restored sessions included: a
-// snapshot may be older than the last packet that was played, and counting on from it would use an
-// index of the key twice.
 func newEndpoint(s *Session, leg metrics.Leg, number uint16, c carrier) *Endpoint {
-	return &Endpoint{session: s, leg: leg, port: number, carrier: c, ssrc: rand.Uint32()}
+	return &Endpoint{
+		session: s, leg: leg, port: number, carrier: c,
+		voice: splice.Voice(len(s.endpoints) + 1),
+		keys:  keys{ssrc: rand.Uint32()},
+	}
 }
 
 // Leg tells whose endpoint it is.
@@ -48,40 +53,86 @@ func (e *Endpoint) Set(remote Remote) error {
 	if ip := remote.RTP.Addr(); ip.IsValid() && ip.Is4() != e.session.relay.cfg.Listen.Is4() {
 		return fmt.Errorf("%w: %s", ErrFamily, ip)
 	}
+	if err := remote.check(); err != nil {
+		return err
+	}
 	e.session.mu.Lock()
 	defer e.session.mu.Unlock()
 	if e.session.closed {
 		return ErrClosed
 	}
-	if e.player != nil {
-		if err := e.player.aim(remote, e.freshLocked); err != nil {
-			return err
-		}
-	}
 	if !e.set || remote.RTP != e.remote.RTP {
 		e.near = e.warnOnce(remote.RTP)
 	}
-	e.remote, e.set = remote, true
-	e.publishLocked()
-	if e.peer != nil {
-		e.peer.publishLocked()
+	if err := e.rekeyLocked(remote); err != nil {
+		return err
 	}
+	e.remote, e.set = remote, true
+	e.out.SetClock(remote.Clock)
+	if e.player != nil {
+		e.player.aim(remote)
+	}
+	e.publishLocked()
 	return nil
 }
 
-// publishLocked tells the path what passes from this endpoint.
+// publishLocked tells the path what passes from this endpoint and from its peer.
 func (e *Endpoint) publishLocked() {
+	e.flowLocked()
+	if e.peer != nil {
+		e.peer.flowLocked()
+	}
+}
+
+func (e *Endpoint) flowLocked() {
+	e.admitLocked()
 	if !e.set {
 		return
 	}
-	f := &flow{from: e.remote, near: e.near}
-	if p := e.peer; p != nil && p.set {
-		f.out, f.to = p.carrier, p.remote
-		// Two streams at once would garble each other at the listener: while something is played
-		// to it, the bridge is silent in this direction.
-		f.open = e.remote.Send && p.remote.Receive && p.player == nil
+	f := &flow{from: e.remote, near: e.near, voice: e.voice}
+	p, passing := e.peer, e.passingLocked()
+	if e.bridgedLocked() {
+		f.out, f.to, f.open = p.carrier, p.remote, p.hearsLocked()
+		if passing {
+			f.reserved = p.keys.used()
+		} else {
+			p.useLocked()
+			f.stream, f.back = &p.out, &e.out
+		}
 	}
+	f.opener = e.openerLocked(passing)
 	e.carrier.forward(f)
+}
+
+// admitLocked says who speaks to the peer.
+func (e *Endpoint) admitLocked() {
+	var bridge, player splice.Voice
+	hears := e.bridgedLocked() && e.hearsLocked()
+	if hears && !e.passingLocked() {
+		bridge = e.peer.voice
+	}
+	if e.player != nil {
+		player = e.player.voice
+		e.player.yieldTo(nil)
+		if hears {
+			e.player.yieldTo(e.peer.carrier)
+		}
+	}
+	e.out.Admit(bridge, player)
+}
+
+// bridgedLocked: both ends of a bridge know their peers.
+func (e *Endpoint) bridgedLocked() bool { return e.set && e.peer != nil && e.peer.set }
+
+// passingLocked: what is bridged here goes through as it is.
+func (e *Endpoint) passingLocked() bool {
+	return e.bridgedLocked() && e.remote.passes(e.peer.remote)
+}
+
+// hearsLocked tells whether the peer is sent what the other side of its bridge says. While something
+// is played to it that does not yield it is not: two streams at once would garble each other.
+func (e *Endpoint) hearsLocked() bool {
+	return e.peer.remote.Send && e.remote.Receive && (e.player == nil || e.player.yields)
 }
 
 // leaveLocked ends the bridge.
@@ -91,20 +142,12 @@ func (e *Endpoint) leaveLocked() {
 		return
 	}
 	e.peer, p.peer = nil, nil
+	e.out.Part()
+	p.out.Part()
 	if !e.session.closed {
 		e.publishLocked()
 		p.publishLocked()
 	}
-}
-
-// freshLocked returns an SSRC that this endpoint has played nothing under and that the other side
-// of the bridge, whose key covers it, does not use.
-func (e *Endpoint) freshLocked() uint32 {
-	e.ssrc++
-	if e.peer != nil && e.peer.carrier.report().Stream.SSRC == e.ssrc {
-		e.ssrc++
-	}
-	return e.ssrc
 }
 
 // nearWindow is how long after Set a packet from a wrong port is worth a warning.

@@ -34,7 +34,7 @@ type rig struct {
 }
 
 // newRig makes a relay of so many pairs, on ports that were free just before.
-func newRig(t *testing.T, pairs int) rig {
+func newRig(t testing.TB, pairs int) rig {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	w := &watch{}
@@ -51,7 +51,7 @@ func newRig(t *testing.T, pairs int) rig {
 }
 
 // freePorts finds n ports in a row.
-func freePorts(t *testing.T, n int) uint16 {
+func freePorts(t testing.TB, n int) uint16 {
 	t.Helper()
 search:
 	for range 50 {
@@ -80,13 +80,13 @@ search:
 
 // phone is a peer: an RTP and an RTCP socket, and the sequence number it is at.
 type phone struct {
-	t         *testing.T
+	t         testing.TB
 	rtp, rtcp *wire
 	ssrc      uint32
 	sequence  uint16
 }
 
-func newPhone(t *testing.T, ip string, ssrc uint32) *phone {
+func newPhone(t testing.TB, ip string, ssrc uint32) *phone {
 	return &phone{t: t, rtp: listen(t, ip+":0"), rtcp: listen(t, ip+":0"), ssrc: ssrc}
 }
 
@@ -103,7 +103,7 @@ func (p *phone) say(to *Endpoint) []byte {
 	return b
 }
 
-func packet(t *testing.T, ssrc uint32, sequence uint16) []byte {
+func packet(t testing.TB, ssrc uint32, sequence uint16) []byte {
 	t.Helper()
 	p := rtp.Packet{
 		Header:  rtp.Header{Version: 2, SequenceNumber: sequence, Timestamp: 160 * uint32(sequence), SSRC: ssrc},
@@ -118,11 +118,11 @@ func packet(t *testing.T, ssrc uint32, sequence uint16) []byte {
 
 // wire is a socket whose waits are bounded.
 type wire struct {
-	t    *testing.T
+	t    testing.TB
 	conn *net.UDPConn
 }
 
-func listen(t *testing.T, address string) *wire {
+func listen(t testing.TB, address string) *wire {
 	t.Helper()
 	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
 	if err != nil {
@@ -170,7 +170,7 @@ func newCall(t *testing.T, r rig) call {
 	return c
 }
 
-func endpoint(t *testing.T, s *Session, leg metrics.Leg) *Endpoint {
+func endpoint(t testing.TB, s *Session, leg metrics.Leg) *Endpoint {
 	t.Helper()
 	e, err := s.Endpoint(leg)
 	if err != nil {
@@ -179,7 +179,7 @@ func endpoint(t *testing.T, s *Session, leg metrics.Leg) *Endpoint {
 	return e
 }
 
-func set(t *testing.T, e *Endpoint, r Remote) {
+func set(t testing.TB, e *Endpoint, r Remote) {
 	t.Helper()
 	if err := e.Set(r); err != nil {
 		t.Fatal(err)

@@ -2,9 +2,12 @@ package media
 
 import (
 	"net/netip"
+	"time"
 
 	"handoff/media/portable"
 	"handoff/media/quality"
+	"handoff/media/splice"
+	"handoff/media/srtp"
 	"handoff/metrics"
 )
 
@@ -38,17 +41,25 @@ type flow struct {
 	to  Remote
 	// open lets RTP through; RTCP always passes.
 	open bool
+	// opener decrypts, nil for what is plain or passes as it is.
+	opener *srtp.Opener
+	// stream is what the other peer is sent, in which this one speaks as voice, and back what this
+	// one is sent; nil for what passes as it is.
+	stream, back *splice.Stream
+	voice        splice.Voice
+	// reserved is the edge's own SSRC under the key of what passes as it is, 0 for none.
+	reserved uint32
 	// near hears of RTP from the right IP and another port; it does not block.
 	near func(netip.AddrPort)
 }
 
-// portablePath is media/portable as a path.
-type portablePath struct{}
+// portablePath is media/portable as a path. Its epoch is where all arrivals are counted from.
+type portablePath struct{ epoch time.Time }
 
 func (portablePath) kind() metrics.Path { return metrics.PathPortable }
 
-func (portablePath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
-	pair, err := portable.Open(ip, port, before)
+func (p portablePath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
+	pair, err := portable.Open(ip, port, before, p.epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +74,10 @@ func (c portableCarrier) forward(f *flow) {
 		return
 	}
 	c.pair.SetClock(f.from.Clock)
-	way := &portable.Flow{RTP: f.from.RTP, RTCP: f.from.RTCP, Open: f.open, Near: f.near}
+	way := &portable.Flow{
+		RTP: f.from.RTP, RTCP: f.from.RTCP, Open: f.open, Near: f.near,
+		Opener: f.opener, Stream: f.stream, Back: f.back, Voice: f.voice, Reserved: f.reserved,
+	}
 	if out, ok := f.out.(portableCarrier); ok {
 		way.Out, way.ToRTP, way.ToRTCP = out.pair, f.to.RTP, f.to.RTCP
 	}

@@ -2,26 +2,12 @@ package media
 
 import (
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net/netip"
-	"sync"
-	"time"
 
-	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
-
-	"handoff/media/sdp"
+	"handoff/media/splice"
 )
 
 // ErrUnset: the endpoint has no peer yet.
 var ErrUnset = errors.New("media endpoint without a peer")
-
-// frame is the pace of everything that is played.
-const frame = 20 * time.Millisecond
-
-// maxPayload is more than any codec needs for a frame.
-const maxPayload = 1200
 
 // Source is encoded audio.
 type Source interface {
@@ -32,13 +18,28 @@ type Source interface {
 	Next(buf []byte) (n int, ok bool)
 }
 
+// Option says how a source is played.
+type Option func(*player)
+
+// Yield plays the source only while the other side of the bridge is silent, that is, nothing of it was
+// forwarded for 200 ms. Without it the other side is not heard as long as the source plays.
+func Yield() Option { return func(p *player) { p.yields = true } }
+
+// Ended is told when the source has come to its end, and not when it was stopped or replaced. It is
+// called once, from a goroutine that Close and stop wait for: it must not wait for them.
+func Ended(done func()) Option { return func(p *player) { p.ended = done } }
+
+// players are counted from here, so that their voices are no endpoint's.
+const firstPlayer splice.Voice = 1 << 16
+
 // Play sends a source to the peer of x until it ends or stop is called; when stop returns, no
-// packet of it follows. It replaces what is played to x already, and while it runs RTP from the
-// bridge is not forwarded to x.
+// packet of it follows. It replaces what is played to x already.
 //
-// With SRTP it is encrypted under the key that the peer decrypts by, which is the other side's own:
-// so a fresh SSRC each time keeps it apart from what that side encrypts (RFC 3711 §9.1).
-func (s *Session) Play(x *Endpoint, source Source) (stop func(), err error) {
+// The peer hears it in the stream that it hears already: one SSRC, sequence numbers and timestamps
+// that go on. Only a leg that is passed to hears it in a stream of its own, under the key that the
+// peer holds: that key is the other side's own, and a fresh SSRC keeps what is played apart from what
+// that side encrypts (RFC 3711 §9.1).
+func (s *Session) Play(x *Endpoint, source Source, options ...Option) (stop func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -47,28 +48,27 @@ func (s *Session) Play(x *Endpoint, source Source) (stop func(), err error) {
 	case !x.set:
 		return nil, ErrUnset
 	}
-	p := &player{
-		source:  source,
-		carrier: x.carrier,
-		paused:  s.frozen,
-		stop:    make(chan struct{}),
-		done:    make(chan struct{}),
+	s.players++
+	p := newPlayer(source, x, firstPlayer+s.players)
+	p.paused = s.frozen
+	for _, o := range options {
+		o(p)
 	}
-	if err := p.aim(x.remote, x.freshLocked); err != nil {
-		return nil, err
-	}
+	p.aim(x.remote)
 	if x.player != nil {
 		x.player.quit()
 	}
 	x.player = p
-	if x.peer != nil {
-		x.peer.publishLocked()
-	}
+	x.useLocked()
+	x.publishLocked()
 	// Ends when the source does, or by stop, another Play or Close.
 	go func() {
-		defer close(p.done)
-		p.run()
+		over := p.run()
 		s.played(x, p)
+		if over && p.ended != nil {
+			p.ended()
+		}
+		close(p.done)
 	}()
 	return p.halt, nil
 }
@@ -81,136 +81,7 @@ func (s *Session) played(x *Endpoint, p *player) {
 		return
 	}
 	x.player = nil
-	if x.peer != nil && !s.closed {
-		x.peer.publishLocked()
+	if !s.closed {
+		x.publishLocked()
 	}
-}
-
-// player sends one source to one peer.
-type player struct {
-	source   Source
-	carrier  carrier
-	stop     chan struct{}
-	quitOnce sync.Once
-	done     chan struct{}
-
-	mu     sync.Mutex // held for one packet at most; guards all below
-	paused bool
-	to     netip.AddrPort // zero: goes on, unheard
-	header rtp.Header
-	step   uint32 // timestamps a frame
-	suite  sdp.Suite
-	key    sdp.Key
-	cipher *srtp.Context // nil for plain RTP
-	plain  [maxPayload + 12]byte
-	secret [maxPayload + 12 + 16]byte
-}
-
-// quit tells the player to end.
-func (p *player) quit() { p.quitOnce.Do(func() { close(p.stop) }) }
-
-// halt ends the player and waits for it.
-func (p *player) halt() {
-	p.quit()
-	<-p.done
-}
-
-// aim tells whom to send to. A new key begins with a new SSRC, the same key goes on with its
-// cipher: neither an old roll-over counter nor an old index is ever used again.
-func (p *player) aim(r Remote, fresh func() uint32) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	begun := p.header.Version != 0
-	if !begun || p.suite != r.Suite || !p.key.Equal(r.LocalKey) {
-		cipher, err := newCipher(r)
-		if err != nil {
-			return fmt.Errorf("play: %w", err)
-		}
-		p.suite, p.key, p.cipher = r.Suite, r.LocalKey, cipher
-		p.header = rtp.Header{
-			Version: 2, Marker: true, PayloadType: p.source.PayloadType(), SSRC: fresh(),
-			// RFC 3711 §3.3.1 wants the first number in the lower half, so that a lost first packet
-			// can't be mistaken for a roll-over.
-			SequenceNumber: uint16(rand.Uint32N(1 << 15)), Timestamp: rand.Uint32(),
-		}
-	}
-	p.step = max(r.Clock, 8000) / uint32(time.Second/frame)
-	p.to = netip.AddrPort{}
-	if r.Receive {
-		p.to = r.RTP
-	}
-	return nil
-}
-
-func (p *player) pause(paused bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.paused = paused
-}
-
-func (p *player) run() {
-	pace := time.NewTicker(frame)
-	defer pace.Stop()
-	for p.tick() {
-		select {
-		case <-p.stop:
-			return
-		case <-pace.C:
-		}
-	}
-}
-
-// tick sends one frame and tells whether there may be another.
-func (p *player) tick() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.paused {
-		return true
-	}
-	var payload [maxPayload]byte
-	n, ok := p.source.Next(payload[:])
-	if !ok || n < 0 || n > len(payload) {
-		return false
-	}
-	if p.to.IsValid() {
-		packet, err := p.packet(payload[:n])
-		if err != nil {
-			return false
-		}
-		p.carrier.send(packet, p.to)
-		p.header.SequenceNumber++
-		p.header.Marker = false
-	}
-	p.header.Timestamp += p.step
-	return true
-}
-
-// packet builds the packet in the player's own buffers.
-func (p *player) packet(payload []byte) ([]byte, error) {
-	n, err := p.header.MarshalTo(p.plain[:])
-	if err != nil {
-		return nil, err
-	}
-	n += copy(p.plain[n:], payload)
-	if p.cipher == nil {
-		return p.plain[:n], nil
-	}
-	return p.cipher.EncryptRTP(p.secret[:0], p.plain[:n], nil)
-}
-
-// newCipher returns nil for plain RTP.
-func newCipher(r Remote) (*srtp.Context, error) {
-	var profile srtp.ProtectionProfile
-	switch r.Suite {
-	case sdp.NoSuite:
-		return nil, nil
-	case sdp.SHA80:
-		profile = srtp.ProtectionProfileAes128CmHmacSha1_80
-	case sdp.SHA32:
-		profile = srtp.ProtectionProfileAes128CmHmacSha1_32
-	default:
-		return nil, fmt.Errorf("%w: %s", sdp.ErrCrypto, r.Suite)
-	}
-	key, salt := r.LocalKey.Master()
-	return srtp.CreateContext(key, salt, profile)
 }

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"net/netip"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
 
+	"handoff/media/quality"
 	"handoff/media/sdp"
+	"handoff/media/srtp"
 	"handoff/metrics"
 )
 
@@ -29,7 +34,7 @@ func (s *tones) Next(buf []byte) (int, bool) {
 	return copy(buf, bytes.Repeat([]byte{s.payload}, 160)), true
 }
 
-func keyOf(t *testing.T, letter byte) sdp.Key {
+func keyOf(t testing.TB, letter byte) sdp.Key {
 	t.Helper()
 	k, err := sdp.NewKey(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{letter}, 30)))
 	if err != nil {
@@ -38,26 +43,7 @@ func keyOf(t *testing.T, letter byte) sdp.Key {
 	return k
 }
 
-func cipher(t *testing.T, key sdp.Key) *srtp.Context {
-	t.Helper()
-	k, salt := key.Master()
-	c, err := srtp.CreateContext(k, salt, srtp.ProtectionProfileAes128CmHmacSha1_80)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func seal(t *testing.T, key sdp.Key, plain []byte) []byte {
-	t.Helper()
-	b, err := cipher(t, key).EncryptRTP(nil, plain, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func unmarshal(t *testing.T, b []byte) rtp.Packet {
+func unmarshal(t testing.TB, b []byte) rtp.Packet {
 	t.Helper()
 	var p rtp.Packet
 	if err := p.Unmarshal(b); err != nil {
@@ -66,125 +52,102 @@ func unmarshal(t *testing.T, b []byte) rtp.Packet {
 	return p
 }
 
-func TestPlayPlain(t *testing.T) {
-	c := newCall(t, newRig(t, 2))
-	if _, err := c.Play(c.a, &tones{'x', 5}); err != nil {
-		t.Fatal(err)
-	}
-	var last rtp.Packet
-	for n := range 5 {
-		b, from := c.pa.rtp.receive()
-		p := unmarshal(t, b)
-		if from != c.a.Local().RTP || p.PayloadType != 0 || len(p.Payload) != 160 || p.Marker != (n == 0) || p.SSRC == c.pb.ssrc {
-			t.Errorf("packet %d from %s: %s", n, from, p)
-		}
-		if n > 0 && (p.SSRC != last.SSRC || p.SequenceNumber != last.SequenceNumber+1 || p.Timestamp != last.Timestamp+160) {
-			t.Errorf("packet %d: %s after %s", n, p, last)
-		}
-		last = p
-	}
-	// It ended: the bridge is open again.
-	eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.a.player == nil })
-	want := c.pb.say(c.b)
-	if got, _ := c.pa.rtp.receive(); !bytes.Equal(got, want) {
-		t.Errorf("got % x", got)
-	}
-	eventually(t, func() bool { return c.Stats()[0].Sent == 6 })
-}
-
-// A listener decrypts what is played with the key it was told, and its own side's stream with the
-// same: under that key no SSRC and index ever covers two payloads.
-func TestPlaySecure(t *testing.T) {
-	c := newCall(t, newRig(t, 2))
-	key := keyOf(t, 'B') // of leg B, announced to leg A
-	secure := c.pa.remote()
-	secure.Suite, secure.LocalKey, secure.RemoteKey = sdp.SHA80, key, keyOf(t, 'A')
-	set(t, c.a, secure)
-
-	watson := cipher(t, key)
-	listener := cipher(t, key)
-	seen := map[[2]uint32]bool{} // SSRC and sequence number; the roll-over counter stays 0 here
-	hear := func() rtp.Packet {
-		t.Helper()
-		b, _ := c.pa.rtp.receive()
-		plain, err := listener.DecryptRTP(nil, b, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := unmarshal(t, plain)
-		if index := [2]uint32{p.SSRC, uint32(p.SequenceNumber)}; seen[index] {
-			t.Fatalf("index %v was used twice", index)
-		} else {
-			seen[index] = true
-		}
-		return p
-	}
-	sources := map[uint32]bool{}
-	for round := range uint16(3) {
-		sealed, err := watson.EncryptRTP(nil, packet(t, c.pb.ssrc, round+1), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.pb.rtp.send(sealed, c.b.Local().RTP)
-		if p := hear(); p.SSRC != c.pb.ssrc {
-			t.Errorf("heard %s", p)
-		}
-		stop, err := c.Play(c.a, &tones{'0' + byte(round), 3})
-		if err != nil {
-			t.Fatal(err)
+// The peer hears what is played in the stream that it hears already, before, between and after; only
+// on a passed leg in one of its own, which is the same each time.
+func TestPlayInEveryMode(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode, c talk) {
+		last := map[bool]rtp.Packet{} // by whether it was played
+		next := func(played bool) {
+			t.Helper()
+			p := c.pa.hear()
+			if was := p.Payload[0] == 'x'; was != played || !was && !from(p, c.pb) {
+				t.Fatalf("heard %s", p)
+			}
+			stream := played && m == passed
+			if before, ok := last[stream]; ok && !follows(p, before) {
+				t.Errorf("%s after %s", p, before)
+			}
+			last[stream] = p
 		}
 		for range 3 {
-			p := hear()
-			if p.SSRC == c.pb.ssrc || p.Payload[0] != '0'+byte(round) {
-				t.Errorf("heard %s", p)
+			if m == passed || len(last) > 0 {
+				c.pb.say(c.b)
+				next(false)
 			}
-			sources[p.SSRC] = true
+			over := make(chan struct{})
+			stop, err := c.Play(c.a, &tones{'x', 4}, Ended(func() { close(over) }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.pa.say(c.a) // the other direction is open
+			if p := c.pb.hear(); !from(p, c.pa) {
+				t.Errorf("B heard %s", p)
+			}
+			for range 4 {
+				next(true)
+			}
+			select {
+			case <-over:
+			case <-time.After(5 * time.Second):
+				t.Fatal("the end was not told")
+			}
+			stop()
 		}
-		stop()
-	}
-	if len(sources) != 3 {
-		t.Errorf("3 times played under %d sources", len(sources))
-	}
+		c.pb.say(c.b)
+		next(false)
+		if m == passed && last[true].SSRC == last[false].SSRC {
+			t.Error("what was played stands among what passes")
+		}
+	})
 }
 
-func TestPlayFollowsTheKey(t *testing.T) {
-	c := newCall(t, newRig(t, 2))
-	secure := c.pa.remote()
-	secure.Suite, secure.LocalKey, secure.RemoteKey = sdp.SHA80, keyOf(t, '1'), keyOf(t, 'A')
-	set(t, c.a, secure)
-	stop, err := c.Play(c.a, &tones{'x', -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	heard := map[uint32]sdp.Key{}
-	hear := func(key sdp.Key) uint32 {
-		t.Helper()
-		for range 100 { // those of before Set may still be under way
-			b, _ := c.pa.rtp.receive()
-			if plain, err := cipher(t, key).DecryptRTP(nil, b, nil); err == nil {
-				p := unmarshal(t, plain)
-				if k, ok := heard[p.SSRC]; ok && !k.Equal(key) {
-					t.Fatalf("source %x under two keys", p.SSRC)
-				}
-				heard[p.SSRC] = key
-				return p.SSRC
+// A tone that yields is heard while the other side is silent, and silent while it speaks.
+func TestPlayYields(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode, c talk) {
+		source := &tones{'x', -1}
+		stop, err := c.Play(c.a, source, Yield())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		var last rtp.Packet
+		next := func() bool {
+			t.Helper()
+			p := c.pa.hear()
+			if m != passed && last.Version != 0 && !follows(p, last) {
+				t.Errorf("%s after %s", p, last)
+			}
+			last = p
+			return p.Payload[0] == 'x'
+		}
+		for range 3 {
+			if !next() {
+				t.Fatal("nobody spoke, and yet somebody was heard")
 			}
 		}
-		t.Fatal("nothing under the key")
-		return 0
-	}
-	first := hear(secure.LocalKey)
-	set(t, c.a, secure) // a refresh changes nothing
-	if hear(secure.LocalKey) != first {
-		t.Error("a refresh began a new stream")
-	}
-	secure.LocalKey = keyOf(t, '2')
-	set(t, c.a, secure)
-	hear(secure.LocalKey)
-	secure.LocalKey = keyOf(t, '1') // the old key again, but no old index
-	set(t, c.a, secure)
-	eventually(t, func() bool { return hear(secure.LocalKey) != first })
+		// B speaks, and is heard, whatever the tone does in between on a busy machine.
+		for range 5 {
+			c.pb.say(c.b)
+			for next() {
+			}
+			if !from(last, c.pb) {
+				t.Errorf("heard %s", last)
+			}
+		}
+		if !next() {
+			t.Error("somebody else spoke")
+		}
+		// On hold it can't be heard, whatever it sends.
+		held := c.pb.remote()
+		held.Send = false
+		set(t, c.b, held)
+		for range 3 {
+			c.pb.say(c.b)
+			if !next() {
+				t.Error("heard one who is on hold")
+			}
+		}
+	})
 }
 
 func TestWhilePlayingTheBridgeIsSilentInThatDirectionOnly(t *testing.T) {
@@ -199,14 +162,11 @@ func TestWhilePlayingTheBridgeIsSilentInThatDirectionOnly(t *testing.T) {
 	c.pb.rtp.receive()
 	stop()
 	stop()
-	want := c.pb.say(c.b)
+	c.pb.say(c.b)
 	for {
 		got, _ := c.pa.rtp.receive()
-		if bytes.Equal(got, want) {
-			break
-		}
 		if p := unmarshal(t, got); p.Payload[0] != 'x' {
-			t.Fatalf("heard %s", p)
+			break
 		}
 	}
 }
@@ -246,8 +206,129 @@ func TestPlayNeedsAPeerAndAKey(t *testing.T) {
 	}
 	keyless := newPhone(t, "127.0.0.1", 1).remote()
 	keyless.Suite = sdp.SHA80
-	set(t, e, keyless)
-	if _, err := s.Play(e, &tones{'x', 1}); err == nil {
-		t.Error("played without a key")
+	if err := e.Set(keyless); !errors.Is(err, srtp.ErrKey) {
+		t.Errorf("got %v", err)
+	}
+	keyless.LocalKey = keyOf(t, 'k')
+	if err := e.Set(keyless); !errors.Is(err, srtp.ErrKey) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// counter is a carrier that takes the time of what is sent.
+type counter struct {
+	carrier
+	at []time.Duration
+	rtp.Header
+	begun time.Time
+}
+
+func (c *counter) send(b []byte, _ netip.AddrPort) {
+	c.at = append(c.at, time.Since(c.begun))
+	_, _ = c.Unmarshal(b)
+}
+
+// stalls is a source during which the machine is busy, once.
+type stalls struct {
+	tones
+	at   int
+	long time.Duration
+}
+
+func (s *stalls) Next(buf []byte) (int, bool) {
+	if s.at--; s.at == 0 {
+		time.Sleep(s.long)
+	}
+	return s.tones.Next(buf)
+}
+
+// spoken is a carrier whose peer spoke at a time.
+type spoken struct {
+	carrier
+	at atomic.Pointer[time.Time]
+}
+
+func (s *spoken) speak() {
+	now := time.Now()
+	s.at.Store(&now)
+}
+
+func (s *spoken) report() (r quality.Report) {
+	if at := s.at.Load(); at != nil {
+		r.LastSeen = *at
+	}
+	return r
+}
+
+func newTestPlayer(source Source, c carrier) *player {
+	x := &Endpoint{session: &Session{relay: &Relay{epoch: time.Now()}}, carrier: c}
+	x.out.Admit(0, 1)
+	p := newPlayer(source, x, 1)
+	p.aim(Remote{RTP: netip.MustParseAddrPort("127.0.0.1:9"), Receive: true, Clock: 8000})
+	return p
+}
+
+// The other side speaks from 500 to 900 ms: the tone is silent from then on until 200 ms after it, and
+// goes on where it stopped, in its time.
+func TestYieldingWaitsForSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, bridge, source := &counter{begun: time.Now()}, &spoken{}, &tones{'x', 50}
+		p := newTestPlayer(source, c)
+		p.yields = true
+		p.yieldTo(bridge)
+		first := p.header.Timestamp
+		go func() {
+			time.Sleep(490 * time.Millisecond)
+			for range 21 {
+				bridge.speak()
+				time.Sleep(frame)
+			}
+		}()
+		if !p.run() {
+			t.Error("stopped")
+		}
+		for i, at := range c.at {
+			want := time.Duration(i) * frame
+			if want > 490*time.Millisecond {
+				want += 600 * time.Millisecond // the last word at 890 ms
+			}
+			if at != want {
+				t.Fatalf("frame %d at %s, want %s", i, at, want)
+			}
+		}
+		if last := c.at[len(c.at)-1]; len(c.at) != 50 || time.Duration(c.Timestamp-first)*time.Second/8000 != last {
+			t.Errorf("%d frames, the last at %s", len(c.at), last)
+		}
+	})
+}
+
+// What is played does not drift, catches up after a short stall, and leaves out what a long one made
+// late, with timestamps that tell the time either way.
+func TestPaceDoesNotDrift(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		stall time.Duration
+		sent  int
+	}{{"steady", 0, 500}, {"a short stall", 90 * time.Millisecond, 500}, {"a long stall", time.Second, 500}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &counter{begun: time.Now()}
+				p := newTestPlayer(&stalls{tones{'x', 500}, 100, tt.stall}, c)
+				first := p.header.Timestamp
+				if !p.run() {
+					t.Error("stopped")
+				}
+				if len(c.at) != tt.sent {
+					t.Errorf("sent %d", len(c.at))
+				}
+				last := c.at[len(c.at)-1]
+				if told := time.Duration(c.Timestamp-first) * time.Second / 8000; (told - last).Abs() > frame {
+					t.Errorf("the last at %s is told to be at %s", last, told)
+				}
+				if want := 499 * frame; tt.stall < maxBehind*frame && last != want {
+					t.Errorf("the last at %s, want %s", last, want)
+				}
+			})
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -48,6 +49,7 @@ type Relay struct {
 	deps  Deps
 	ports *port.Allocator
 	path  path
+	epoch time.Time // where arrivals are counted from
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -70,7 +72,11 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	r := &Relay{cfg: cfg, deps: deps, ports: ports, path: portablePath{}, sessions: map[*Session]struct{}{}}
+	epoch := time.Now()
+	r := &Relay{
+		cfg: cfg, deps: deps, ports: ports, path: portablePath{epoch}, epoch: epoch,
+		sessions: map[*Session]struct{}{},
+	}
 	deps.Observer.PortsFree(ports.Free())
 	return r, nil
 }

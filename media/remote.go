@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"handoff/media/sdp"
+	"handoff/media/srtp"
 )
 
 // ErrFamily: the peer's address is not of the family that media sockets are bound to.
@@ -24,6 +25,27 @@ type Remote struct {
 	// SDP, by which it decrypts; RemoteKey the one it announced, by which it encrypts.
 	Suite               sdp.Suite
 	LocalKey, RemoteKey sdp.Key
+}
+
+// check tells whether the keys can be used, should they have to be.
+func (r Remote) check() error {
+	if r.Suite == sdp.NoSuite {
+		return nil
+	}
+	if err := srtp.Check(r.Suite, r.LocalKey); err != nil {
+		return fmt.Errorf("our key: %w", err)
+	}
+	if err := srtp.Check(r.Suite, r.RemoteKey); err != nil {
+		return fmt.Errorf("the peer's key: %w", err)
+	}
+	return nil
+}
+
+// passes tells whether what comes from here goes to the other peer as it is: each of the two holds
+// the other's key, and the edge needs neither.
+func (r Remote) passes(to Remote) bool {
+	return r.Suite != sdp.NoSuite && r.Suite == to.Suite &&
+		r.RemoteKey.Equal(to.LocalKey) && r.LocalKey.Equal(to.RemoteKey)
 }
 
 // Negotiated derives a Remote from the descriptions in force on a leg: what the peer last said and

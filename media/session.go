@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/media/quality"
+	"handoff/media/splice"
 	"handoff/metrics"
 )
 
@@ -18,6 +19,7 @@ type Session struct {
 
 	mu        sync.Mutex // guards all below and the endpoints; no packet ever takes it
 	endpoints []*Endpoint
+	players   splice.Voice // how many there have been
 	frozen    bool
 	closed    bool
 }
@@ -61,18 +63,23 @@ func (s *Session) Endpoints() []*Endpoint {
 
 // Bridge lets packets pass between two endpoints of the session. Whatever either was bridged to
 // before stays without a bridge. Endpoints of another session are not bridged.
+//
+// The keys decide how: where each peer holds the other's key, packets pass as they are. Otherwise the
+// edge terminates: it decrypts by the sender's key, encrypts by the receiver's, either may be plain,
+// and the receiver's stream keeps its SSRC and goes on from where it was, whoever speaks. A peer that
+// was passed to and is terminated now hears a new SSRC under the key it holds.
 func (s *Session) Bridge(x, y *Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || x == y || x.session != s || y.session != s {
 		return
 	}
-	for _, e := range []*Endpoint{x, y} {
-		e.leaveLocked()
+	if x.peer != y {
+		x.leaveLocked()
+		y.leaveLocked()
+		x.peer, y.peer = y, x
 	}
-	x.peer, y.peer = y, x
 	x.publishLocked()
-	y.publishLocked()
 }
 
 // Unbridge ends the bridge of an endpoint, if there is one.

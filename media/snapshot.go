@@ -3,9 +3,12 @@ package media
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"handoff/media/quality"
 	"handoff/media/sdp"
+	"handoff/media/splice"
+	"handoff/media/srtp"
 	"handoff/metrics"
 )
 
@@ -25,6 +28,12 @@ type EndpointSnapshot struct {
 	// Bridged is the index of the endpoint it is bridged to, -1 for none.
 	Bridged int            `json:"bridged"`
 	Report  quality.Report `json:"report"`
+	// Stream is what the peer is sent where that does not pass untouched: its SSRC, sequence number
+	// and, above its lower 16 bits, roll-over counter.
+	Stream *splice.State `json:"stream,omitempty"`
+	// Opened is where the peer's own stream stands on a leg that is terminated. Where SRTP passes,
+	// Report.Stream tells it.
+	Opened *srtp.Position `json:"opened,omitempty"`
 }
 
 // RemoteSnapshot is a Remote.
@@ -74,6 +83,14 @@ func (s *Session) Snapshot() Snapshot {
 				LocalKey: ClearKey(r.LocalKey.Reveal()), RemoteKey: ClearKey(r.RemoteKey.Reveal()),
 			}
 		}
+		if stream := e.out.Snapshot(); stream.Begun {
+			es.Stream = &stream
+		}
+		if e.keys.opening {
+			if at, ok := e.keys.opener.Position(); ok {
+				es.Opened = &at
+			}
+		}
 		snap.Endpoints = append(snap.Endpoints, es)
 	}
 	return snap
@@ -106,6 +123,7 @@ func (s *Session) restore(snap Snapshot) error {
 		if err := e.Set(remote); err != nil {
 			return fmt.Errorf("leg %s: %w", es.Leg, err)
 		}
+		e.resume(es)
 	}
 	for i, es := range snap.Endpoints {
 		if j := es.Bridged; j > i && j < len(s.endpoints) {
@@ -126,6 +144,23 @@ func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
 		return nil, err
 	}
 	return s.addLocked(es.Leg, es.Port, c), nil
+}
+
+// resume goes on with the streams. What the peer sent is let in from where it stopped. What it is sent
+// goes on in the clear, if it comes from an endpoint, whose numbers tell where it is by now. Under a
+// key it begins anew, with another SSRC: the snapshot may be older than the last packet that was
+// sent, and counting on from it would use an index twice (RFC 3711 §9.1).
+func (e *Endpoint) resume(es EndpointSnapshot) {
+	e.session.mu.Lock()
+	defer e.session.mu.Unlock()
+	if e.keys.opener != nil && es.Opened != nil {
+		e.keys.opener.Expect(*es.Opened, true)
+		e.keys.opening = true
+	}
+	if s := es.Stream; s != nil && e.remote.Suite == sdp.NoSuite && 0 < s.Speaker && s.Speaker < firstPlayer {
+		e.out.Restore(*s, time.Since(e.session.relay.epoch))
+	}
+	e.publishLocked()
 }
 
 func (rs RemoteSnapshot) remote() (Remote, error) {

@@ -90,11 +90,13 @@ const (
 	ForeignMalformed
 	// ForeignInactive is well formed but comes while signalling lets nothing through (hold, not yet answered).
 	ForeignInactive
+	// ForeignAuth is SRTP that does not authenticate or that came before.
+	ForeignAuth
 )
 
-var foreigns = []string{"source", "malformed", "inactive"}
+var foreigns = []string{"source", "malformed", "inactive", "auth"}
 
 func (f Foreign) String() string { return name(foreigns, uint8(f)) }
 
 // Foreigns lists the vocabulary.
-func Foreigns() []Foreign { return []Foreign{ForeignSource, ForeignMalformed, ForeignInactive} }
+func Foreigns() []Foreign { return list[Foreign](len(foreigns)) }

@@ -11,6 +11,7 @@ import (
 	"handoff/media/sdp"
 	"handoff/metrics"
 	"handoff/refer"
+	"handoff/sip/b2bua"
 	"handoff/sip/leg"
 	"handoff/sip/stack"
 	"handoff/sip/trunk"
@@ -113,6 +114,23 @@ func credentials(realm, user, passwordFile string) (*leg.Credentials, error) {
 		return nil, err
 	}
 	return &leg.Credentials{Realm: realm, Username: user, Password: password}, nil
+}
+
+// sipDomain is where leg C goes, nil when that is not configured.
+func sipDomain(cfg *configs.Config) (*b2bua.Domain, error) {
+	c := cfg.Twilio.SIPDomain
+	if c.URI == "" {
+		return nil, nil
+	}
+	target, err := uri.Parse(c.URI)
+	if err != nil {
+		return nil, fmt.Errorf("twilio.sip_domain.uri: %w", err)
+	}
+	answer, err := credentials(c.Realm, c.Username, c.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	return &b2bua.Domain{URI: target, Credentials: answer}, nil
 }
 
 // authorities reads who may sign for each peer; nil is the system's.

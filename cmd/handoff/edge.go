@@ -10,6 +10,7 @@ import (
 
 	"handoff/configs"
 	"handoff/media"
+	"handoff/media/tone"
 	"handoff/metrics"
 	"handoff/metrics/ops"
 	"handoff/metrics/set"
@@ -72,6 +73,16 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
+	domain, err := sipDomain(cfg)
+	if err != nil {
+		return nil, err
+	}
+	hold := tone.Comfort()
+	if cfg.Transfer.HoldAudio != "" {
+		if hold, err = tone.Load(cfg.Transfer.HoldAudio); err != nil {
+			return nil, err
+		}
+	}
 	roots, err := authorities(cfg)
 	if err != nil {
 		return nil, err
@@ -85,6 +96,8 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		WatsonSRTP: policies[cfg.Watson.SRTP],
 
 		WatsonCredentials: watson,
+		TerminateSRTP:     cfg.Media.SRTPKeys == configs.SRTPKeysTerminate,
+		Domain:            domain,
 		Transfer: b2bua.TransferConfig{
 			Policy:       policy,
 			Carry:        carry(cfg),
@@ -102,6 +115,8 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Journal:  journal.NewMemory(),
 		Observer: counters,
 		Updater:  update,
+		Hold:     hold,
+		Ringback: tone.Ringback(),
 		Bury:     w.bury,
 	})
 	if err != nil {

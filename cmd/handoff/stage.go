@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -115,7 +117,7 @@ watson:
   targets: ["sips:%[3]s:%[4]d"]
   sources: [%[3]s]
   tls: {ca_file: ca.pem, server_name: %[5]s}
-media: {listen: %[1]s, public_ip: %[1]s, ports: 30000-30999}
+media: {listen: %[1]s, public_ip: %[1]s, ports: %[6]s}
 ops: {listen: "%[1]s:0"}
 `
 
@@ -126,7 +128,7 @@ func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error
 	if _, _, err := authority.WriteIssued(s.dir, "edge", cfg.At.Edge.String()); err != nil {
 		return err
 	}
-	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, s.watson.Addr().Port(), zoneName)
+	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, s.watson.Addr().Port(), zoneName, rangeOfPorts())
 	parsed, err := configs.Parse(filepath.Join(s.dir, "edge.yaml"), []byte(text), os.LookupEnv)
 	if err != nil {
 		return err
@@ -184,14 +186,26 @@ func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	return nil, fmt.Errorf("no such host: %s", host)
 }
 
+// stages counts those of this process, from anywhere: each has ports of its own, below those that the
+// kernel gives to connections.
+var stages = func() (n atomic.Uint32) { n.Store(rand.Uint32N(10000)); return }()
+
 // freePort finds a port that nobody has now.
 func freePort(at netip.Addr) uint16 {
-	l, err := net.Listen("tcp", netip.AddrPortFrom(at, 0).String())
-	if err != nil {
-		return 0 // then the account takes any, and the edge finds nobody there
+	for range 100 {
+		port := uint16(10000 + stages.Add(1)%10000)
+		if l, err := net.Listen("tcp", netip.AddrPortFrom(at, port).String()); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
+	return 0 // then the account takes any, and the edge finds nobody there
+}
+
+// rangeOfPorts is a hundred of them for media.
+func rangeOfPorts() string {
+	first := 20000 + stages.Add(1)%100*100
+	return fmt.Sprintf("%d-%d", first, first+99)
 }
 
 func (s *stage) startTwilio(cfg stageConfig, authority *simulator.Authority) error {

@@ -3,11 +3,14 @@ package main
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"handoff/configs"
+	"handoff/metrics"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -23,6 +26,20 @@ func TestStories(t *testing.T) {
 	}{
 		{"a call over UDP with plain RTP", plain("udp"), talkAndHangUp},
 		{"a call over TCP with plain RTP", plain("tcp"), talkAndHangUp},
+		{"plain RTP from Twilio, SRTP to Watson", stageConfig{
+			Set:       func(c *configs.Config) { c.Twilio.SRTP = configs.SRTPOff },
+			TwilioSet: func(c *twilio.Config) { c.Transport = "tcp" },
+		}, holdAndTransfer},
+		{"SRTP from Twilio, plain RTP to Watson", stageConfig{
+			Set:       func(c *configs.Config) { c.Watson.SRTP = configs.SRTPOff },
+			WatsonSet: func(c *watson.Config) { c.PlainMedia = true },
+		}, holdAndTransfer},
+		{"keys of the edge's own on both legs", stageConfig{
+			Set: func(c *configs.Config) { c.Media.SRTPKeys = configs.SRTPKeysTerminate },
+		}, func(sc *scene) {
+			holdAndTransfer(sc)
+			sc.keysStay()
+		}},
 		{"a call from an elastic trunk", stageConfig{}, func(sc *scene) {
 			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
 			sc.must(err)
@@ -206,6 +223,57 @@ func talkAndHangUp(sc *scene) {
 	sc.stillTalk(caller, assistant)
 	sc.must(caller.Hangup(sc.ctx))
 	sc.over(caller, assistant)
+}
+
+// holdAndTransfer plays a call with everything that SDP can do in it: hold, another address, another
+// codec, and a transfer.
+func holdAndTransfer(sc *scene) {
+	caller, assistant := sc.place(twilio.Options{})
+	sc.stillTalk(caller, assistant)
+	sc.must(assistant.Hold(sc.ctx, watson.HoldInactive))
+	sc.must(assistant.Resume(sc.ctx))
+	sc.stillTalk(caller, assistant)
+	for _, change := range []twilio.Change{twilio.Refresh, twilio.Codec, twilio.Address} {
+		if status, err := caller.Reinvite(sc.ctx, change); err != nil || status != 200 {
+			sc.t.Errorf("%s: %d, %v", change, status, err)
+		}
+		sc.stillTalk(caller, assistant)
+	}
+	sc.must(assistant.Phone().Move())
+	if status, err := assistant.Reinvite(sc.ctx); err != nil || status != 200 {
+		sc.t.Errorf("address of Watson: %d, %v", status, err)
+	}
+	sc.stillTalk(caller, assistant)
+	outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+	sc.must(err)
+	sc.told(outcome, 100, 200)
+	sc.over(caller, assistant)
+	sc.inFlex(caller, testKey)
+	for who, p := range map[string]*phone.Phone{"caller": caller.Phone(), "Watson": assistant.Phone()} {
+		if s := p.Stats(); s.Undecryptable+s.Damaged+s.Foreign > 0 {
+			sc.t.Errorf("%s heard: %+v", who, s)
+		}
+	}
+}
+
+var inlineKey = regexp.MustCompile(`inline:[^\s|]+`)
+
+// keysStay fails if a key that one peer sent is one that the other peer got.
+func (sc *scene) keysStay() {
+	sc.t.Helper()
+	from := make(map[string]metrics.Peer)
+	for _, m := range sc.recorder.Messages() {
+		for _, key := range inlineKey.FindAllString(string(m.Raw), -1) {
+			if m.Direction == metrics.In {
+				from[key] = m.Peer
+			} else if peer, known := from[key]; known && peer != m.Peer {
+				sc.t.Errorf("a key of %s was sent to %s", peer, m.Peer)
+			}
+		}
+	}
+	if len(from) < 2 {
+		sc.t.Errorf("%d keys of the peers were seen", len(from))
+	}
 }
 
 // plain is a world without SRTP in which Twilio calls over transport.

@@ -44,3 +44,6 @@ func classify(b []byte) kind {
 func sequence(b []byte) uint16  { return binary.BigEndian.Uint16(b[2:]) }
 func timestamp(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
 func ssrc(b []byte) uint32      { return binary.BigEndian.Uint32(b[8:]) }
+
+// reporter is the SSRC that the first packet of a compound speaks for.
+func reporter(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }

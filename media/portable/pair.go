@@ -2,8 +2,9 @@
 // endpoint, RTP and RTCP, and one goroutine for each socket.
 //
 // A Pair owns its two sockets, their readers and its counters. It does not decide anything: which
-// source is right and where packets go is a Flow, which the signalling side publishes whole and
-// packets only read. It knows no SDP, no keys and no calls.
+// source is right, where packets go and what is done to them on the way is a Flow, which the
+// signalling side publishes whole and packets only read. It knows no SDP and no calls, and keys only
+// as an Opener and a Stream, which do their work in the buffer that a packet was read into.
 //
 // Forward, Report and Send may be called from any goroutine and never wait for a packet;
 // Freeze, Thaw and Close belong to one owner and wait for at most one packet in work.
@@ -22,6 +23,8 @@ import (
 	"time"
 
 	"handoff/media/quality"
+	"handoff/media/splice"
+	"handoff/media/srtp"
 )
 
 // Flow is where the packets of an endpoint may come from and where they go. It is immutable once
@@ -35,6 +38,15 @@ type Flow struct {
 	// the same when that peer muxes, zero for nowhere.
 	Out           *Pair
 	ToRTP, ToRTCP netip.AddrPort
+	// Opener decrypts what comes, nil when it is plain or passes as it is.
+	Opener *srtp.Opener
+	// Stream is what the other peer is sent, in which this one speaks as Voice, and Back what this
+	// one is sent. With a nil Stream packets pass untouched.
+	Stream, Back *splice.Stream
+	Voice        splice.Voice
+	// Reserved is an SSRC of the edge's own under the key of what passes untouched, 0 for none:
+	// nothing else under it leaves (RFC 3711 §9.1).
+	Reserved uint32
 	// Near hears of RTP from the right IP but another port. It is called for each such packet, from
 	// the reading goroutine: it must not block.
 	Near func(from netip.AddrPort)
@@ -54,8 +66,9 @@ type Pair struct {
 }
 
 // Open binds both ports of a pair and begins to read; all is dropped until Forward. Counting goes
-// on from before, which is zero for a new call.
-func Open(ip netip.Addr, port uint16, before quality.Report) (*Pair, error) {
+// on from before, which is zero for a new call. Arrivals are told since the epoch, which all pairs of
+// a session share.
+func Open(ip netip.Addr, port uint16, before quality.Report, epoch time.Time) (*Pair, error) {
 	rtp, err := listen(ip, port)
 	if err != nil {
 		return nil, fmt.Errorf("bind rtp: %w", err)
@@ -65,7 +78,7 @@ func Open(ip netip.Addr, port uint16, before quality.Report) (*Pair, error) {
 		_ = rtp.Close()
 		return nil, fmt.Errorf("bind rtcp: %w", err)
 	}
-	p := &Pair{rtp: rtp, rtcp: rtcp, epoch: time.Now()}
+	p := &Pair{rtp: rtp, rtcp: rtcp, epoch: epoch}
 	p.counters.restore(before.Counters, p.epoch)
 	p.stream.Restore(before.Stream)
 	p.start()
@@ -117,9 +130,10 @@ func (p *Pair) start() {
 	p.readers.Go(func() { p.read(p.rtcp, p.onRTCPPort) })
 }
 
-// read gives each datagram to handle, which borrows it until it returns.
+// read gives each datagram to handle, which borrows it until it returns and may change it, and the
+// room behind it.
 func (p *Pair) read(conn *net.UDPConn, handle func(b []byte, from netip.AddrPort)) {
-	buf := make([]byte, maxPacket)
+	buf := make([]byte, maxPacket, maxPacket+srtp.Room)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		switch {

@@ -23,7 +23,7 @@ func open(t testing.TB) (*Pair, netip.AddrPort) {
 		probe := socket(t)
 		port := addr(probe).Port() &^ 1
 		_ = probe.Close()
-		if p, err := Open(loopback, port, quality.Report{}); err == nil {
+		if p, err := Open(loopback, port, quality.Report{}, time.Now()); err == nil {
 			t.Cleanup(p.Close)
 			return p, netip.AddrPortFrom(loopback, port)
 		}
@@ -118,7 +118,7 @@ func TestOpenReleasesTheFirstPortWhenTheSecondIsTaken(t *testing.T) {
 		t.Skip("another process took the port:", err)
 	}
 	defer func() { _ = blocker.Close() }()
-	if p, err := Open(loopback, at.Port(), quality.Report{}); err == nil {
+	if p, err := Open(loopback, at.Port(), quality.Report{}, time.Now()); err == nil {
 		p.Close()
 		t.Fatal("opened on a taken port")
 	}
@@ -133,12 +133,12 @@ func TestOpenCountsOn(t *testing.T) {
 	before := quality.Report{
 		Counters: quality.Counters{
 			Received: 1, ReceivedBytes: 2, Sent: 3, SentBytes: 4, RTCPReceived: 5, RTCPSent: 6, SendErrors: 7, ReadErrors: 8,
-			Foreign: [quality.Foreigns]uint64{9, 10, 11}, LastSeen: time.Now().Add(-time.Minute).Round(0),
+			Foreign: [quality.Foreigns]uint64{9, 10, 11, 12}, LastSeen: time.Now().Add(-time.Minute).Round(0),
 		},
 		Stream: quality.State{Started: true, SSRC: 1, Base: 65537, Highest: 65538, Received: 2, Clock: 8000},
 	}
 	_, at := open(t)
-	p, err := Open(netip.MustParseAddr("127.0.0.2"), at.Port(), before)
+	p, err := Open(netip.MustParseAddr("127.0.0.2"), at.Port(), before, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ const (
 	maxMisorder = 100
 	// window is how many packets back a duplicate can be told from a late packet.
 	window = 64
+	// cycle is a turn of the sequence number.
+	cycle = 1 << 16
 	// defaultClock is that of every narrow-band codec, in Hz.
 	defaultClock = 8000
 )
@@ -54,6 +56,15 @@ func (s State) Jitter() time.Duration {
 		return 0
 	}
 	return time.Duration(s.JitterUnits>>4) * time.Second / time.Duration(s.Clock)
+}
+
+// Index is the highest sequence number with the cycles that were seen, as SRTP counts them (RFC 3711
+// §3.3.1), if the first packet seen was of the first cycle.
+func (s State) Index() uint64 {
+	if s.Highest < cycle {
+		return 0
+	}
+	return s.Highest - cycle
 }
 
 func (s State) missing() uint64 {
@@ -147,7 +158,7 @@ func (s *Stream) late(behind uint64) {
 func (s *Stream) restart(sequence uint16, ssrc uint32) {
 	st := &s.state
 	st.LostBefore += st.missing()
-	first := 1<<16 + uint64(sequence)
+	first := cycle + uint64(sequence)
 	st.SSRC, st.Started = ssrc, true
 	st.Base, st.Highest, st.Received = first, first, 1
 	st.JitterUnits = 0

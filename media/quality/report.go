@@ -34,4 +34,4 @@ type Counters struct {
 }
 
 // Foreigns is the number of values of metrics.Foreign.
-const Foreigns = int(metrics.ForeignInactive) + 1
+const Foreigns = int(metrics.ForeignAuth) + 1

@@ -10,27 +10,12 @@ import (
 // proposed (RFC 4568 §5.1.3). An answer that does not fit is an error and never half repaired, but
 // for the direction: more than was offered is cut down to it (RFC 3264 §6.1).
 func Answer(offer, answer Description, local Local) (Description, error) {
-	if err := fits(offer, answer); err != nil {
+	if err := Accept(offer, answer); err != nil {
 		return Description{}, err
 	}
-	theirs := answer.audio
-	for _, c := range theirs.Codecs {
-		if !slices.ContainsFunc(offer.audio.Codecs, c.same) {
-			return Description{}, fmt.Errorf("%w: %s was not offered", ErrCodec, c)
-		}
-	}
-	if offer.audio.Profile == SAVP {
-		if n := len(theirs.Cryptos) + theirs.refused; n != 1 {
-			return Description{}, fmt.Errorf("%w: an answer with %d", ErrCrypto, n)
-		}
-		if _, _, ok := Agreed(offer.audio, theirs); !ok {
-			return Description{}, fmt.Errorf("%w: tag %d with %s was not offered",
-				ErrCrypto, theirs.Cryptos[0].Tag, theirs.Cryptos[0].Suite)
-		}
-	}
-	d := Description{lines: offer.lines, index: offer.index, audio: theirs}
+	d := Description{lines: offer.lines, index: offer.index, audio: answer.audio}
 	d.audio.Direction &= offer.audio.Direction.Mirror()
-	d.audio.Mux = theirs.Mux && offer.audio.Mux
+	d.audio.Mux = answer.audio.Mux && offer.audio.Mux
 	return d.For(local)
 }
 
@@ -70,12 +55,7 @@ func HoldAnswer(ours, theirs, offer Description, local Local) (Description, erro
 	}
 	a.Direction = offer.audio.Direction.Mirror()
 	a.Mux = ours.audio.Mux && theirs.audio.Mux && offer.audio.Mux
-	a.Codecs = nil
-	for _, c := range offer.audio.Codecs {
-		if slices.ContainsFunc(ours.audio.Codecs, c.same) && slices.ContainsFunc(theirs.audio.Codecs, c.same) {
-			a.Codecs = append(a.Codecs, c)
-		}
-	}
+	a.Codecs = common(common(offer.audio.Codecs, ours.audio.Codecs), theirs.audio.Codecs)
 	if a.Profile == SAVP {
 		our, their, ok := Agreed(ours.audio, theirs.audio)
 		if !ok || !slices.ContainsFunc(offer.audio.Cryptos, their.same) {

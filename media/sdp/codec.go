@@ -36,8 +36,11 @@ func (c Codec) encoding() string {
 
 // same tells whether two codecs mean the same under the same number. Format parameters are each
 // side's own and not compared.
-func (c Codec) same(o Codec) bool {
-	return c.PT == o.PT && strings.EqualFold(c.Name, o.Name) && c.Clock == o.Clock && c.Channels == o.Channels
+func (c Codec) same(o Codec) bool { return c.PT == o.PT && c.alike(o) }
+
+// alike tells whether two codecs mean the same, whatever their numbers.
+func (c Codec) alike(o Codec) bool {
+	return strings.EqualFold(c.Name, o.Name) && c.Clock == o.Clock && c.Channels == o.Channels
 }
 
 // statics are the payload types that need no rtpmap (RFC 3551 §6), as far as telephony uses them.

@@ -8,7 +8,8 @@
 // no address, no o= or s= line, no attribute outside rtpmap, fmtp, ptime, maxptime, silenceSupp,
 // crypto, rtcp-mux and the direction.
 //
-// Everything is a pure function of its arguments, safe from any goroutine.
+// Everything but GenerateKey and GenerateCryptos is a pure function of its arguments, and all is safe
+// from any goroutine.
 //
 // RFC 8866 (SDP), RFC 3264 (offer/answer: §5, §6, §8), RFC 4568 (SDES: §5, §6, §9),
 // RFC 3605 (a=rtcp), RFC 5761 §5.1 (rtcp-mux), RFC 3551 §6 (static payload types).

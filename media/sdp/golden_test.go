@@ -39,6 +39,21 @@ func TestGoldens(t *testing.T) {
 			return Answer(load(t, "pv-offer"), load(t, "pv-answer"), ours)
 		}},
 		{"egress-offer.for", func(t *testing.T) (Description, error) { return load(t, "egress-offer").For(ours) }},
+		{"trunk-offer.terminated", func(t *testing.T) (Description, error) { return load(t, "trunk-offer").Terminated(ours, nil) }},
+		{"pv-offer.terminated", func(t *testing.T) (Description, error) { return load(t, "pv-offer").Terminated(ours, ownKeys(t)) }},
+		{"pv-offer.answered-by-trunk", func(t *testing.T) (Description, error) {
+			return TerminatedAnswer(load(t, "pv-offer"), load(t, "trunk-answer"), ours, Key{})
+		}},
+		{"trunk-offer.answered-by-pv", func(t *testing.T) (Description, error) {
+			return TerminatedAnswer(load(t, "trunk-offer"), load(t, "pv-answer"), ours, keyOf(t, keyC))
+		}},
+		{"trunk-leg-c.offer", func(t *testing.T) (Description, error) {
+			answered, err := Answer(load(t, "trunk-offer"), load(t, "trunk-answer"), ours)
+			if err != nil {
+				return Description{}, err
+			}
+			return Offer(answered, load(t, "trunk-offer"), ours, ownKeys(t))
+		}},
 		{"browser-offer.for", func(t *testing.T) (Description, error) { return load(t, "browser-offer").For(ours) }},
 	}
 	for _, tt := range tests {
@@ -65,6 +80,22 @@ func TestGoldens(t *testing.T) {
 			}
 		})
 	}
+}
+
+const keyC = "Q0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0ND"
+
+func keyOf(t testing.TB, text string) Key {
+	t.Helper()
+	k, err := NewKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// ownKeys are keys of the edge's own that stay the same in every run.
+func ownKeys(t testing.TB) []Crypto {
+	return []Crypto{{1, SHA80, keyOf(t, keyC)}, {2, SHA32, keyOf(t, keyC)}}
 }
 
 func golden(name string) string { return filepath.Join("..", "..", "testdata", "sdp", name+".sdp") }

@@ -1,7 +1,9 @@
 package tone
 
 import (
+	"bytes"
 	"errors"
+	"math"
 	"testing"
 
 	"handoff/media"
@@ -13,113 +15,137 @@ var (
 	pcma = sdp.Codec{PT: 8, Name: "pcma", Clock: 8000, Channels: 1}
 )
 
-var _ media.Source = (*Tone)(nil)
+var _ media.Source = (*Track)(nil)
 
-func TestEncodings(t *testing.T) {
-	tests := []struct {
-		sample      int16
-		mulaw, alaw byte
-	}{
-		{0, 0xff, 0xd5}, {-1, 0x7f, 0x55}, {8, 0xfe, 0xd5}, {1000, 0xce, 0xfa}, {-1000, 0x4e, 0x7a},
-		{32767, 0x80, 0xaa}, {-32768, 0x00, 0x2a},
+// listen decodes so many frames.
+func listen(t *testing.T, track *Track, frames int) []int16 {
+	t.Helper()
+	decode := fromMulaw
+	if track.PayloadType() == pcma.PT {
+		decode = fromAlaw
 	}
-	for _, tt := range tests {
-		if u, a := mulaw(tt.sample), alaw(tt.sample); u != tt.mulaw || a != tt.alaw {
-			t.Errorf("%d: mulaw %02x, alaw %02x, want %02x and %02x", tt.sample, u, a, tt.mulaw, tt.alaw)
+	var all []int16
+	var buf [1200]byte
+	for n := range frames {
+		size, ok := track.Next(buf[:])
+		if size != frame || !ok {
+			t.Fatalf("frame %d: %d bytes, %v", n, size, ok)
+		}
+		for _, b := range buf[:frame] {
+			all = append(all, decode(b))
+		}
+	}
+	return all
+}
+
+func loop(t *testing.T, c *Clip, codec sdp.Codec) *Track {
+	t.Helper()
+	track, err := c.Loop(codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return track
+}
+
+// level is the root mean square, in dB below full scale.
+func level(samples []int16) float64 {
+	sum := 0.0
+	for _, s := range samples {
+		sum += float64(s) * float64(s)
+	}
+	return 20 * math.Log10(math.Sqrt(sum/float64(len(samples)))/32768)
+}
+
+func TestRingbackRingsTwoSecondsOfSix(t *testing.T) {
+	for _, codec := range []sdp.Codec{pcmu, pcma} {
+		heard := listen(t, loop(t, Ringback(), codec), 2*300)
+		for n := range 600 {
+			db := level(heard[n*frame : (n+1)*frame])
+			if rings := n%300 < 100; rings && db < -50 || !rings && db > -70 {
+				t.Fatalf("%s: frame %d at %.0f dB", codec, n, db)
+			}
 		}
 	}
 }
 
-// Every sample comes back within half a step, by the decoding that G.711's tables define.
-func TestEncodingsRoundTrip(t *testing.T) {
-	for s := -32768; s <= 32767; s++ {
-		if got := fromMulaw(mulaw(int16(s))); far(s, got, 32124) {
-			t.Fatalf("mulaw: %d came back as %d", s, got)
+func TestComfortIsSoftAndNeverSilent(t *testing.T) {
+	heard := listen(t, loop(t, Comfort(), pcma), 1000)
+	if db := level(heard); db < -50 || db > -40 {
+		t.Errorf("%.0f dB", db)
+	}
+	for n := 0; n+rate/4 <= len(heard); n += rate / 4 {
+		if db := level(heard[n : n+rate/4]); db < -52 || db > -38 {
+			t.Errorf("at %d ms: %.0f dB", n/8, db)
 		}
-		if got := fromAlaw(alaw(int16(s))); far(s, got, 32256) {
-			t.Fatalf("alaw: %d came back as %d", s, got)
+	}
+	for i := 1; i < len(heard); i++ { // at the seam too
+		if d := int(heard[i]) - int(heard[i-1]); max(d, -d) > 1500 {
+			t.Fatalf("a click of %d at sample %d", d, i)
 		}
 	}
 }
 
-// far allows half of the step at that level, a thirty-second, and what lies above the top.
-func far(sample, got, top int) bool {
-	sample = max(-top, min(top, sample))
-	return abs(sample-got) > abs(sample)/32+8
+func TestLoopAndOnce(t *testing.T) {
+	samples := make([]int16, 2*frame+7)
+	for i := range samples {
+		samples[i] = int16(i * 50)
+	}
+	c := newClip(samples)
+	var want []byte
+	for range 3 {
+		want = append(want, c.mulaw...)
+	}
+	var got []byte
+	track, buf := loop(t, c, pcmu), make([]byte, frame)
+	for len(got)+frame <= len(want) {
+		if n, ok := track.Next(buf); n != frame || !ok {
+			t.Fatalf("%d bytes, %v", n, ok)
+		}
+		got = append(got, buf...)
+	}
+	if !bytes.Equal(got, want[:len(got)]) {
+		t.Error("the loop has a seam")
+	}
+	once, err := c.Once(pcma)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for {
+		n, ok := once.Next(buf)
+		if !ok {
+			break
+		}
+		got = append(got, buf[:n]...)
+	}
+	if len(got) != 3*frame || !bytes.Equal(got[:len(samples)], c.alaw) || got[len(got)-1] != 0xd5 {
+		t.Errorf("once: %d bytes", len(got))
+	}
+	if whole, _ := newClip(samples[:frame]).Once(pcmu); true {
+		listen(t, whole, 1)
+		if _, ok := whole.Next(buf); ok {
+			t.Error("went on after its end")
+		}
+	}
 }
 
-func fromMulaw(b byte) int {
-	b = ^b
-	v := (int(b&0x0f)<<3+0x84)<<(b>>4&7) - 0x84
-	if b&0x80 != 0 {
-		return -v
-	}
-	return v
-}
-
-func fromAlaw(b byte) int {
-	b ^= 0x55
-	v := int(b&0x0f)<<4 + 8
-	if e := b >> 4 & 7; e > 0 {
-		v = (v + 0x100) << (e - 1)
-	}
-	if b&0x80 == 0 {
-		return -v
-	}
-	return v
-}
-
-func abs(v int) int { return max(v, -v) }
-
-func TestCadence(t *testing.T) {
-	tests := []struct {
-		name       string
-		make       func(sdp.Codec) (*Tone, error)
-		codec      sdp.Codec
-		silence    byte
-		on, period int // frames
-	}{
-		{"ringback in pcmu", Ringback, pcmu, 0xff, 100, 300},
-		{"comfort in pcma", Comfort, pcma, 0xd5, 10, 200},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tone, err := tt.make(tt.codec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if tone.PayloadType() != tt.codec.PT {
-				t.Errorf("payload type %d", tone.PayloadType())
-			}
-			var buf [1200]byte
-			for n := range 2 * tt.period {
-				size, ok := tone.Next(buf[:])
-				if size != frame || !ok {
-					t.Fatalf("frame %d: %d bytes, %v", n, size, ok)
-				}
-				silent := true
-				for _, b := range buf[:frame] {
-					silent = silent && b == tt.silence
-				}
-				if silent != (n%tt.period >= tt.on) {
-					t.Fatalf("frame %d: silent %v", n, silent)
-				}
-			}
-		})
+// Two calls that play one clip do not disturb each other.
+func TestAClipIsShared(t *testing.T) {
+	c := Ringback()
+	one, two := loop(t, c, pcmu), loop(t, c, pcmu)
+	listen(t, one, 50)
+	if a, b := listen(t, two, 50), listen(t, loop(t, c, pcmu), 50); level(a) != level(b) {
+		t.Error("the other began elsewhere")
 	}
 }
 
 func TestOnlyG711(t *testing.T) {
 	for _, c := range []sdp.Codec{{PT: 107, Name: "opus", Clock: 48000, Channels: 2}, {PT: 97, Name: "PCMU", Clock: 16000, Channels: 1}, {}} {
-		if _, err := Ringback(c); !errors.Is(err, sdp.ErrCodec) {
+		if _, err := Ringback().Loop(c); !errors.Is(err, sdp.ErrCodec) {
 			t.Errorf("%s: %v", c, err)
 		}
 	}
-	tone, err := Comfort(pcmu)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := tone.Next(make([]byte, frame-1)); ok {
+	if _, ok := loop(t, Comfort(), pcmu).Next(make([]byte, frame-1)); ok {
 		t.Error("wrote beyond the buffer")
 	}
 }

@@ -35,6 +35,7 @@ type Call struct {
 	talk    session
 	modify  modification
 	handoff handoff
+	agent   agent
 	gate    gate
 	ending  ending
 }
@@ -145,13 +146,12 @@ func (c *Call) over() bool {
 	if c.ending.abandoned {
 		return true
 	}
-	for _, s := range c.spares {
-		if s.State() != leg.Over {
+	for _, l := range c.legs() {
+		if l.State() != leg.Over {
 			return false
 		}
 	}
-	return c.a.State() == leg.Over && (c.b == nil || c.b.State() == leg.Over) &&
-		!c.handoff.running() && len(c.gate.waiting) == 0
+	return !c.handoff.running() && len(c.gate.waiting) == 0
 }
 
 // legDeps gives a leg its ways out, all of which lead back onto this goroutine.
@@ -241,6 +241,9 @@ func (c *Call) legs() []*leg.Leg {
 	if c.b != nil {
 		legs = append(legs, c.b)
 	}
+	if c.agent.leg != nil {
+		legs = append(legs, c.agent.leg)
+	}
 	return append(legs, c.spares...)
 }
 
@@ -248,8 +251,11 @@ func (c *Call) legs() []*leg.Leg {
 func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
 	switch ev := ev.(type) {
 	case leg.Trying, leg.Ringing, leg.EarlyMedia, leg.Connected, leg.Failed:
-		if l == c.b {
+		switch l {
+		case c.b:
 			c.onProgress(ev)
+		case c.agent.leg:
+			c.onAgentProgress(ev)
 		}
 	case leg.Confirmed:
 		c.log.Debug("answer confirmed", zap.Stringer("leg", l.Name))

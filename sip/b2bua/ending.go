@@ -33,6 +33,9 @@ func (e *ending) correct(r metrics.Reason) {
 	e.reason = r
 }
 
+// goneOn says that the call went on after its reason was decided: with an agent.
+func (e *ending) goneOn() { e.ended = time.Now() }
+
 func (e *ending) decided() bool { return !e.ended.IsZero() }
 
 // onEnded is told that a leg is over, and ends the other one unless a transfer says otherwise. A
@@ -40,11 +43,18 @@ func (e *ending) decided() bool { return !e.ended.IsZero() }
 func (c *Call) onEnded(l *leg.Leg, ev leg.Ended) {
 	c.log.Info("leg ended", zap.Stringer("leg", l.Name), zap.Stringer("cause", ev.Cause))
 	switch {
+	case l == c.agent.leg:
+		c.onAgentEnded()
+	case l == c.a && c.agent.bridged:
+		c.ending.goneOn()
+		c.hangUp(metrics.ReasonTransferred)
 	case l == c.a && c.handoff.running():
 		c.talk.close()
 		c.handoff.executor.OnCallerEnded()
 	case l == c.b && c.handoff.running():
 		c.handoff.executor.OnWatsonEnded()
+	case l == c.b && c.agent.bridged:
+		// Watson has done its part; the caller talks to the agent.
 	case l == c.b && ev.Cause == leg.ByPeer && c.onHangupTransfer(ev.Headers):
 		// Watson has left the caller to the transfer that its BYE asked for.
 	case l == c.a || l == c.b:
@@ -102,6 +112,7 @@ func (c *Call) hangUp(why metrics.Reason) {
 	c.setup.stop()
 	c.endCaller()
 	c.endWatson()
+	c.endAgent()
 }
 
 // endCaller ends leg A.

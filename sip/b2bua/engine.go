@@ -12,6 +12,7 @@ import (
 
 	"handoff/media"
 	"handoff/media/sdp"
+	"handoff/media/tone"
 	"handoff/metrics"
 	"handoff/refer"
 	"handoff/sip/b2bua/transfer"
@@ -19,6 +20,7 @@ import (
 	"handoff/sip/journal"
 	"handoff/sip/leg"
 	"handoff/sip/trunk"
+	"handoff/sip/uri"
 )
 
 // Config is data.
@@ -28,10 +30,20 @@ type Config struct {
 	Contact func(peer metrics.Peer, transport string) string
 	// TwilioSRTP and WatsonSRTP tell what either side may offer and answer.
 	TwilioSRTP, WatsonSRTP sdp.Policy
+	// TerminateSRTP gives each leg keys of the edge instead of passing them.
+	TerminateSRTP bool
+	// Domain is where leg C goes; nil when that is not configured.
+	Domain *Domain
 	// WatsonCredentials answer Watson's challenges; nil answers none.
 	WatsonCredentials *leg.Credentials
 	Transfer          TransferConfig
 	Limits            Limits
+}
+
+// Domain is a Twilio SIP domain, in which an agent is called.
+type Domain struct {
+	URI         uri.URI
+	Credentials *leg.Credentials
 }
 
 // TransferConfig is what happens to Watson's REFER.
@@ -79,6 +91,8 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
+	// Hold is what the caller hears while a transfer runs, Ringback while the agent's phone rings.
+	Hold, Ringback *tone.Clip
 	// Updater reaches Twilio's API; nil when that is not configured.
 	Updater transfer.Updater
 	// Bury answers late messages of a dialog that is over.

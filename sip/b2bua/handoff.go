@@ -137,6 +137,7 @@ func (c *Call) begin(machine refer.Config, request refer.Request, r *leg.Refer) 
 		return err
 	}
 	c.handoff.executor = executor
+	c.play(c.engine.deps.Hold)
 	executor.Begin()
 	return nil
 }
@@ -178,8 +179,10 @@ func (c *Call) fit(method metrics.Method, p *plan) (err error) {
 			return errTrunk // there is no parent call with TwiML
 		}
 		p.twiml, err = p.request.TwiML(cfg.Carry.REST)
-	default:
-		return errUnconfigured
+	case metrics.MethodInvite:
+		if c.engine.cfg.Domain == nil {
+			return errUnconfigured
+		}
 	}
 	return err
 }
@@ -187,11 +190,14 @@ func (c *Call) fit(method metrics.Method, p *plan) (err error) {
 // method returns the way that carries the plan out.
 func (p plan) method(c *Call) func(metrics.Method, func(refer.Event)) transfer.Method {
 	return func(method metrics.Method, report func(refer.Event)) transfer.Method {
-		if method == metrics.MethodREST {
+		switch method {
+		case metrics.MethodREST:
 			return transfer.ByREST{
 				Updater: c.engine.deps.Updater, Parent: c.caller.parent, Child: c.caller.sid, TwiML: p.twiml,
 				Go: c.beside, Report: report,
 			}
+		case metrics.MethodInvite:
+			return byInvite{call: c, headers: p.request.Headers(), report: report}
 		}
 		return transfer.ByRefer{Caller: c.a, ReferTo: p.referTo}
 	}
@@ -263,7 +269,7 @@ type transferCall struct{ c *Call }
 func (t transferCall) After(d time.Duration, f func()) func() { return t.c.after(d, f) }
 func (t transferCall) Promise(act func())                     { t.c.promise(act) }
 func (t transferCall) InOrder(act func())                     { t.c.inOrder(act) }
-func (t transferCall) Bridge()                                {}
+func (t transferCall) Bridge()                                { t.c.bridgeAgent() }
 
 // EndCaller ends the leg of a caller who has nobody left to talk to.
 func (t transferCall) EndCaller(why metrics.TransferReason) {
@@ -277,6 +283,7 @@ func (t transferCall) EndCaller(why metrics.TransferReason) {
 }
 
 func (t transferCall) TransferDone(why metrics.TransferReason) {
+	t.c.hush()
 	switch why {
 	case metrics.TransferProved:
 		t.c.ending.because(metrics.ReasonTransferred)

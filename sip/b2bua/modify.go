@@ -79,7 +79,7 @@ func (c *Call) passOffer(from *leg.Leg, offer described, state modifyState) {
 		from.RejectOffer(491, "Request Pending")
 		return
 	}
-	out, err := offer.For(c.side(to).address())
+	out, err := c.offerTo(offer.Description, c.side(to), c.side(to).keys())
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
@@ -124,7 +124,7 @@ func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, erro
 		answering.agree(answering.proposed, theirs)
 		return nil, nil
 	}
-	answer, err := sdp.Answer(m.offer.Description, theirs.Description, offering.address())
+	answer, err := c.answerTo(m.offer.Description, theirs.Description, answering, offering, offering.key())
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (c *Call) onOfferRejected(by *leg.Leg, code int) {
 // applyMedia lets media follow what was just agreed. It can fail only for an address of another
 // family, which leaves the media where they were.
 func (c *Call) applyMedia() {
-	if err := c.talk.apply(); err != nil {
+	if err := c.talk.apply(c.side(c.opposite(c.a))); err != nil {
 		c.log.Error("media stay as they were", zap.Error(err))
 	}
 }
@@ -200,9 +200,15 @@ func (c *Call) refuseOffer(from *leg.Leg, err error) {
 	from.RejectOffer(488, "Not Acceptable Here")
 }
 
+// opposite is the leg that l talks to, nil for Watson's once the caller talks to the agent.
 func (c *Call) opposite(l *leg.Leg) *leg.Leg {
-	if l == c.a {
+	switch {
+	case l == c.a && c.agent.bridged:
+		return c.agent.leg
+	case l == c.a:
 		return c.b
+	case l == c.b && c.agent.bridged:
+		return nil
 	}
 	return c.a
 }

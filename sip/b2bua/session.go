@@ -2,7 +2,6 @@ package b2bua
 
 import (
 	"errors"
-	"fmt"
 
 	"handoff/media"
 	"handoff/media/quality"
@@ -14,11 +13,14 @@ import (
 
 // session is what the legs have agreed to hear and say, and the media that follow from it.
 type session struct {
-	media  *media.Session
-	a, b   side
-	early  []byte                         // Watson's answer in a 18x
-	closed bool                           // no media flow any more
-	told   map[metrics.Leg]quality.Report // the counts that the observer has
+	media   *media.Session
+	a, b, c side
+	// terminated tells that each leg has keys of the edge, or none: the legs differ, or shall.
+	terminated bool
+	early      []byte                         // Watson's answer in a 18x
+	closed     bool                           // no media flow any more
+	quiet      func()                         // stops what is played to the caller
+	told       map[metrics.Leg]quality.Report // the counts that the observer has
 }
 
 // side is one leg's part: the descriptions in force, ours and the peer's.
@@ -28,8 +30,9 @@ type side struct {
 	remote   described
 	proposed sdp.Description // ours, offered and not answered yet
 	origin   sdp.Origin
-	body     []byte // local, as it was sent
-	settled  bool   // offer and answer are exchanged
+	own      sdp.Key // ours in answers, where keys are not passed
+	body     []byte  // local, as it was sent
+	settled  bool    // offer and answer are exchanged
 }
 
 // described is what a peer sent, read and as it came: the journal keeps the latter, since what we
@@ -81,16 +84,41 @@ func (s *side) open(m *media.Session, name metrics.Leg) (err error) {
 	return err
 }
 
-// offerToWatson is the caller's offer with the edge's addresses.
+// offerToWatson is the caller's offer with the edge's addresses. Where Watson needs another profile
+// than the caller has, or keys are not passed, it carries fresh keys of the edge.
 func (c *Call) offerToWatson() ([]byte, error) {
-	if err := c.engine.cfg.WatsonSRTP.Admit(c.talk.a.remote.Description); err != nil {
-		return nil, fmt.Errorf("toward Watson: %w", err)
+	spoken := c.talk.a.remote.Audio().Profile
+	wanted := c.engine.cfg.WatsonSRTP.Offered(spoken)
+	c.talk.terminated = c.engine.cfg.TerminateSRTP || wanted != spoken
+	var own []sdp.Crypto
+	if wanted == sdp.SAVP {
+		own = sdp.GenerateCryptos(sdp.SHA80)
 	}
-	offer, err := c.talk.a.remote.For(c.talk.b.address())
+	offer, err := c.offerTo(c.talk.a.remote.Description, &c.talk.b, own)
 	if err != nil {
 		return nil, err
 	}
 	return c.talk.b.propose(offer), nil
+}
+
+// offerTo turns what one leg offers into our offer to the side of another.
+func (c *Call) offerTo(offer sdp.Description, to *side, own []sdp.Crypto) (sdp.Description, error) {
+	if c.talk.terminated {
+		return offer.Terminated(to.address(), own)
+	}
+	return offer.For(to.address())
+}
+
+// answerTo turns the answer of one leg into ours to the side that offered. key is that side's, for
+// where keys are not passed.
+func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side, key sdp.Key) (sdp.Description, error) {
+	if !c.talk.terminated {
+		return sdp.Answer(offer, theirs, to.address())
+	}
+	if err := sdp.Accept(from.proposed, theirs); err != nil {
+		return sdp.Description{}, err
+	}
+	return sdp.TerminatedAnswer(offer, theirs, to.address(), key)
 }
 
 // connectMedia takes Watson's answer, lets media flow and returns the answer to the caller.
@@ -99,13 +127,16 @@ func (c *Call) connectMedia(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := sdp.Answer(c.talk.a.remote.Description, theirs.Description, c.talk.a.address())
+	if c.talk.a.own.IsZero() {
+		c.talk.a.own = sdp.GenerateKey()
+	}
+	answer, err := c.answerTo(c.talk.a.remote.Description, theirs.Description, &c.talk.b, &c.talk.a, c.talk.a.own)
 	if err != nil {
 		return nil, err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
 	c.talk.a.agree(answer, c.talk.a.remote)
-	return c.talk.a.body, c.talk.apply()
+	return c.talk.a.body, c.talk.apply(&c.talk.b)
 }
 
 // policy is what a leg's peer may offer and answer.
@@ -118,10 +149,24 @@ func (c *Call) policy(l *leg.Leg) sdp.Policy {
 
 // side returns a leg's part of the session.
 func (c *Call) side(l *leg.Leg) *side {
-	if l == c.a {
+	switch l {
+	case c.a:
 		return &c.talk.a
+	case c.agent.leg:
+		return &c.talk.c
 	}
 	return &c.talk.b
+}
+
+// keys are what a leg's peer knows as ours.
+func (s *side) keys() []sdp.Crypto { return s.local.Audio().Cryptos }
+
+// key is the one that an answer of ours to the side carries.
+func (s *side) key() sdp.Key {
+	if keys := s.keys(); len(keys) > 0 {
+		return keys[0].Key
+	}
+	return s.own
 }
 
 // address is where the edge receives this leg's media.
@@ -139,12 +184,12 @@ func (s *side) agree(local sdp.Description, remote described) {
 	s.body = s.origin.Marshal(local)
 }
 
-// apply lets media flow as both sides now say.
-func (s *session) apply() error {
+// apply lets media flow between the caller and the other side, as both now say.
+func (s *session) apply(other *side) error {
 	if s.closed {
 		return nil
 	}
-	for _, side := range []*side{&s.a, &s.b} {
+	for _, side := range []*side{&s.a, other} {
 		remote, err := media.Negotiated(side.remote.Description, side.local)
 		if err != nil {
 			return err
@@ -153,7 +198,7 @@ func (s *session) apply() error {
 			return err
 		}
 	}
-	s.media.Bridge(s.a.endpoint, s.b.endpoint)
+	s.media.Bridge(s.a.endpoint, other.endpoint)
 	return nil
 }
 

@@ -20,11 +20,12 @@ type (
 	// Confirmed: a UAS got the ACK of its 2xx.
 	Confirmed struct{}
 	// Failed: a UAC got no dialog. Code 0 means that no answer came, or a 2xx that makes no dialog
-	// (Answered): Err tells why.
+	// (Answered): Err tells why, and Sent whether the INVITE may have arrived.
 	Failed struct {
 		Code     int
 		Text     string
 		Answered bool
+		Sent     bool
 		Err      error
 	}
 	// Unacknowledged: our 2xx got no ACK; BYE is out and Ended will follow.

@@ -57,7 +57,7 @@ func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
 func (l *Leg) onInviteResult(ev TxEvent) {
 	switch res := ev.Response; {
 	case res == nil:
-		l.onInviteFailed(Failed{Err: ev.Err})
+		l.onInviteFailed(Failed{Err: ev.Err, Sent: ev.Sent})
 	case res.StatusCode == 100:
 		l.onProvisional()
 		if l.state == Calling {

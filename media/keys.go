@@ -1,0 +1,99 @@
+package media
+
+import (
+	"handoff/media/sdp"
+	"handoff/media/srtp"
+)
+
+// keys is what an endpoint needs to terminate SRTP. Nearly every call passes its keys and uses none of
+// it but to play a tone, so the ciphers below are made when the first packet comes.
+type keys struct {
+	opener  *srtp.Opener // by the peer's key, nil with plain RTP
+	opening bool         // it follows what the peer sends
+	sealing bool         // something was sent under our key since it is ours
+	ssrc    uint32       // of the stream under it; no two streams of an endpoint have the same
+}
+
+// used is the SSRC of the edge under the key that the peer holds, 0 while it used none.
+func (k keys) used() uint32 {
+	if !k.sealing {
+		return 0
+	}
+	return k.ssrc
+}
+
+// rekeyLocked follows the keys of what was negotiated. A key that stays keeps its state: no index is
+// used or let in again.
+func (e *Endpoint) rekeyLocked(r Remote) error {
+	same := e.set && r.Suite == e.remote.Suite
+	if !same || !r.RemoteKey.Equal(e.remote.RemoteKey) {
+		e.keys.opener, e.keys.opening = nil, false
+		if r.Suite != sdp.NoSuite {
+			opener, err := srtp.NewOpener(r.Suite, r.RemoteKey)
+			if err != nil {
+				return err
+			}
+			e.keys.opener = opener
+		}
+	}
+	if !same || !r.LocalKey.Equal(e.remote.LocalKey) {
+		return e.sealLocked(r)
+	}
+	return nil
+}
+
+// sealLocked begins a stream under our key.
+func (e *Endpoint) sealLocked(r Remote) error {
+	e.keys.sealing = false
+	if r.Suite == sdp.NoSuite {
+		e.out.Seal(nil)
+		return nil
+	}
+	e.keys.ssrc = e.freshLocked(r.LocalKey)
+	sealer, err := srtp.NewSealer(r.Suite, r.LocalKey, e.keys.ssrc)
+	if err != nil {
+		return err
+	}
+	e.out.Seal(sealer)
+	return nil
+}
+
+// useLocked makes the stream ready to be sent: only now it is known which SSRCs others use.
+func (e *Endpoint) useLocked() {
+	if e.remote.Suite == sdp.NoSuite || e.keys.sealing {
+		return
+	}
+	_ = e.sealLocked(e.remote) // Set has checked the key
+	e.keys.sealing = true
+}
+
+// freshLocked returns an SSRC that stands under no packet of the key: not one of ours, and none of the
+// peer whose own key it is, if it was passed on to this one.
+func (e *Endpoint) freshLocked(key sdp.Key) uint32 {
+	for ssrc := e.keys.ssrc + 1; ; ssrc++ {
+		taken := ssrc == 0
+		for _, o := range e.session.endpoints {
+			taken = taken || o.remote.RemoteKey.Equal(key) && o.carrier.report().Stream.SSRC == ssrc
+		}
+		if !taken {
+			return ssrc
+		}
+	}
+}
+
+// openerLocked returns what decrypts the peer's packets: nil while they pass as they are, and as long
+// as nobody needed them in the clear. An Opener that begins to follow them, or again, is told where
+// they were last seen; nothing vouches for that but their source.
+func (e *Endpoint) openerLocked(passing bool) *srtp.Opener {
+	opens := e.keys.opener != nil && !passing && (e.keys.opening || e.bridgedLocked())
+	if opens && !e.keys.opening {
+		if seen := e.carrier.report().Stream; seen.Started {
+			e.keys.opener.Expect(srtp.Position{SSRC: seen.SSRC, Index: seen.Index()}, false)
+		}
+	}
+	e.keys.opening = opens
+	if !opens {
+		return nil
+	}
+	return e.keys.opener
+}

@@ -1,0 +1,195 @@
+package sdp
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"slices"
+)
+
+// A leg that the edge terminates speaks of keys of the edge's own, whatever the other leg has. What
+// follows are the counterparts of For and Answer, which pass the peers' keys.
+
+// GenerateKey makes a key of the edge's own. Each leg has its own.
+func GenerateKey() Key {
+	raw := make([]byte, masterKey+masterSalt)
+	_, _ = rand.Read(raw) // never fails: the program ends instead
+	text := base64.StdEncoding.EncodeToString(raw)
+	return Key{inline: &text}
+}
+
+// GenerateCryptos makes the a=crypto lines of an offer of the edge's own: a suite and a key each, in
+// order of preference, tagged from 1.
+func GenerateCryptos(suites ...Suite) []Crypto {
+	all := make([]Crypto, len(suites))
+	for i, s := range suites {
+		all[i] = Crypto{Tag: i + 1, Suite: s, Key: GenerateKey()}
+	}
+	return all
+}
+
+// Offered is the profile that a peer of this policy is offered on behalf of another that has the given
+// one: Optional does as the other.
+func (p Policy) Offered(other Profile) Profile {
+	switch p {
+	case Required:
+		return SAVP
+	case Off:
+		return AVP
+	}
+	return other
+}
+
+// Terminated returns the description as the edge offers it to the other side with keys of its own:
+// what For returns, but SAVP with these keys, and with none AVP.
+func (d Description) Terminated(local Local, own []Crypto) (Description, error) {
+	if err := d.usable(); err != nil {
+		return Description{}, err
+	}
+	return d.keyed(own).For(local)
+}
+
+// Offer returns an offer of the edge's own to a further leg on behalf of a peer, to which nothing new
+// is to be offered: it lists what ours and theirs, in force on the peer's leg, agree on, the codec
+// spoken now first, telephone events kept, each under the number that it has there. Keys are as
+// Terminated has them. The direction is sendrecv, whoever holds whom.
+func Offer(ours, theirs Description, local Local, own []Crypto) (Description, error) {
+	for _, d := range []Description{ours, theirs} {
+		if err := d.usable(); err != nil {
+			return Description{}, err
+		}
+	}
+	a := theirs.audio
+	a.Codecs = inForce(ours.audio.Codecs, theirs.audio.Codecs)
+	a.Direction = SendRecv
+	a.Mux = ours.audio.Mux && theirs.audio.Mux
+	// Of the peer's m-lines only the audio goes on: the further leg was never offered the others.
+	d := Description{lines: []line{theirs.lines[theirs.index]}, audio: a}
+	return d.keyed(own).For(local)
+}
+
+// TerminatedAnswer returns the answer to offer, as Answer does, but with a key of the edge's own, of
+// the first suite that was offered; with an offer of RTP/AVP the key is not used. answer is of the
+// other leg, has been Accepted there, and may have another profile and other m-lines.
+func TerminatedAnswer(offer, answer Description, local Local, key Key) (Description, error) {
+	for _, d := range []Description{offer, answer} {
+		if err := d.usable(); err != nil {
+			return Description{}, err
+		}
+	}
+	if err := offers(offer, answer); err != nil {
+		return Description{}, err
+	}
+	d := Description{lines: offer.lines, index: offer.index, audio: answer.audio}
+	a := &d.audio
+	a.Direction &= offer.audio.Direction.Mirror()
+	a.Mux = answer.audio.Mux && offer.audio.Mux
+	a.Profile, a.Cryptos = offer.audio.Profile, nil
+	if a.Profile == SAVP {
+		if key.IsZero() {
+			return Description{}, fmt.Errorf("%w: none of our own", ErrCrypto)
+		}
+		first := offer.audio.Cryptos[0]
+		a.Cryptos = []Crypto{{Tag: first.Tag, Suite: first.Suite, Key: key}}
+	}
+	return d.For(local)
+}
+
+// Accept tells whether answer is one to offer: its m-lines and profile, its codecs under the offer's
+// numbers, one key with a tag and a suite that were offered. An answer is never half repaired.
+func Accept(offer, answer Description) error {
+	if err := fits(offer, answer); err != nil {
+		return err
+	}
+	if err := offers(offer, answer); err != nil {
+		return err
+	}
+	if offer.audio.Profile != SAVP {
+		return nil
+	}
+	theirs := answer.audio
+	if n := len(theirs.Cryptos) + theirs.refused; n != 1 {
+		return fmt.Errorf("%w: an answer with %d", ErrCrypto, n)
+	}
+	if _, _, ok := Agreed(offer.audio, theirs); !ok {
+		return fmt.Errorf("%w: tag %d with %s was not offered",
+			ErrCrypto, theirs.Cryptos[0].Tag, theirs.Cryptos[0].Suite)
+	}
+	return nil
+}
+
+// Joinable tells whether two legs understand each other without a change on either, given what their
+// peers may be sent: the codec that each speaks now is one the other takes under the same number, and
+// so are the telephone events if both have them. ErrCodec says that one must be offered anew.
+func Joinable(x, y Description) error {
+	for _, d := range []Description{x, y} {
+		if err := d.usable(); err != nil {
+			return err
+		}
+	}
+	for _, pair := range [][2]Audio{{x.audio, y.audio}, {y.audio, x.audio}} {
+		i := slices.IndexFunc(pair[0].Codecs, func(c Codec) bool { return !c.Event() })
+		if i < 0 {
+			return fmt.Errorf("%w: no voice among them", ErrCodec)
+		}
+		if c := pair[0].Codecs[i]; !slices.ContainsFunc(pair[1].Codecs, c.same) {
+			return fmt.Errorf("%w: %s is spoken on one side only", ErrCodec, c)
+		}
+	}
+	for _, c := range x.audio.Codecs {
+		for _, o := range y.audio.Codecs {
+			if c.Event() && c.PT != o.PT && c.alike(o) {
+				return fmt.Errorf("%w: %s is %d on the other side", ErrCodec, c, o.PT)
+			}
+			if c.PT == o.PT && !c.same(o) {
+				return fmt.Errorf("%w: %s is %s on the other side", ErrCodec, c, o)
+			}
+		}
+	}
+	return nil
+}
+
+// keyed puts keys in place, and the profile that goes with them.
+func (d Description) keyed(own []Crypto) Description {
+	d.audio.Profile, d.audio.Cryptos = AVP, own
+	if len(own) > 0 {
+		d.audio.Profile = SAVP
+	}
+	d.lines = slices.Clone(d.lines)
+	d.lines[d.index].proto = d.audio.Profile.String()
+	return d
+}
+
+// offers checks that each codec of the answer stands in the offer, under its number.
+func offers(offer, answer Description) error {
+	for _, c := range answer.audio.Codecs {
+		if !slices.ContainsFunc(offer.audio.Codecs, c.same) {
+			return fmt.Errorf("%w: %s was not offered", ErrCodec, c)
+		}
+	}
+	return nil
+}
+
+// inForce is what both have, in the order of the answer, which is never the longer list, and with the
+// parameters that theirs asked for.
+func inForce(ours, theirs []Codec) []Codec {
+	if len(theirs) < len(ours) {
+		return common(theirs, ours)
+	}
+	var all []Codec
+	for _, c := range ours {
+		all = append(all, common(theirs, []Codec{c})...)
+	}
+	return all
+}
+
+// common is what both have, in the order of the first.
+func common(codecs, others []Codec) []Codec {
+	var all []Codec
+	for _, c := range codecs {
+		if slices.ContainsFunc(others, c.same) {
+			all = append(all, c)
+		}
+	}
+	return all
+}

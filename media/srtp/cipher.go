@@ -1,0 +1,109 @@
+package srtp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	pion "github.com/pion/srtp/v3"
+
+	"handoff/media/sdp"
+)
+
+// ErrKey: a suite that is not known, or no key.
+var ErrKey = errors.New("no usable srtp key")
+
+// Room is what sealing adds to a packet at most: the tag, and the index of SRTCP. A buffer given to
+// a Sealer needs so much capacity beyond its length.
+const Room = 10 + 4
+
+const (
+	rtpHeader  = 12
+	rtcpHeader = 8
+	rtcpTail   = 14 // index and tag, of both suites (RFC 4568 §6.2.2: SRTCP keeps the long tag)
+)
+
+// Position is where a stream stands: RFC 3711's 48-bit index is its roll-over counter and its
+// sequence number.
+type Position struct {
+	SSRC  uint32 `json:"ssrc"`
+	Index uint64 `json:"index"`
+}
+
+// ROC is the roll-over counter.
+func (p Position) ROC() uint32 { return uint32(p.Index >> 16) }
+
+// maxStates is how many SSRCs a pion context may have seen; it keeps a state for each and forgets
+// none, so that one which saw too many is thrown away.
+const maxStates = 64
+
+// cipher is one key. The context is made at the first packet, since most calls pass their keys and
+// need none, and again whenever too much has gathered in it: all it holds is told anew with each
+// packet.
+type cipher struct {
+	suite   sdp.Suite
+	key     sdp.Key
+	context *pion.Context
+	states  int
+	header  rtp.Header // reused: pion allocates one otherwise
+	control rtcp.Header
+}
+
+var pionProfiles = map[sdp.Suite]pion.ProtectionProfile{
+	sdp.SHA80: pion.ProtectionProfileAes128CmHmacSha1_80,
+	sdp.SHA32: pion.ProtectionProfileAes128CmHmacSha1_32,
+}
+
+// Check tells whether there is a suite and a key.
+func Check(suite sdp.Suite, key sdp.Key) error {
+	if _, ok := pionProfiles[suite]; !ok || key.IsZero() {
+		return fmt.Errorf("%w: %s, %s", ErrKey, suite, key)
+	}
+	return nil
+}
+
+// ready makes the context if it takes one. With a key that Check let through it can't fail.
+func (c *cipher) ready() bool {
+	if c.context != nil && c.states < maxStates {
+		return true
+	}
+	key, salt := c.key.Master()
+	context, err := pion.CreateContext(key, salt, pionProfiles[c.suite])
+	c.context, c.states = context, 0
+	return err == nil
+}
+
+func (c *cipher) openRTP(b []byte, index uint64) ([]byte, bool) {
+	c.context.SetROC(ssrc(b), uint32(index>>16))
+	plain, err := c.context.DecryptRTP(b[:0], b, &c.header)
+	return plain, err == nil
+}
+
+func (c *cipher) sealRTP(b []byte, index uint64) ([]byte, bool) {
+	c.context.SetROC(ssrc(b), uint32(index>>16))
+	sealed, err := c.context.EncryptRTP(b[:0], b, &c.header)
+	return sealed, err == nil
+}
+
+func (c *cipher) openRTCP(b []byte) ([]byte, bool) {
+	plain, err := c.context.DecryptRTCP(b[:0], b, &c.control)
+	return plain, err == nil
+}
+
+// sealRTCP seals by the index after the one given: pion counts before it seals.
+func (c *cipher) sealRTCP(b []byte, before uint32) ([]byte, bool) {
+	c.context.SetIndex(controlSSRC(b), before)
+	sealed, err := c.context.EncryptRTCP(b[:0], b, &c.control)
+	return sealed, err == nil
+}
+
+func sequence(b []byte) uint16    { return binary.BigEndian.Uint16(b[2:]) }
+func ssrc(b []byte) uint32        { return binary.BigEndian.Uint32(b[8:]) }
+func controlSSRC(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
+
+// controlIndex is the SRTCP index (RFC 3711 §3.4), behind the flag that tells of encryption.
+func controlIndex(b []byte) uint32 {
+	return binary.BigEndian.Uint32(b[len(b)-rtcpTail:]) &^ (1 << 31)
+}

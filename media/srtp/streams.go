@@ -1,0 +1,55 @@
+package srtp
+
+// incoming is one SSRC of a peer.
+type incoming struct {
+	ssrc    uint32
+	started bool
+	joined  uint32
+	turn    uint64 // when it became the current one
+	window  window
+}
+
+// streams are the SSRCs of a peer, a few: a peer changes its SSRC when something behind it is
+// replaced. One too many takes the place of the one longest not heard, and only what authenticates
+// is heard.
+type streams struct {
+	all  [16]incoming
+	last *incoming // the current one
+	turn uint64
+}
+
+// find returns nil for one that is not there.
+func (s *streams) find(ssrc uint32) *incoming {
+	if s.last != nil && s.last.ssrc == ssrc {
+		return s.last
+	}
+	for i := range s.all {
+		if in := &s.all[i]; in.started && in.ssrc == ssrc {
+			return in
+		}
+	}
+	return nil
+}
+
+// take returns the place of an SSRC, emptied if it was another's.
+func (s *streams) take(ssrc uint32) *incoming {
+	if in := s.find(ssrc); in != nil {
+		return in
+	}
+	oldest := &s.all[0]
+	for i := range s.all {
+		if s.all[i].turn < oldest.turn {
+			oldest = &s.all[i]
+		}
+	}
+	*oldest = incoming{ssrc: ssrc, started: true}
+	return oldest
+}
+
+// heard makes it the current one.
+func (s *streams) heard(in *incoming) {
+	if in != s.last {
+		s.turn++
+		in.turn, s.last = s.turn, in
+	}
+}

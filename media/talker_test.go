@@ -1,0 +1,229 @@
+package media
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	pion "github.com/pion/srtp/v3"
+
+	"handoff/media/sdp"
+	"handoff/metrics"
+)
+
+// ledger holds every payload that was ever sealed, by whoever, and finds the index that was used
+// twice: no key may cover two payloads at one SSRC and index.
+type ledger struct {
+	t     testing.TB
+	pages map[position]string
+}
+
+type position struct {
+	key     string
+	rtcp    bool
+	ssrc    uint32
+	counter uint64 // the index
+}
+
+func (l *ledger) note(key sdp.Key, p position, payload []byte) {
+	l.t.Helper()
+	if l.pages == nil { // nobody keeps the books
+		return
+	}
+	p.key = key.Reveal()
+	if was, ok := l.pages[p]; ok && was != string(payload) {
+		l.t.Errorf("index %x of source %x (rtcp %v) covers two payloads", p.counter, p.ssrc, p.rtcp)
+	}
+	l.pages[p] = string(payload)
+}
+
+// talker is a phone with keys: its own and the one that it was told.
+type talker struct {
+	*phone
+	ledger    *ledger
+	suite     sdp.Suite
+	own, told sdp.Key
+	out, in   *pion.Context // nil with plain RTP
+	turns     uint64        // of its own sequence number
+	refused   int           // packets that it could not open
+}
+
+func newTalker(t testing.TB, l *ledger, ssrc uint32) *talker {
+	return &talker{phone: newPhone(t, "127.0.0.1", ssrc), ledger: l}
+}
+
+// secure gives the talker its own key and the key that it decrypts by.
+func (p *talker) secure(suite sdp.Suite, own, told sdp.Key) {
+	p.t.Helper()
+	profile := map[sdp.Suite]pion.ProtectionProfile{
+		sdp.SHA80: pion.ProtectionProfileAes128CmHmacSha1_80, sdp.SHA32: pion.ProtectionProfileAes128CmHmacSha1_32,
+	}[suite]
+	context := func(k sdp.Key) *pion.Context {
+		key, salt := k.Master()
+		c, err := pion.CreateContext(key, salt, profile, pion.SRTPReplayProtection(64), pion.SRTCPReplayProtection(64))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return c
+	}
+	p.suite, p.own, p.told, p.out, p.in = suite, own, told, context(own), context(told)
+}
+
+// remote is what was negotiated with the talker.
+func (p *talker) remote() Remote {
+	r := p.phone.remote()
+	r.Suite, r.LocalKey, r.RemoteKey = p.suite, p.told, p.own
+	return r
+}
+
+// seal makes the next packet, after a step, as it goes on the wire.
+func (p *talker) seal(step uint16) []byte {
+	p.t.Helper()
+	if p.sequence+step < p.sequence {
+		p.turns++
+	}
+	p.sequence += step
+	b := packet(p.t, p.ssrc, p.sequence)
+	for i := range b[12:] {
+		b[12+i] = byte(p.ssrc) // who says it
+	}
+	binary.BigEndian.PutUint64(b[20:], p.turns<<16|uint64(p.sequence)) // and that it is said once
+	if p.out == nil {
+		return b
+	}
+	sealed, err := p.out.EncryptRTP(nil, b, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.ledger.note(p.own, position{ssrc: p.ssrc, counter: p.turns<<16 | uint64(p.sequence)}, b[12:])
+	return sealed
+}
+
+// say sends the next packet to an endpoint and returns it as it went.
+func (p *talker) say(to *Endpoint) []byte {
+	b := p.seal(1)
+	p.rtp.send(b, to.Local().RTP)
+	return b
+}
+
+// hear returns the next packet that the talker can open.
+func (p *talker) hear() rtp.Packet {
+	p.t.Helper()
+	for range 1000 {
+		b, _ := p.rtp.receive()
+		if p.in == nil {
+			return unmarshal(p.t, b)
+		}
+		plain, err := p.in.DecryptRTP(nil, bytes.Clone(b), nil)
+		if err != nil {
+			p.refused++
+			continue
+		}
+		got := unmarshal(p.t, plain)
+		roc, _ := p.in.ROC(got.SSRC)
+		p.ledger.note(p.told, position{ssrc: got.SSRC, counter: uint64(roc)<<16 | uint64(got.SequenceNumber)}, got.Payload)
+		return got
+	}
+	p.t.Fatal("nothing that can be opened")
+	return rtp.Packet{}
+}
+
+// reports sends a sender report of the talker, about what it hears of a source.
+func (p *talker) reports(to *Endpoint, about uint32) {
+	p.t.Helper()
+	b, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{
+		SSRC: p.ssrc, RTPTime: 160 * uint32(p.sequence), Reports: []rtcp.ReceptionReport{{SSRC: about}},
+	}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if p.out != nil {
+		if b, err = p.out.EncryptRTCP(nil, b, nil); err != nil {
+			p.t.Fatal(err)
+		}
+		index := binary.BigEndian.Uint32(b[len(b)-14:]) &^ (1 << 31)
+		p.ledger.note(p.own, position{rtcp: true, ssrc: p.ssrc, counter: uint64(index)}, b[8:len(b)-14])
+	}
+	p.rtcp.send(b, to.Local().RTCP)
+}
+
+// reported returns the next report that the talker can open.
+func (p *talker) reported() *rtcp.SenderReport {
+	p.t.Helper()
+	b, _ := p.rtcp.receive()
+	if p.in != nil {
+		index := binary.BigEndian.Uint32(b[len(b)-14:]) &^ (1 << 31)
+		p.ledger.note(p.told, position{rtcp: true, ssrc: binary.BigEndian.Uint32(b[4:]), counter: uint64(index)}, b[8:len(b)-14])
+		plain, err := p.in.DecryptRTCP(nil, b, nil)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		b = plain
+	}
+	all, err := rtcp.Unmarshal(b)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return all[0].(*rtcp.SenderReport)
+}
+
+// mode is how two legs are bridged.
+type mode string
+
+const (
+	plainPlain mode = "plain to plain"
+	passed     mode = "passed"
+	terminated mode = "terminated on both"
+	plainSRTP  mode = "plain to srtp"
+	srtpPlain  mode = "srtp to plain"
+)
+
+var modes = []mode{plainPlain, passed, terminated, plainSRTP, srtpPlain}
+
+// talk is a call of talkers: A and B bridged in a mode, and C, who waits on a leg of the edge's own
+// keys, or in the clear if nobody has any.
+type talk struct {
+	*Session
+	a, b, c    *Endpoint
+	pa, pb, pc *talker
+}
+
+func newTalk(t testing.TB, r rig, m mode) talk {
+	t.Helper()
+	l := &ledger{t, map[position]string{}}
+	s := r.NewSession("call-1")
+	c := talk{
+		s, endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB), endpoint(t, s, metrics.LegC),
+		newTalker(t, l, 0xa), newTalker(t, l, 0xb), newTalker(t, l, 0xc),
+	}
+	secureA, secureB := m != plainPlain && m != plainSRTP, m != plainPlain && m != srtpPlain
+	switch {
+	case m == passed:
+		c.pa.secure(sdp.SHA80, keyOf(t, 'A'), keyOf(t, 'B'))
+		c.pb.secure(sdp.SHA80, keyOf(t, 'B'), keyOf(t, 'A'))
+	default:
+		if secureA {
+			c.pa.secure(sdp.SHA80, keyOf(t, 'A'), keyOf(t, '1'))
+		}
+		if secureB {
+			c.pb.secure(sdp.SHA32, keyOf(t, 'B'), keyOf(t, '2'))
+		}
+	}
+	if m != plainPlain {
+		c.pc.secure(sdp.SHA80, keyOf(t, 'C'), keyOf(t, '3'))
+	}
+	set(t, c.a, c.pa.remote())
+	set(t, c.b, c.pb.remote())
+	set(t, c.c, c.pc.remote())
+	s.Bridge(c.a, c.b)
+	return c
+}
+
+// inEveryMode runs a test in each.
+func inEveryMode(t *testing.T, test func(t *testing.T, m mode, c talk)) {
+	for _, m := range modes {
+		t.Run(string(m), func(t *testing.T) { test(t, m, newTalk(t, newRig(t, 3), m)) })
+	}
+}

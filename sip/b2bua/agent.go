@@ -1,0 +1,214 @@
+package b2bua
+
+import (
+	"crypto/rand"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"handoff/media"
+	"handoff/media/sdp"
+	"handoff/media/tone"
+	"handoff/metrics"
+	"handoff/refer"
+	"handoff/sip/leg"
+)
+
+// agent is leg C: a new call into a Twilio SIP domain, where a human takes the caller over.
+type agent struct {
+	leg     *leg.Leg
+	report  func(refer.Event)
+	early   bool // its early media are what the caller hears
+	bridged bool // the caller talks to it
+}
+
+// byInvite is the method that calls the agent and bridges the caller to him.
+type byInvite struct {
+	call    *Call
+	headers []refer.Header
+	report  func(refer.Event)
+}
+
+func (m byInvite) Attempt() {
+	if err := m.call.dialAgent(m.headers, m.report); err != nil {
+		m.call.log.Warn("agent not called", zap.Error(err))
+		m.call.mail.put(func() { m.report(refer.Unsent{Method: metrics.MethodInvite}) })
+	}
+}
+
+func (m byInvite) Cancel() { m.call.agent.leg.Cancel() }
+
+// dialAgent sends the INVITE with the key in its headers, and keys of the edge's own: what the caller
+// and Watson encrypt under is nothing for a third party.
+func (c *Call) dialAgent(headers []refer.Header, report func(refer.Event)) error {
+	domain := c.engine.cfg.Domain
+	if c.talk.c.endpoint == nil {
+		if err := c.talk.c.open(c.talk.media, metrics.LegC); err != nil {
+			return err
+		}
+	}
+	var own []sdp.Crypto
+	if c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP) == sdp.SAVP {
+		own = sdp.GenerateCryptos(sdp.SHA80)
+	}
+	offer, err := sdp.Offer(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
+	if err != nil {
+		return err
+	}
+	from := c.engine.cfg.Trunk.CallerURI(c.caller.from)
+	from.Scheme = "sip" // Twilio knows no sips:
+	inv := leg.Invitation{
+		CallID:   rand.Text() + "@" + c.engine.cfg.Trunk.Public,
+		LocalTag: rand.Text(),
+		From:     from.String(),
+		Target:   domain.URI.String(),
+		SDP:      c.talk.c.propose(offer),
+
+		MaxForwards: 70,
+	}
+	for _, h := range headers {
+		inv.Headers = append(inv.Headers, [2]string{h.Name, h.Value})
+	}
+	c.agent = agent{report: report}
+	c.agent.leg = leg.NewUAC(leg.Config{
+		Name:        metrics.LegC,
+		Peer:        metrics.PeerTwilio,
+		Contact:     c.engine.cfg.Contact(metrics.PeerTwilio, "tls"),
+		Credentials: domain.Credentials,
+	}, c.legDeps(metrics.LegC), inv)
+	c.dialogs = append(c.dialogs, c.agent.leg.Dialog())
+	c.engine.calls.addDialog(c, c.agent.leg.Dialog())
+	c.agent.leg.Invite(inv)
+	return nil
+}
+
+// onAgentProgress takes what becomes of leg C's INVITE.
+func (c *Call) onAgentProgress(ev leg.Event) {
+	switch ev := ev.(type) {
+	case leg.Ringing:
+		c.play(c.engine.deps.Ringback)
+	case leg.EarlyMedia:
+		if err := c.joinAgent(ev.SDP); err != nil {
+			c.log.Warn("the agent's early media refused", zap.Error(err))
+			return
+		}
+		c.agent.early = true
+	case leg.Connected:
+		c.onAgentAnswered(ev.SDP)
+	case leg.Failed:
+		c.onAgentFailed(ev)
+	}
+}
+
+// onAgentAnswered tells the machine, whose Bridge is the only thing that keeps the agent's leg.
+func (c *Call) onAgentAnswered(body []byte) {
+	if len(body) == 0 && c.agent.early {
+		body = c.talk.c.remote.body // the answer came with the 18x and is not repeated
+	}
+	if err := c.joinAgent(body); err != nil {
+		c.log.Warn("the agent's answer refused", zap.Error(err))
+		c.agent.leg.Bye("")
+		c.rejoinWatson()
+		c.agent.report(refer.Rejected{Method: metrics.MethodInvite, Code: 488})
+		return
+	}
+	c.agent.report(refer.Answered{Method: metrics.MethodInvite})
+	if !c.agent.bridged { // the transfer was given up meanwhile
+		c.agent.leg.Bye("")
+		c.rejoinWatson()
+	}
+}
+
+func (c *Call) onAgentFailed(f leg.Failed) {
+	c.log.Warn("agent not reached", zap.Int("code", f.Code), zap.String("text", f.Text), zap.Error(f.Err))
+	c.rejoinWatson()
+	switch {
+	case f.Code != 0:
+		c.agent.report(refer.Rejected{Method: metrics.MethodInvite, Code: f.Code})
+	case f.Sent && !f.Answered:
+		c.agent.report(refer.Silent{Method: metrics.MethodInvite})
+	default:
+		c.agent.report(refer.Unsent{Method: metrics.MethodInvite})
+	}
+}
+
+// onAgentEnded ends the call of a caller whose agent has hung up; before that, it is our CANCEL that
+// ended the leg.
+func (c *Call) onAgentEnded() {
+	if c.agent.bridged {
+		c.ending.goneOn()
+		c.hangUp(metrics.ReasonTransferred)
+		return
+	}
+	c.rejoinWatson()
+	c.agent.report(refer.Rejected{Method: metrics.MethodInvite, Code: 487})
+}
+
+// bridgeAgent leaves the caller to the agent.
+func (c *Call) bridgeAgent() {
+	c.agent.bridged, c.talk.terminated = true, true
+	c.log.Info("caller and agent talk")
+}
+
+func (c *Call) endAgent() {
+	if c.agent.leg != nil {
+		c.agent.leg.Cancel()
+		c.agent.leg.Bye("")
+	}
+}
+
+// joinAgent lets media flow between the caller and the agent, without a word to the caller's leg: the
+// agent was offered what the caller has agreed to.
+func (c *Call) joinAgent(body []byte) error {
+	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
+	if err != nil {
+		return err
+	}
+	if err := sdp.Accept(c.talk.c.proposed, theirs.Description); err != nil {
+		return err
+	}
+	if err := sdp.Joinable(c.talk.a.local, theirs.Description); err != nil {
+		return err
+	}
+	c.hush()
+	c.talk.c.agree(c.talk.c.proposed, theirs)
+	return c.talk.apply(&c.talk.c)
+}
+
+// rejoinWatson gives the caller back to Watson after early media of an agent who never came.
+func (c *Call) rejoinWatson() {
+	if !c.talk.c.settled || c.b == nil || !c.b.Alive() {
+		return
+	}
+	c.talk.c.settled = false
+	if err := c.talk.apply(&c.talk.b); err != nil {
+		c.log.Error("media stay as they were", zap.Error(err))
+	}
+}
+
+// play lets the caller hear a clip while nothing else is said to him.
+func (c *Call) play(clip *tone.Clip) {
+	c.hush()
+	if clip == nil || c.talk.closed || !c.talk.a.settled {
+		return
+	}
+	err := errors.New("no codec for it")
+	for _, codec := range c.talk.a.local.Audio().Codecs {
+		var track *tone.Track
+		if track, err = clip.Loop(codec); err == nil {
+			c.talk.quiet, err = c.talk.media.Play(c.talk.a.endpoint, track, media.Yield())
+			break
+		}
+	}
+	if err != nil {
+		c.log.Warn("nothing is played to the caller", zap.Error(err))
+	}
+}
+
+// hush ends what is played.
+func (c *Call) hush() {
+	if stop := c.talk.quiet; stop != nil {
+		c.talk.quiet = nil
+		stop()
+	}
+}

@@ -25,17 +25,58 @@ const demoTime = 15 * time.Second
 const talkPackets = 75
 
 type demoCmd struct {
-	JSON bool `name:"json" help:"Print the result as JSON instead of the story."`
+	Story string `enum:"refer,fallback,invite" default:"refer" help:"How the caller gets to the human: ${enum}."`
+	JSON  bool   `name:"json" help:"Print the result as JSON instead of the story."`
 }
+
+// demoStory is one way to the human.
+type demoStory struct {
+	title string
+	media string // what becomes of the audio
+	cfg   stageConfig
+	place func(*stage, context.Context) (*twilio.Call, error)
+	agent bool // a call of the edge's brings him
+}
+
+var demoStories = map[string]demoStory{
+	"refer": {
+		title: "A caller dials +18885557777 at Twilio; Twilio calls the edge over TLS, the edge calls Watson's sips: endpoint.",
+		media: "SRTP on both legs, keys passed, nothing decrypted by the edge",
+		place: func(s *stage, ctx context.Context) (*twilio.Call, error) {
+			return s.twilio.Place(ctx, demoNumber, twilio.Options{})
+		},
+	},
+	"fallback": {
+		title: "The same caller, but Twilio refuses the REFER: the edge has Twilio's API send his call on instead.",
+		media: "SRTP on both legs, keys passed, nothing decrypted by the edge",
+		cfg:   stageConfig{REST: true},
+		place: func(s *stage, ctx context.Context) (*twilio.Call, error) {
+			return s.twilio.Place(ctx, demoNumber, twilio.Options{Refer: twilio.Refer{Status: 603}})
+		},
+	},
+	"invite": {
+		title: "A caller comes from an elastic trunk, which Twilio refers nowhere: the edge calls an agent's SIP domain and bridges.",
+		media: "SRTP on all legs; from the bridge on under keys of the edge's own toward the agent",
+		cfg:   stageConfig{Domain: true},
+		place: func(s *stage, ctx context.Context) (*twilio.Call, error) {
+			return s.twilio.PlaceTrunk(ctx, demoNumber, true, twilio.Options{})
+		},
+		agent: true,
+	},
+}
+
+const demoNumber = "+18885557777"
 
 // result is what the demo found out; --json prints it.
 type result struct {
 	OK         bool        `json:"ok"`
+	Story      string      `json:"story"`
 	Problems   []string    `json:"problems,omitempty"`
 	Key        keyResult   `json:"key"`
 	Task       twilio.Task `json:"task"`
 	Caller     heard       `json:"caller"`
 	Watson     heard       `json:"watson"`
+	Agent      *heard      `json:"agent,omitempty"` // where the edge called him
 	Notified   []int       `json:"watson_was_notified"`
 	Violations []string    `json:"violations"`
 	Seconds    float64     `json:"seconds"`
@@ -66,7 +107,7 @@ func (d demoCmd) Run(std streams) error {
 	if d.JSON {
 		story = io.Discard
 	}
-	r, err := play(story)
+	r, err := play(story, d.Story)
 	if err != nil {
 		return err
 	}
@@ -86,38 +127,26 @@ func (d demoCmd) Run(std streams) error {
 }
 
 // play lets a caller ring, talk to Watson, ask for a human and arrive in Flex.
-func play(story io.Writer) (*result, error) {
+func play(w io.Writer, name string) (*result, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), demoTime)
 	defer cancel()
 
-	ladder := trace.NewLadder(story, isTerminal(story))
-	s, err := newStage(stageConfig{Tap: ladder.Add})
+	story := demoStories[name]
+	ladder := trace.NewLadder(w, isTerminal(w))
+	story.cfg.Tap = ladder.Add
+	s, err := newStage(story.cfg)
 	if err != nil {
 		return nil, fmt.Errorf("set the stage: %w", err)
 	}
 	defer s.Close(ctx)
 
-	fmt.Fprintf(story, "A caller dials +18885557777 at Twilio; Twilio calls the edge over TLS, the edge calls Watson's sips: endpoint.\n\n")
-	key := newKey()
-	caller, assistant, outcome, err := s.story(ctx, key)
-	if err != nil {
+	fmt.Fprintf(w, "%s\n\n", story.title)
+	r := &result{Story: name, Key: keyResult{Sent: newKey()}, Violations: []string{}}
+	if err := s.play(ctx, story, r); err != nil {
 		return nil, err
 	}
-	task, err := s.twilio.Flex().Await(ctx, caller.ParentSid())
-	if err != nil {
-		return nil, fmt.Errorf("wait for the Flex task: %w", err)
-	}
-	r := &result{
-		Key:      keyResult{Sent: key, Flex: task.SessionHistoryKey()},
-		Task:     task,
-		Caller:   heardBy(caller.Phone().Stats()),
-		Watson:   heardBy(assistant.Phone().Stats()),
-		Notified: outcome.Codes,
-
-		Violations: []string{},
-		Seconds:    time.Since(began).Seconds(),
-	}
+	r.Seconds = time.Since(began).Seconds()
 	for _, v := range s.violations.All() {
 		r.Violations = append(r.Violations, v.String())
 	}
@@ -125,36 +154,64 @@ func play(story io.Writer) (*result, error) {
 	return r, nil
 }
 
-// story is the call itself: both sides talk, Watson holds and refers, the legs end.
-func (s *stage) story(ctx context.Context, key string) (*twilio.Call, *watson.Call, watson.Outcome, error) {
-	fail := func(what string, err error) (*twilio.Call, *watson.Call, watson.Outcome, error) {
-		return nil, nil, watson.Outcome{}, fmt.Errorf("%s: %w", what, err)
-	}
-	caller, err := s.twilio.Place(ctx, "+18885557777", twilio.Options{})
+// play is the call itself: both sides talk, Watson holds and refers, the legs end.
+func (s *stage) play(ctx context.Context, story demoStory, r *result) error {
+	caller, err := story.place(s, ctx)
 	if err != nil {
-		return fail("place the call", err)
+		return fmt.Errorf("place the call: %w", err)
 	}
 	assistant, err := s.watson.Accept(ctx)
 	if err != nil {
-		return fail("wait for the call at Watson", errors.Join(err, caller.AwaitAnswer(ctx)))
+		return fmt.Errorf("wait for the call at Watson: %w", errors.Join(err, caller.AwaitAnswer(ctx)))
 	}
 	if err := errors.Join(caller.AwaitAnswer(ctx), assistant.AwaitAnswer(ctx)); err != nil {
-		return fail("wait for the answer", err)
+		return fmt.Errorf("wait for the answer: %w", err)
 	}
 	if err := s.talk(ctx, caller.Phone(), assistant.Phone()); err != nil {
-		return fail("talk", err)
+		return fmt.Errorf("talk: %w", err)
 	}
-	outcome, err := assistant.Refer(ctx, watson.Transfer{Key: key, Hold: watson.HoldSendOnly})
+	outcome, err := assistant.Refer(ctx, watson.Transfer{Key: r.Key.Sent, Hold: watson.HoldSendOnly})
 	if err != nil {
-		return fail("transfer", err)
+		return fmt.Errorf("transfer: %w", err)
+	}
+	r.Notified = outcome.Codes
+	inFlex := caller.ParentSid()
+	if story.agent {
+		agent, err := s.agentTalks(ctx, caller)
+		if err != nil {
+			return err
+		}
+		inFlex = agent.Sid()
+		h := heardBy(agent.Phone().Stats())
+		r.Agent = &h
 	}
 	if _, err := caller.Await(ctx); err != nil {
-		return fail("wait for the end at Twilio", err)
+		return fmt.Errorf("wait for the end at Twilio: %w", err)
 	}
 	if _, err := assistant.Await(ctx); err != nil {
-		return fail("wait for the end at Watson", err)
+		return fmt.Errorf("wait for the end at Watson: %w", err)
 	}
-	return caller, assistant, outcome, nil
+	r.Caller, r.Watson = heardBy(caller.Phone().Stats()), heardBy(assistant.Phone().Stats())
+	if r.Task, err = s.twilio.Flex().Await(ctx, inFlex); err != nil {
+		return fmt.Errorf("wait for the Flex task: %w", err)
+	}
+	r.Key.Flex = r.Task.SessionHistoryKey()
+	return nil
+}
+
+// agentTalks lets the agent whom the edge called talk to the caller, who then hangs up.
+func (s *stage) agentTalks(ctx context.Context, caller *twilio.Call) (*twilio.Inbound, error) {
+	agent, err := s.twilio.Domain().Accept(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the agent's call: %w", err)
+	}
+	if err := agent.AwaitAnswer(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.talk(ctx, agent.Phone(), caller.Phone()); err != nil {
+		return nil, fmt.Errorf("talk to the agent: %w", err)
+	}
+	return agent, caller.Hangup(ctx)
 }
 
 // talk waits until either phone has heard enough of the other.
@@ -177,7 +234,11 @@ func (r *result) judge() {
 	if r.Key.Flex != r.Key.Sent {
 		problem("the key in Flex is not the one that Watson sent")
 	}
-	for who, h := range map[string]heard{"the caller": r.Caller, "Watson": r.Watson} {
+	all := map[string]heard{"the caller": r.Caller, "Watson": r.Watson}
+	if r.Agent != nil {
+		all["the agent"] = *r.Agent
+	}
+	for who, h := range all {
 		if h.Heard < talkPackets || h.Lost+h.Damaged+h.Foreign > 0 {
 			problem("%s heard %+v", who, h)
 		}
@@ -192,11 +253,16 @@ func (r *result) judge() {
 }
 
 func (r *result) print(w io.Writer) {
-	fmt.Fprintf(w, "\nAudio          packets heard      lost   damaged   (SRTP on both legs, keys passed, nothing decrypted by the edge)\n")
-	for _, row := range []struct {
+	fmt.Fprintf(w, "\nAudio          packets heard      lost   damaged   (%s)\n", demoStories[r.Story].media)
+	type row struct {
 		who string
 		h   heard
-	}{{"Watson → caller", r.Caller}, {"caller → Watson", r.Watson}} {
+	}
+	rows := []row{{"to the caller", r.Caller}, {"to Watson", r.Watson}}
+	if r.Agent != nil {
+		rows = append(rows, row{"to the agent", *r.Agent})
+	}
+	for _, row := range rows {
 		fmt.Fprintf(w, "  %-15s %8d %9d %9d\n", row.who, row.h.Heard, row.h.Lost, row.h.Damaged)
 	}
 	fmt.Fprintf(w, "\nFlex task      %s\n  attributes   %s\n  key          ", r.Task.SID, r.Task.Attributes)

@@ -32,11 +32,11 @@ func TestInvite(t *testing.T) {
 			sc.must(err)
 			sc.must(agent.AwaitAnswer(sc.ctx))
 			sc.told(<-outcome, 100, 200)
-			sc.talk(caller.Phone(), agent.Phone())
+			sc.hear(caller.Phone(), agent.Phone())
 			sc.flexHas(agent.Sid(), testKey)
 			_, err = assistant.Await(sc.ctx)
 			sc.must(err)
-			sc.talk(caller.Phone(), agent.Phone()) // Watson's end changes nothing
+			sc.hear(caller.Phone(), agent.Phone()) // Watson's end changes nothing
 			sc.must(caller.Hangup(sc.ctx))
 			_, err = agent.Await(sc.ctx)
 			sc.must(err)
@@ -126,8 +126,8 @@ func invited(t *testing.T, r twilio.Reception, set func(*configs.Config)) (*scen
 	return sc, caller, assistant, told
 }
 
-// talk waits until two phones hear each other.
-func (sc *scene) talk(a, b *phone.Phone) {
+// hear waits until two phones hear each other, from now on.
+func (sc *scene) hear(a, b *phone.Phone) {
 	sc.t.Helper()
 	before := [2]uint64{a.Stats().Heard, b.Stats().Heard}
 	a.Talk()

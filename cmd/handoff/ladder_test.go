@@ -199,11 +199,30 @@ func TestLadders(t *testing.T) {
 			sc.must(err)
 			sc.over(caller, assistant)
 			sc.told(outcome, 100, 200)
-			task, err := sc.twilio.Flex().Await(sc.ctx, caller.ParentSid())
+			sc.inFlex(caller, testKey)
+		}},
+		{"transfer by rest", func() stageConfig { c := quiet(); c.REST = true; return c }(), func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
 			sc.must(err)
-			if got := task.SessionHistoryKey(); got != testKey {
-				sc.t.Errorf("Flex has the key %q", got)
-			}
+			sc.over(caller, assistant)
+			sc.told(outcome, 100, 200)
+			sc.inFlex(caller, testKey)
+		}},
+		{"transfer by invite", func() stageConfig { c := quiet(); c.Domain = true; return c }(), func(sc *scene) {
+			sc.twilio.Domain().Receive(twilio.Reception{NoRinging: true})
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+			sc.must(err)
+			agent, err := sc.twilio.Domain().Accept(sc.ctx)
+			sc.must(err)
+			sc.must(agent.AwaitAnswer(sc.ctx))
+			sc.told(outcome, 100, 200)
+			sc.flexHas(agent.Sid(), testKey)
+			_, err = assistant.Await(sc.ctx)
+			sc.must(err)
+			sc.must(agent.Hangup(sc.ctx))
+			sc.over(caller, assistant)
 		}},
 		{"transfer refused", quiet(), func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
@@ -291,10 +310,5 @@ func (sc *scene) told(o watson.Outcome, codes ...int) {
 // stillTalk proves that audio flows both ways, from now on.
 func (sc *scene) stillTalk(caller *twilio.Call, assistant *watson.Call) {
 	sc.t.Helper()
-	before := [2]uint64{caller.Phone().Stats().Heard, assistant.Phone().Stats().Heard}
-	caller.Phone().Talk()
-	assistant.Phone().Talk()
-	sc.until("both hear each other", func() bool {
-		return caller.Phone().Stats().Heard > before[0]+5 && assistant.Phone().Stats().Heard > before[1]+5
-	})
+	sc.hear(caller.Phone(), assistant.Phone())
 }

@@ -148,13 +148,19 @@ func TestServeTakesCallsAndEndsCleanlyOnSIGTERM(t *testing.T) {
 }
 
 func TestDemoSaysTheSameToAProgram(t *testing.T) {
-	var out, errs bytes.Buffer
-	if code := run([]string{"demo", "--json"}, streams{&out, &errs}); code != exitOK {
-		t.Fatalf("exit code %d\n%s%s", code, &out, &errs)
-	}
-	for _, want := range []string{`"ok": true`, `"sent"`, `"watson_was_notified"`} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %s in\n%s", want, &out)
-		}
+	t.Parallel()
+	for name := range demoStories {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out, errs bytes.Buffer
+			if code := run([]string{"demo", "--json", "--story", name}, streams{&out, &errs}); code != exitOK {
+				t.Fatalf("exit code %d\n%s%s", code, &out, &errs)
+			}
+			for _, want := range []string{`"ok": true`, `"story": "` + name + `"`, `"sent"`, `"watson_was_notified"`} {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("no %s in\n%s", want, &out)
+				}
+			}
+		})
 	}
 }

@@ -335,11 +335,7 @@ func referRefused(referTo []string, code int) func(*scene) {
 
 func (sc *scene) inFlex(caller *twilio.Call, key string) {
 	sc.t.Helper()
-	task, err := sc.twilio.Flex().Await(sc.ctx, caller.ParentSid())
-	sc.must(err)
-	if got := task.SessionHistoryKey(); got != key {
-		sc.t.Errorf("Flex has the key %q, want %q", got, key)
-	}
+	sc.flexHas(caller.ParentSid(), key)
 }
 
 // counted waits until /metrics has a line.

@@ -117,6 +117,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Updater:  update,
 		Hold:     hold,
 		Ringback: tone.Ringback(),
+		Failure:  tone.Reorder(),
 		Bury:     w.bury,
 	})
 	if err != nil {

@@ -186,6 +186,26 @@ func TestStories(t *testing.T) {
 		{"watson leaves right after the 202", stageConfig{}, watsonLeaves(watson.ByeAfterAccept)},
 		{"watson leaves after the 100", stageConfig{}, watsonLeaves(watson.ByeAfterTrying)},
 		{"watson leaves after the 200", stageConfig{}, watsonLeaves(watson.ByeAfterFinal)},
+		{"watson has left and the transfer fails", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			_, err := assistant.Refer(sc.ctx, watson.Transfer{Method: watson.ByHangup, Key: testKey, Way: watson.ReferToHeader})
+			sc.must(err)
+			sc.until("the caller hears a reorder tone", func() bool { return caller.Phone().Stats().Sound() > 50 })
+			sc.over(caller, assistant)
+			if how := caller.Ending().How; how != twilio.EdgeHungUp {
+				sc.t.Errorf("at Twilio: %s", how)
+			}
+			sc.counted(`handoff_calls_total{reason="transfer_failed",result="upstream"} 1`)
+		}},
+		{"the caller does not listen to the reorder tone", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			_, err := assistant.Refer(sc.ctx, watson.Transfer{Method: watson.ByHangup, Key: testKey, Way: watson.ReferToHeader})
+			sc.must(err)
+			sc.until("the caller hears a reorder tone", func() bool { return caller.Phone().Stats().Sound() > 5 })
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.counted(`handoff_calls_total{reason="transfer_failed",result="upstream"} 1`)
+		}},
 		{"two refer-to", stageConfig{}, referRefused([]string{"<sip:queue@flex.twilio.com>", "<sip:queue@flex.twilio.com>"}, 400)},
 		{"no refer-to", stageConfig{}, referRefused([]string{}, 400)},
 		{"a target that is not intercepted", stageConfig{}, referRefused([]string{"<sip:queue@attacker.example.net>"}, 603)},

@@ -8,11 +8,17 @@ import (
 
 // Ringback is what a caller hears while a phone rings in North America: 440 and 480 Hz, two seconds of
 // six.
-func Ringback() *Clip {
-	const on, period, level, attack = 2 * rate, 6 * rate, 2000, rate / 1000 * 5
+func Ringback() *Clip { return cadence(440, 480, 2*rate, 6*rate) }
+
+// Reorder is what a caller hears there when his call can't go on: 480 and 620 Hz, twice a second.
+func Reorder() *Clip { return cadence(480, 620, rate/4, rate/2) }
+
+// cadence sounds two frequencies, in Hz, for the first so many samples of a period.
+func cadence(f, g float64, on, period int) *Clip {
+	const level, attack = 2000, rate / 1000 * 5
 	samples := make([]int16, period)
 	for at := range on {
-		v := math.Sin(2*math.Pi*440*float64(at)/rate) + math.Sin(2*math.Pi*480*float64(at)/rate)
+		v := math.Sin(2*math.Pi*f*float64(at)/rate) + math.Sin(2*math.Pi*g*float64(at)/rate)
 		swell := min(1, float64(min(at, on-at))/attack) // so that it does not click
 		samples[at] = int16(level * v * swell)
 	}

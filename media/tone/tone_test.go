@@ -68,6 +68,16 @@ func TestRingbackRingsTwoSecondsOfSix(t *testing.T) {
 	}
 }
 
+func TestReorderSoundsTwiceASecond(t *testing.T) {
+	heard := listen(t, loop(t, Reorder(), pcmu), 2*50)
+	for n := 0; n < 8; n++ {
+		db := level(heard[n*rate/4 : (n+1)*rate/4])
+		if sounds := n%2 == 0; sounds && db < -50 || !sounds && db > -70 {
+			t.Errorf("quarter %d at %.0f dB", n, db)
+		}
+	}
+}
+
 func TestComfortIsSoftAndNeverSilent(t *testing.T) {
 	heard := listen(t, loop(t, Comfort(), pcma), 1000)
 	if db := level(heard); db < -50 || db > -40 {

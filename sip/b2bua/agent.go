@@ -186,11 +186,12 @@ func (c *Call) rejoinWatson() {
 	}
 }
 
-// play lets the caller hear a clip while nothing else is said to him.
-func (c *Call) play(clip *tone.Clip) {
+// play lets the caller hear a clip, again and again, while nothing else is said to him. It tells whether
+// he does.
+func (c *Call) play(clip *tone.Clip) bool {
 	c.hush()
 	if clip == nil || c.talk.closed || !c.talk.a.settled {
-		return
+		return false
 	}
 	err := errors.New("no codec for it")
 	for _, codec := range c.talk.a.local.Audio().Codecs {
@@ -203,6 +204,7 @@ func (c *Call) play(clip *tone.Clip) {
 	if err != nil {
 		c.log.Warn("nothing is played to the caller", zap.Error(err))
 	}
+	return err == nil
 }
 
 // hush ends what is played.

@@ -91,8 +91,9 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
-	// Hold is what the caller hears while a transfer runs, Ringback while the agent's phone rings.
-	Hold, Ringback *tone.Clip
+	// Hold is what the caller hears while a transfer runs, Ringback while the agent's phone rings, and
+	// Failure when nobody is left to talk to.
+	Hold, Ringback, Failure *tone.Clip
 	// Updater reaches Twilio's API; nil when that is not configured.
 	Updater transfer.Updater
 	// Bury answers late messages of a dialog that is over.

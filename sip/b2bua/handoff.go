@@ -271,15 +271,25 @@ func (t transferCall) Promise(act func())                     { t.c.promise(act)
 func (t transferCall) InOrder(act func())                     { t.c.inOrder(act) }
 func (t transferCall) Bridge()                                { t.c.bridgeAgent() }
 
-// EndCaller ends the leg of a caller who has nobody left to talk to.
+// failureTime is how long a caller who has nobody left to talk to hears that.
+const failureTime = 3 * time.Second
+
+// EndCaller ends the leg of a caller who has nobody left to talk to, and lets him hear it first.
 func (t transferCall) EndCaller(why metrics.TransferReason) {
 	reason := metrics.ReasonTransferFailed
 	if why.Result() == metrics.Indeterminate {
 		reason = metrics.ReasonTransferUnproved
 	}
 	t.c.ending.because(reason)
-	t.c.talk.close()
-	t.c.endCaller()
+	end := func() {
+		t.c.talk.close()
+		t.c.endCaller()
+	}
+	if !t.c.play(t.c.engine.deps.Failure) {
+		end()
+		return
+	}
+	t.c.after(failureTime, end)
 }
 
 func (t transferCall) TransferDone(why metrics.TransferReason) {

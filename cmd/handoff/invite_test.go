@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"handoff/configs"
+	"handoff/metrics"
 	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
@@ -46,6 +47,45 @@ func TestInvite(t *testing.T) {
 			sc.counted(`handoff_calls_total{reason="transferred",result="success"} 1`)
 		})
 	}
+	for _, when := range []watson.Reaction{watson.ByeAfterAccept, watson.ByeAfterTrying, watson.ByeAfterFinal} {
+		t.Run("watson leaves early: "+when.String(), func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, stageConfig{Domain: true})
+			sc.twilio.Domain().Receive(twilio.Reception{Key: testKey, RingFor: 300 * time.Millisecond})
+			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
+			sc.must(err)
+			assistant := sc.answered(caller)
+			_, err = assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, Reaction: when})
+			sc.must(err)
+			_, err = assistant.Await(sc.ctx)
+			sc.must(err)
+			agent, err := sc.twilio.Domain().Accept(sc.ctx)
+			sc.must(err)
+			sc.must(agent.AwaitAnswer(sc.ctx))
+			sc.hear(caller.Phone(), agent.Phone())
+			sc.must(agent.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.clean()
+			sc.counted(proved)
+		})
+	}
+	t.Run("a caller with plain RTP, Watson and agent with SRTP", func(t *testing.T) {
+		t.Parallel()
+		sc := newScene(t, stageConfig{Domain: true, Set: func(c *configs.Config) { c.Twilio.SRTP = configs.SRTPOptional }})
+		caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", false, twilio.Options{})
+		sc.must(err)
+		assistant := sc.answered(caller)
+		sc.stillTalk(caller, assistant)
+		outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+		sc.must(err)
+		sc.told(outcome, 100, 200)
+		agent, err := sc.twilio.Domain().Accept(sc.ctx)
+		sc.must(err)
+		sc.hear(caller.Phone(), agent.Phone())
+		sc.must(caller.Hangup(sc.ctx))
+		sc.over(caller, assistant)
+		sc.clean()
+	})
 	t.Run("the agent hangs up", func(t *testing.T) {
 		t.Parallel()
 		sc, caller, assistant, outcome := invited(t, twilio.Reception{}, nil)
@@ -107,6 +147,60 @@ func TestInvite(t *testing.T) {
 		sc.over(caller, assistant)
 		sc.clean()
 	})
+}
+
+// TestChain plays the three methods one after the other.
+func TestChain(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		refer     twilio.Refer
+		rest      twilio.REST
+		reception twilio.Reception
+		codes     []int
+		bridged   bool
+		calledC   bool
+		count     string
+	}{
+		{"the third works", twilio.Refer{Status: 603}, twilio.REST{Status: 404}, twilio.Reception{}, []int{100, 200}, true, true,
+			`handoff_transfers_total{method="invite",reason="proved",result="success"} 1`},
+		{"none works", twilio.Refer{Final: 486}, twilio.REST{Status: 400}, twilio.Reception{Status: 480}, []int{100, 480}, false, true,
+			`handoff_transfers_total{method="invite",reason="rejected",result="upstream"} 1`},
+		{"a silent REFER ends it", twilio.Refer{Then: twilio.Nothing}, twilio.REST{}, twilio.Reception{}, []int{100, 408}, false, false,
+			`handoff_transfers_total{method="refer",reason="silent",result="indeterminate"} 1`},
+		{"a REST request that may have arrived ends it", twilio.Refer{Status: 603}, twilio.REST{Loss: twilio.CutBefore}, twilio.Reception{},
+			[]int{100, 408}, false, false, `handoff_transfers_total{method="rest",reason="silent",result="indeterminate"} 1`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, stageConfig{REST: true, Domain: true, Set: func(c *configs.Config) {
+				c.Transfer.Timeout = 2 * time.Second
+			}})
+			sc.twilio.BehaveREST(tt.rest)
+			tt.reception.Key = testKey
+			sc.twilio.Domain().Receive(tt.reception)
+			caller, assistant := sc.place(twilio.Options{Refer: tt.refer})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
+			sc.must(err)
+			sc.told(outcome, tt.codes...)
+			if got := sc.sent(metrics.PeerTwilio, "INVITE "); got != tt.calledC {
+				t.Errorf("an agent was called: %t", got)
+			}
+			if tt.bridged {
+				agent, err := sc.twilio.Domain().Accept(sc.ctx)
+				sc.must(err)
+				sc.hear(caller.Phone(), agent.Phone())
+				sc.flexHas(agent.Sid(), testKey)
+			} else {
+				sc.stillTalk(caller, assistant)
+			}
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.clean()
+			sc.counted(tt.count)
+		})
+	}
 }
 
 // invited places a call of an elastic trunk, which Twilio refers nowhere, and lets Watson transfer it.

@@ -78,10 +78,17 @@ func (sc *scene) answered(caller *twilio.Call) *watson.Call {
 	return assistant
 }
 
-// received tells whether the edge has had a message from peer that begins so.
+// received tells whether the edge has had a message from peer that begins so; sent, whether it sent one.
 func (sc *scene) received(peer metrics.Peer, start string) bool {
+	return sc.passed(peer, metrics.In, start)
+}
+func (sc *scene) sent(peer metrics.Peer, start string) bool {
+	return sc.passed(peer, metrics.Out, start)
+}
+
+func (sc *scene) passed(peer metrics.Peer, d metrics.Direction, start string) bool {
 	for _, m := range sc.recorder.Messages() {
-		if m.Peer == peer && m.Direction == metrics.In && strings.HasPrefix(string(m.Raw), start) {
+		if m.Peer == peer && m.Direction == d && strings.HasPrefix(string(m.Raw), start) {
 			return true
 		}
 	}

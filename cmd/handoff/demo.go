@@ -21,9 +21,6 @@ import (
 // demoTime bounds the whole story.
 const demoTime = 15 * time.Second
 
-// talkPackets is how much either side hears of the other before the caller asks for a human: 1.5 s.
-const talkPackets = 75
-
 type demoCmd struct {
 	Story string `enum:"refer,fallback,invite" default:"refer" help:"How the caller gets to the human: ${enum}."`
 	JSON  bool   `name:"json" help:"Print the result as JSON instead of the story."`
@@ -35,7 +32,8 @@ type demoStory struct {
 	media string // what becomes of the audio
 	cfg   stageConfig
 	place func(*stage, context.Context) (*twilio.Call, error)
-	agent bool // a call of the edge's brings him
+	agent bool   // a call of the edge's brings him
+	talk  uint64 // packets of 20 ms that whoever talks hears of the other, at least
 }
 
 var demoStories = map[string]demoStory{
@@ -45,6 +43,7 @@ var demoStories = map[string]demoStory{
 		place: func(s *stage, ctx context.Context) (*twilio.Call, error) {
 			return s.twilio.Place(ctx, demoNumber, twilio.Options{})
 		},
+		talk: 75,
 	},
 	"fallback": {
 		title: "The same caller, but Twilio refuses the REFER: the edge has Twilio's API send his call on instead.",
@@ -53,6 +52,7 @@ var demoStories = map[string]demoStory{
 		place: func(s *stage, ctx context.Context) (*twilio.Call, error) {
 			return s.twilio.Place(ctx, demoNumber, twilio.Options{Refer: twilio.Refer{Status: 603}})
 		},
+		talk: 25,
 	},
 	"invite": {
 		title: "A caller comes from an elastic trunk, which Twilio refers nowhere: the edge calls an agent's SIP domain and bridges.",
@@ -62,6 +62,7 @@ var demoStories = map[string]demoStory{
 			return s.twilio.PlaceTrunk(ctx, demoNumber, true, twilio.Options{})
 		},
 		agent: true,
+		talk:  25,
 	},
 }
 
@@ -167,7 +168,7 @@ func (s *stage) play(ctx context.Context, story demoStory, r *result) error {
 	if err := errors.Join(caller.AwaitAnswer(ctx), assistant.AwaitAnswer(ctx)); err != nil {
 		return fmt.Errorf("wait for the answer: %w", err)
 	}
-	if err := s.talk(ctx, caller.Phone(), assistant.Phone()); err != nil {
+	if err := s.talk(ctx, story.talk, caller.Phone(), assistant.Phone()); err != nil {
 		return fmt.Errorf("talk: %w", err)
 	}
 	outcome, err := assistant.Refer(ctx, watson.Transfer{Key: r.Key.Sent, Hold: watson.HoldSendOnly})
@@ -177,7 +178,7 @@ func (s *stage) play(ctx context.Context, story demoStory, r *result) error {
 	r.Notified = outcome.Codes
 	inFlex := caller.ParentSid()
 	if story.agent {
-		agent, err := s.agentTalks(ctx, caller)
+		agent, err := s.agentTalks(ctx, story.talk, caller)
 		if err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (s *stage) play(ctx context.Context, story demoStory, r *result) error {
 }
 
 // agentTalks lets the agent whom the edge called talk to the caller, who then hangs up.
-func (s *stage) agentTalks(ctx context.Context, caller *twilio.Call) (*twilio.Inbound, error) {
+func (s *stage) agentTalks(ctx context.Context, packets uint64, caller *twilio.Call) (*twilio.Inbound, error) {
 	agent, err := s.twilio.Domain().Accept(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("wait for the agent's call: %w", err)
@@ -208,19 +209,19 @@ func (s *stage) agentTalks(ctx context.Context, caller *twilio.Call) (*twilio.In
 	if err := agent.AwaitAnswer(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.talk(ctx, agent.Phone(), caller.Phone()); err != nil {
+	if err := s.talk(ctx, packets, agent.Phone(), caller.Phone()); err != nil {
 		return nil, fmt.Errorf("talk to the agent: %w", err)
 	}
 	return agent, caller.Hangup(ctx)
 }
 
 // talk waits until either phone has heard enough of the other.
-func (s *stage) talk(ctx context.Context, phones ...*phone.Phone) error {
+func (s *stage) talk(ctx context.Context, packets uint64, phones ...*phone.Phone) error {
 	for _, p := range phones {
 		p.Talk()
 	}
 	for _, p := range phones {
-		err := p.Until(ctx, func(st phone.Stats) bool { return st.Heard >= talkPackets })
+		err := p.Until(ctx, func(st phone.Stats) bool { return st.Heard >= packets })
 		if err != nil {
 			return fmt.Errorf("after %+v: %w", p.Stats(), err)
 		}
@@ -239,7 +240,7 @@ func (r *result) judge() {
 		all["the agent"] = *r.Agent
 	}
 	for who, h := range all {
-		if h.Heard < talkPackets || h.Lost+h.Damaged+h.Foreign > 0 {
+		if h.Heard < demoStories[r.Story].talk || h.Lost+h.Damaged+h.Foreign > 0 {
 			problem("%s heard %+v", who, h)
 		}
 	}

@@ -2,13 +2,10 @@ package b2bua
 
 import (
 	"crypto/rand"
-	"errors"
 
 	"go.uber.org/zap"
 
-	"handoff/media"
 	"handoff/media/sdp"
-	"handoff/media/tone"
 	"handoff/metrics"
 	"handoff/refer"
 	"handoff/sip/leg"
@@ -18,7 +15,6 @@ import (
 type agent struct {
 	leg     *leg.Leg
 	report  func(refer.Event)
-	early   bool // its early media are what the caller hears
 	bridged bool // the caller talks to it
 }
 
@@ -47,10 +43,7 @@ func (c *Call) dialAgent(headers []refer.Header, report func(refer.Event)) error
 			return err
 		}
 	}
-	var own []sdp.Crypto
-	if c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP) == sdp.SAVP {
-		own = sdp.GenerateCryptos(sdp.SHA80)
-	}
+	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP))
 	offer, err := sdp.Offer(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
 	if err != nil {
 		return err
@@ -90,9 +83,7 @@ func (c *Call) onAgentProgress(ev leg.Event) {
 	case leg.EarlyMedia:
 		if err := c.joinAgent(ev.SDP); err != nil {
 			c.log.Warn("the agent's early media refused", zap.Error(err))
-			return
 		}
-		c.agent.early = true
 	case leg.Connected:
 		c.onAgentAnswered(ev.SDP)
 	case leg.Failed:
@@ -102,7 +93,7 @@ func (c *Call) onAgentProgress(ev leg.Event) {
 
 // onAgentAnswered tells the machine, whose Bridge is the only thing that keeps the agent's leg.
 func (c *Call) onAgentAnswered(body []byte) {
-	if len(body) == 0 && c.agent.early {
+	if len(body) == 0 && c.talk.c.settled {
 		body = c.talk.c.remote.body // the answer came with the 18x and is not repeated
 	}
 	if err := c.joinAgent(body); err != nil {
@@ -183,34 +174,5 @@ func (c *Call) rejoinWatson() {
 	c.talk.c.settled = false
 	if err := c.talk.apply(&c.talk.b); err != nil {
 		c.log.Error("media stay as they were", zap.Error(err))
-	}
-}
-
-// play lets the caller hear a clip, again and again, while nothing else is said to him. It tells whether
-// he does.
-func (c *Call) play(clip *tone.Clip) bool {
-	c.hush()
-	if clip == nil || c.talk.closed || !c.talk.a.settled {
-		return false
-	}
-	err := errors.New("no codec for it")
-	for _, codec := range c.talk.a.local.Audio().Codecs {
-		var track *tone.Track
-		if track, err = clip.Loop(codec); err == nil {
-			c.talk.quiet, err = c.talk.media.Play(c.talk.a.endpoint, track, media.Yield())
-			break
-		}
-	}
-	if err != nil {
-		c.log.Warn("nothing is played to the caller", zap.Error(err))
-	}
-	return err == nil
-}
-
-// hush ends what is played.
-func (c *Call) hush() {
-	if stop := c.talk.quiet; stop != nil {
-		c.talk.quiet = nil
-		stop()
 	}
 }

@@ -124,7 +124,7 @@ func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, erro
 		answering.agree(answering.proposed, theirs)
 		return nil, nil
 	}
-	answer, err := c.answerTo(m.offer.Description, theirs.Description, answering, offering, offering.key())
+	answer, err := c.answerTo(m.offer.Description, theirs.Description, answering, offering)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,12 @@ package b2bua
 import (
 	"errors"
 
+	"go.uber.org/zap"
+
 	"handoff/media"
 	"handoff/media/quality"
 	"handoff/media/sdp"
+	"handoff/media/tone"
 	"handoff/metrics"
 	"handoff/sip/journal"
 	"handoff/sip/leg"
@@ -30,9 +33,8 @@ type side struct {
 	remote   described
 	proposed sdp.Description // ours, offered and not answered yet
 	origin   sdp.Origin
-	own      sdp.Key // ours in answers, where keys are not passed
-	body     []byte  // local, as it was sent
-	settled  bool    // offer and answer are exchanged
+	body     []byte // local, as it was sent
+	settled  bool   // offer and answer are exchanged
 }
 
 // described is what a peer sent, read and as it came: the journal keeps the latter, since what we
@@ -91,14 +93,22 @@ func (c *Call) offerToWatson() ([]byte, error) {
 	wanted := c.engine.cfg.WatsonSRTP.Offered(spoken)
 	c.talk.terminated = c.engine.cfg.TerminateSRTP || wanted != spoken
 	var own []sdp.Crypto
-	if wanted == sdp.SAVP {
-		own = sdp.GenerateCryptos(sdp.SHA80)
+	if c.talk.terminated {
+		own = freshKeys(wanted)
 	}
 	offer, err := c.offerTo(c.talk.a.remote.Description, &c.talk.b, own)
 	if err != nil {
 		return nil, err
 	}
 	return c.talk.b.propose(offer), nil
+}
+
+// freshKeys are of the edge's own, for an offer of a profile: none for plain RTP.
+func freshKeys(p sdp.Profile) []sdp.Crypto {
+	if p != sdp.SAVP {
+		return nil
+	}
+	return sdp.GenerateCryptos(sdp.SHA80)
 }
 
 // offerTo turns what one leg offers into our offer to the side of another.
@@ -109,16 +119,15 @@ func (c *Call) offerTo(offer sdp.Description, to *side, own []sdp.Crypto) (sdp.D
 	return offer.For(to.address())
 }
 
-// answerTo turns the answer of one leg into ours to the side that offered. key is that side's, for
-// where keys are not passed.
-func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side, key sdp.Key) (sdp.Description, error) {
+// answerTo turns the answer of one leg into ours to the side that offered.
+func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Description, error) {
 	if !c.talk.terminated {
 		return sdp.Answer(offer, theirs, to.address())
 	}
 	if err := sdp.Accept(from.proposed, theirs); err != nil {
 		return sdp.Description{}, err
 	}
-	return sdp.TerminatedAnswer(offer, theirs, to.address(), key)
+	return sdp.TerminatedAnswer(offer, theirs, to.address(), to.key())
 }
 
 // connectMedia takes Watson's answer, lets media flow and returns the answer to the caller.
@@ -127,10 +136,7 @@ func (c *Call) connectMedia(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.talk.a.own.IsZero() {
-		c.talk.a.own = sdp.GenerateKey()
-	}
-	answer, err := c.answerTo(c.talk.a.remote.Description, theirs.Description, &c.talk.b, &c.talk.a, c.talk.a.own)
+	answer, err := c.answerTo(c.talk.a.remote.Description, theirs.Description, &c.talk.b, &c.talk.a)
 	if err != nil {
 		return nil, err
 	}
@@ -161,12 +167,13 @@ func (c *Call) side(l *leg.Leg) *side {
 // keys are what a leg's peer knows as ours.
 func (s *side) keys() []sdp.Crypto { return s.local.Audio().Cryptos }
 
-// key is the one that an answer of ours to the side carries.
+// key is the one that an answer of ours to the side carries where keys are not passed: the one in force,
+// or a new one.
 func (s *side) key() sdp.Key {
 	if keys := s.keys(); len(keys) > 0 {
 		return keys[0].Key
 	}
-	return s.own
+	return sdp.GenerateKey()
 }
 
 // address is where the edge receives this leg's media.
@@ -200,6 +207,35 @@ func (s *session) apply(other *side) error {
 	}
 	s.media.Bridge(s.a.endpoint, other.endpoint)
 	return nil
+}
+
+// play lets the caller hear a clip, again and again, while nothing else is said to him. It tells whether
+// he does.
+func (c *Call) play(clip *tone.Clip) bool {
+	c.hush()
+	if clip == nil || c.talk.closed || !c.talk.a.settled {
+		return false
+	}
+	err := errors.New("no codec for it")
+	for _, codec := range c.talk.a.local.Audio().Codecs {
+		var track *tone.Track
+		if track, err = clip.Loop(codec); err == nil {
+			c.talk.quiet, err = c.talk.media.Play(c.talk.a.endpoint, track, media.Yield())
+			break
+		}
+	}
+	if err != nil {
+		c.log.Warn("nothing is played to the caller", zap.Error(err))
+	}
+	return err == nil
+}
+
+// hush ends what is played.
+func (c *Call) hush() {
+	if stop := c.talk.quiet; stop != nil {
+		c.talk.quiet = nil
+		stop()
+	}
 }
 
 // close ends the media; their counts stay readable.

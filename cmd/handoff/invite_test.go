@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,27 @@ func TestInvite(t *testing.T) {
 		sc.must(err)
 		sc.hear(caller.Phone(), agent.Phone())
 		sc.must(caller.Hangup(sc.ctx))
+		sc.over(caller, assistant)
+		sc.clean()
+	})
+	t.Run("an operator can't take the caller from the agent", func(t *testing.T) {
+		t.Parallel()
+		sc, caller, assistant, outcome := invited(t, twilio.Reception{}, nil)
+		agent, err := sc.twilio.Domain().Accept(sc.ctx)
+		sc.must(err)
+		sc.must(agent.AwaitAnswer(sc.ctx))
+		sc.told(<-outcome, 100, 200)
+		_, err = assistant.Await(sc.ctx)
+		sc.must(err)
+		id := sc.listed(caller)
+		sc.until("he is refused", func() bool { // as soon as Watson's leg is over at the edge, for that reason
+			code, said := sc.calls("transfer", id, "--to=sip:queue@flex.twilio.com")
+			return code == exitError && strings.Contains(said, "an agent already")
+		})
+		sc.hear(caller.Phone(), agent.Phone())
+		sc.must(caller.Hangup(sc.ctx))
+		_, err = agent.Await(sc.ctx)
+		sc.must(err)
 		sc.over(caller, assistant)
 		sc.clean()
 	})

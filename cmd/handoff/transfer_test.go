@@ -50,22 +50,35 @@ func TestWaysToAsk(t *testing.T) {
 		t.Parallel()
 		sc := newScene(t, stageConfig{})
 		caller, assistant := sc.place(twilio.Options{})
-		ops := "--ops=http://" + sc.edge.ops.Addr().String()
-		var out, errs bytes.Buffer
-		if code := run([]string{"calls", ops, "list"}, streams{&out, &errs}); code != exitOK || !strings.Contains(out.String(), caller.Sid()) {
-			t.Fatalf("exit code %d: %s%s", code, &out, &errs)
-		}
-		id := strings.Fields(strings.Split(out.String(), "\n")[1])[0]
-		if code := run([]string{"calls", ops, "transfer", id, "--to=sip:queue@attacker.example.net"}, streams{&out, &errs}); code != exitError {
+		id := sc.listed(caller)
+		if code, _ := sc.calls("transfer", id, "--to=sip:queue@attacker.example.net"); code != exitError {
 			t.Errorf("a target that is not intercepted: exit code %d", code)
 		}
-		if code := run([]string{"calls", ops, "transfer", id, "--to=sip:queue@flex.twilio.com", "--key=" + testKey}, streams{&out, &errs}); code != exitOK {
-			t.Fatalf("exit code %d: %s", code, &errs)
+		if code, said := sc.calls("transfer", id, "--to=sip:queue@flex.twilio.com", "--key="+testKey); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, said)
 		}
 		sc.over(caller, assistant)
 		sc.inFlex(caller, testKey)
 		sc.clean()
 	})
+}
+
+// listed returns the id of the one call that `handoff calls list` shows.
+func (sc *scene) listed(caller *twilio.Call) string {
+	sc.t.Helper()
+	code, said := sc.calls("list")
+	if code != exitOK || !strings.Contains(said, caller.Sid()) {
+		sc.t.Fatalf("exit code %d: %s", code, said)
+	}
+	return strings.Fields(strings.Split(said, "\n")[1])[0]
+}
+
+// calls runs `handoff calls` on the edge and returns all that it said.
+func (sc *scene) calls(args ...string) (code int, said string) {
+	var out bytes.Buffer
+	args = append([]string{"calls", "--ops=http://" + sc.edge.ops.Addr().String()}, args...)
+	code = run(args, streams{&out, &out})
+	return code, out.String()
 }
 
 // TestREST plays transfers by Twilio's API, alone and behind a REFER that failed.

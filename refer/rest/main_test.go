@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -62,7 +63,8 @@ func silent(_ http.ResponseWriter, r *http.Request) {
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 func answers(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // a connection closed with a body unread is reset, and its response lost
 		w.WriteHeader(status)
 		w.Write([]byte(body)) // the client may have read enough
 	}

@@ -32,7 +32,7 @@ func (m byInvite) Attempt() {
 	}
 }
 
-func (m byInvite) Cancel() { m.call.agent.leg.Cancel() }
+func (m byInvite) Cancel() { m.call.endAgent() } // there may be no leg yet: Attempt failed, and its report waits
 
 // dialAgent sends the INVITE with the key in its headers, and keys of the edge's own: what the caller
 // and Watson encrypt under is nothing for a third party.
@@ -141,6 +141,7 @@ func (c *Call) bridgeAgent() {
 	c.log.Info("caller and agent talk")
 }
 
+// endAgent ends leg C, if there is one, whatever its state.
 func (c *Call) endAgent() {
 	if c.agent.leg != nil {
 		c.agent.leg.Cancel()

@@ -9,6 +9,7 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"handoff/metrics"
+	"handoff/sip/dialog"
 	"handoff/sip/journal"
 	"handoff/sip/leg"
 )
@@ -447,5 +448,30 @@ func TestEveryEndOfALegHasItsReason(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 		})
+	}
+}
+
+func TestAnAttemptThatNeverCalledAnAgentIsCancelled(t *testing.T) {
+	byInvite{call: &Call{}}.Cancel() // between the failure and its report: nothing to do, and nothing to fall over
+}
+
+func TestHangupTransferMayOvertakeTheCallersACK(t *testing.T) {
+	r := newRig(t)
+	a, tx := r.invite()
+	out := r.next(sipmsg.INVITE)
+	out.answer(200, offerSDP)
+	if code := tx.final(); code != 200 {
+		t.Fatalf("caller heard %d", code)
+	}
+	b := &dialogue{callID: out.req.CallID().Value(), from: "w1", to: dialog.FromTag(out.req), peer: metrics.PeerWatson, cseq: 10}
+	if code := r.request(b, "BYE", "Transfer-Target: sip:queue@flex.twilio.com?X-Watson-Assistant-Session-History-Key=k\n", "").final(); code != 200 {
+		t.Errorf("Watson heard %d", code)
+	}
+	r.next(sipmsg.REFER).answer(202, "")
+	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.notify(a, "refer", "200 OK")
+	r.next(sipmsg.BYE).answer(200, "")
+	if why := r.over(); why != metrics.ReasonTransferred {
+		t.Errorf("ended because %s", why)
 	}
 }

@@ -57,7 +57,7 @@ func (c *Call) onReferred(l *leg.Leg, r *leg.Refer) {
 // onHangupTransfer begins the transfer that Watson's BYE asks for; false says that it asks for none.
 func (c *Call) onHangupTransfer(headers [][2]string) bool {
 	name := c.engine.cfg.Transfer.HangupHeader
-	if name == "" || c.a.State() != leg.Up {
+	if name == "" || !c.a.Alive() {
 		return false
 	}
 	at := slices.IndexFunc(headers, func(h [2]string) bool { return strings.EqualFold(h[0], name) })
@@ -80,6 +80,8 @@ func (c *Call) onOperatorTransfer(to, key string) error {
 	switch {
 	case c.handoff.running():
 		return errors.New("a transfer is under way")
+	case c.agent.bridged:
+		return errors.New("the caller talks to an agent already")
 	case !c.a.Alive():
 		return errors.New("the caller is not connected")
 	}

@@ -76,29 +76,17 @@ func (c *Call) Over() <-chan struct{}     { return c.over }
 
 // AwaitAnswer waits for the 200; a call that ends instead is an error.
 func (c *Call) AwaitAnswer(ctx context.Context) error {
-	select {
-	case <-c.answered:
-		return nil
-	case <-c.over:
-		select {
-		case <-c.answered:
-			return nil // answered, and over before we looked
-		default:
-			return fmt.Errorf("call ended without answer: %s %d %s", c.Ending().How, c.Ending().Status, c.Ending().Reason)
-		}
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the answer: %w", ctx.Err())
-	}
+	return simulator.AwaitAnswer(ctx, c.answered, c.over, func() string {
+		return fmt.Sprintf("%s %d %s", c.Ending().How, c.Ending().Status, c.Ending().Reason)
+	})
 }
 
 // Await waits for the end.
 func (c *Call) Await(ctx context.Context) (Ending, error) {
-	select {
-	case <-c.over:
-		return c.Ending(), nil
-	case <-ctx.Done():
-		return Ending{}, fmt.Errorf("wait for the end: %w", ctx.Err())
+	if err := simulator.AwaitEnd(ctx, c.over); err != nil {
+		return Ending{}, err
 	}
+	return c.Ending(), nil
 }
 
 // Ending tells how the call ended; Alive while it has not.
@@ -199,14 +187,7 @@ func (c *Call) end(e Ending) {
 	c.phone.Close()
 }
 
-func (c *Call) isOver() bool {
-	select {
-	case <-c.over:
-		return true
-	default:
-		return false
-	}
-}
+func (c *Call) isOver() bool { return simulator.Closed(c.over) }
 
 func (c *Call) violate(rule simulator.Rule, format string, args ...any) {
 	c.account.violate(c.callID, rule, format, args...)

@@ -50,29 +50,17 @@ func (c *Inbound) Over() <-chan struct{}     { return c.over }
 
 // AwaitAnswer waits for the ACK; a call that ends instead is an error.
 func (c *Inbound) AwaitAnswer(ctx context.Context) error {
-	select {
-	case <-c.answered:
-		return nil
-	case <-c.over:
-		select {
-		case <-c.answered:
-			return nil // answered, and over before we looked
-		default:
-			return fmt.Errorf("call ended without answer: %s %d", c.Ending().How, c.Ending().Status)
-		}
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the ACK: %w", ctx.Err())
-	}
+	return simulator.AwaitAnswer(ctx, c.answered, c.over, func() string {
+		return fmt.Sprintf("%s %d", c.Ending().How, c.Ending().Status)
+	})
 }
 
 // Await waits for the end.
 func (c *Inbound) Await(ctx context.Context) (Ending, error) {
-	select {
-	case <-c.over:
-		return c.Ending(), nil
-	case <-ctx.Done():
-		return Ending{}, fmt.Errorf("wait for the end: %w", ctx.Err())
+	if err := simulator.AwaitEnd(ctx, c.over); err != nil {
+		return Ending{}, err
 	}
+	return c.Ending(), nil
 }
 
 // Ending tells how the call ended; Alive while it has not.
@@ -251,14 +239,7 @@ func (c *Inbound) end(e Ending) {
 	}
 }
 
-func (c *Inbound) isOver() bool {
-	select {
-	case <-c.over:
-		return true
-	default:
-		return false
-	}
-}
+func (c *Inbound) isOver() bool { return simulator.Closed(c.over) }
 
 func (c *Inbound) checkHidden(m *wire.Message) {
 	if word, ok := shows(m, c.domain.account.cfg.Hidden); ok {

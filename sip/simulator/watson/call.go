@@ -60,29 +60,15 @@ func (c *Call) Over() <-chan struct{}     { return c.over }
 
 // AwaitAnswer waits for the ACK; a call that ends instead is an error.
 func (c *Call) AwaitAnswer(ctx context.Context) error {
-	select {
-	case <-c.answered:
-		return nil
-	case <-c.over:
-		select {
-		case <-c.answered:
-			return nil // answered, and over before we looked
-		default:
-			return fmt.Errorf("call ended without answer: %s", c.Ending().How)
-		}
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the ACK: %w", ctx.Err())
-	}
+	return simulator.AwaitAnswer(ctx, c.answered, c.over, func() string { return c.Ending().How.String() })
 }
 
 // Await waits for the end.
 func (c *Call) Await(ctx context.Context) (Ending, error) {
-	select {
-	case <-c.over:
-		return c.Ending(), nil
-	case <-ctx.Done():
-		return Ending{}, fmt.Errorf("wait for the end: %w", ctx.Err())
+	if err := simulator.AwaitEnd(ctx, c.over); err != nil {
+		return Ending{}, err
 	}
+	return c.Ending(), nil
 }
 
 // Ending tells how the call ended; Alive while it has not.
@@ -181,14 +167,7 @@ func (c *Call) checkOwedLocked() {
 	}
 }
 
-func (c *Call) isOver() bool {
-	select {
-	case <-c.over:
-		return true
-	default:
-		return false
-	}
-}
+func (c *Call) isOver() bool { return simulator.Closed(c.over) }
 
 func (c *Call) violate(rule simulator.Rule, format string, args ...any) {
 	c.assistant.violate(c.callID, rule, format, args...)

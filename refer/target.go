@@ -52,6 +52,8 @@ func newSIPTarget(u uri.URI) (target, error) {
 	return t, nil
 }
 
+var errTelParam = malformed(CauseSyntax, "a bad parameter in the tel target")
+
 // newTelTarget reads "number;params" (RFC 3966). Deviation: the grammar knows no headers there, but
 // a "?" with headers can't mean anything else, and to pass over it would lose the key. Without
 // brackets the parameters have become those of the header.
@@ -63,7 +65,7 @@ func newTelTarget(opaque string, params []uri.Param) (target, error) {
 	if hasParams {
 		u, err := uri.Parse("sip:h;" + rest)
 		if err != nil {
-			return target{}, malformed(CauseSyntax, "a bad parameter in the tel target")
+			return target{}, errTelParam
 		}
 		own = u.Params
 	}
@@ -86,10 +88,14 @@ func newTelTarget(opaque string, params []uri.Param) (target, error) {
 		if kindOf(name) == kindContext || i >= len(own) && !another {
 			continue
 		}
-		t.whole.Opaque += ";" + p.Name
+		text := ";" + p.Name
 		if p.HasValue {
-			t.whole.Opaque += "=" + p.Value
+			text += "=" + p.Value
 		}
+		if _, err := uri.Parse("sip:h" + text); err != nil {
+			return target{}, errTelParam // a header's parameter may hold what a URI's may not
+		}
+		t.whole.Opaque += text
 	}
 	return t, nil
 }

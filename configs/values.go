@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"handoff/metrics"
+	"handoff/refer"
 )
 
 // The functions of this file read one value each. Their errors say what was expected; the caller
@@ -155,21 +156,12 @@ func isHostPort(text string) bool {
 	return err == nil
 }
 
-// pattern reads a transfer target that may have * for its user or its host.
+// pattern reads an entry of transfer.intercept.
 func pattern(text string) (string, error) {
-	wrong := errors.New("expected a target such as sip:queue@flex.twilio.com; * may stand for the user or the host")
-	scheme, rest, _ := strings.Cut(text, ":")
-	user, host, ok := strings.Cut(rest, "@")
-	if scheme = strings.ToLower(scheme); scheme != "sip" && scheme != "sips" || !ok || user == "" {
-		return "", wrong
+	if _, err := refer.NewPolicy([]string{text}); err != nil {
+		return "", errors.New("expected a target such as sip:queue@flex.twilio.com or tel:+18885557777; * may stand for the user, the host, the number or all")
 	}
-	if host != "*" && !isHostPort(host) {
-		return "", wrong
-	}
-	if user != "*" && strings.ContainsFunc(user, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`<>"?;,:*@`, r) }) {
-		return "", wrong
-	}
-	return scheme + ":" + user + "@" + host, nil
+	return text, nil
 }
 
 func number(text string) (string, error) {

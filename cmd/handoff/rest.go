@@ -54,7 +54,12 @@ func (u *updater) Update(ctx context.Context, parent, child, twiml string) refer
 			return refer.Unsent{Method: method} // nothing but a question has left
 		}
 	}
-	switch outcome := u.client.Update(ctx, parent, twiml).(type) {
+	outcome := u.client.Update(ctx, parent, twiml)
+	if silent, lost := outcome.(rest.Silent); lost {
+		u.log.Warn("call update unanswered", zap.Error(silent.Err))
+		outcome = u.client.Resolve(ctx, parent, child)
+	}
+	switch outcome := outcome.(type) {
 	case rest.Accepted:
 		return refer.Accepted{Method: method}
 	case rest.Rejected:
@@ -63,8 +68,11 @@ func (u *updater) Update(ctx context.Context, parent, child, twiml string) refer
 	case rest.Unsent:
 		u.log.Warn("call update not sent", zap.Error(outcome.Err))
 		return refer.Unsent{Method: method}
+	case rest.Undone:
+		u.log.Warn("call update undone: leg A is still in progress at Twilio")
+		return refer.Disproved{Method: method}
 	case rest.Silent:
-		u.log.Warn("call update unanswered", zap.Error(outcome.Err))
+		u.log.Warn("call update unresolved", zap.Error(outcome.Err))
 	}
 	return refer.Silent{Method: method}
 }

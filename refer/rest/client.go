@@ -47,6 +47,7 @@ type Client struct {
 	username string
 	secret   string
 	timeout  time.Duration
+	looks    []time.Duration // shorter in tests
 	http     *http.Client
 	log      *zap.Logger
 }
@@ -77,7 +78,7 @@ func New(cfg Config, deps Deps) (*Client, error) {
 	}
 	return &Client{
 		base:     base + "/2010-04-01/Accounts/" + cfg.AccountSID + "/Calls/",
-		username: cfg.Username, secret: cfg.Secret, timeout: cfg.Timeout, http: newHTTP(cfg.Roots), log: deps.Log,
+		username: cfg.Username, secret: cfg.Secret, timeout: cfg.Timeout, looks: looks, http: newHTTP(cfg.Roots), log: deps.Log,
 	}, nil
 }
 

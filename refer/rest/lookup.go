@@ -68,8 +68,7 @@ func (c *Client) Parent(ctx context.Context, childSid string) (string, error) {
 	return r.Parent, nil
 }
 
-// Status tells where a call stands. After a Silent update, ask for the child, leg A: a redirect of the parent ends it, so while it is in
-// progress the redirect did not happen, though it still may for as long as the request can be under way.
+// Status tells where a call stands.
 func (c *Client) Status(ctx context.Context, callSid string) (CallStatus, error) {
 	r, err := c.lookUp(ctx, callSid)
 	if err != nil {

@@ -2,7 +2,7 @@ package rest
 
 import "fmt"
 
-// Outcome is what an Update proves: Accepted, Rejected, Unsent or Silent.
+// Outcome is what an Update proves: Accepted, Rejected, Unsent or Silent; and Undone, which only Resolve can tell.
 type Outcome interface{ outcome() }
 
 type (
@@ -22,12 +22,16 @@ type (
 	// Silent: the request may have arrived, and no answer tells what became of it. A 5xx is one too: behind
 	// Twilio's gateway the call may be redirected already while the answer to it is lost, so it proves neither.
 	Silent struct{ Err error }
+
+	// Undone: the request was lost, and the API shows that it has done nothing.
+	Undone struct{}
 )
 
 func (Accepted) outcome() {}
 func (Rejected) outcome() {}
 func (Unsent) outcome()   {}
 func (Silent) outcome()   {}
+func (Undone) outcome()   {}
 
 func (r Rejected) Error() string {
 	if r.Code == 0 {

@@ -9,7 +9,7 @@ import (
 // Updater makes Twilio's API change the caller's own call. It blocks; ctx bounds it.
 type Updater interface {
 	// Update lets the parent of the call child, or parent if that is known, run twiml. The event is
-	// Accepted, Rejected, Unsent or Silent of method rest.
+	// Accepted, Rejected, Unsent, Disproved or Silent of method rest.
 	Update(ctx context.Context, parent, child, twiml string) refer.Event
 }
 

@@ -44,6 +44,9 @@ type (
 	StartTotalTimer struct{}
 	// StartGrace starts the second in which a proof may still follow the caller's BYE.
 	StartGrace struct{}
+	// StartDoubt starts the time in which an outcome that was told as indeterminate may still turn out
+	// to be a success: as long as Twilio keeps the leg of a caller that it has referred.
+	StartDoubt struct{}
 	// StopTimers stops all of them; one that has just fired does no harm.
 	StopTimers struct{}
 
@@ -73,6 +76,7 @@ func (EndCaller) action()        {}
 func (StartMethodTimer) action() {}
 func (StartTotalTimer) action()  {}
 func (StartGrace) action()       {}
+func (StartDoubt) action()       {}
 func (StopTimers) action()       {}
 func (Done) action()             {}
 func (Late) action()             {}

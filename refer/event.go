@@ -50,6 +50,8 @@ type (
 	TotalTimeout struct{}
 	// GraceOver: the timer of StartGrace fired.
 	GraceOver struct{}
+	// DoubtOver: the timer of StartDoubt fired.
+	DoubtOver struct{}
 	// NotifyAnswered: Watson answered the final NOTIFY, or will not any more. It always comes.
 	NotifyAnswered struct{}
 	// Shutdown: the edge ends all calls now.
@@ -70,5 +72,6 @@ func (CallerBye) attempt() (metrics.Method, bool)      { return metrics.MethodNo
 func (WatsonBye) attempt() (metrics.Method, bool)      { return metrics.MethodNone, false }
 func (TotalTimeout) attempt() (metrics.Method, bool)   { return metrics.MethodNone, false }
 func (GraceOver) attempt() (metrics.Method, bool)      { return metrics.MethodNone, false }
+func (DoubtOver) attempt() (metrics.Method, bool)      { return metrics.MethodNone, false }
 func (NotifyAnswered) attempt() (metrics.Method, bool) { return metrics.MethodNone, false }
 func (Shutdown) attempt() (metrics.Method, bool)       { return metrics.MethodNone, false }

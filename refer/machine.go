@@ -18,6 +18,7 @@ import (
 //	              │ └─an INVITE's time is up→ canceling ──────────┤
 //	              ├─proved failure, no method left─────────────────────────────────→ over
 //	              └─silence→ unproved ─late proof─────────────→ closing or over
+//	                            └─a doubt's time is up─────────────────────────────→ over
 //
 // What proves success depends on the method: of refer a sipfrag with 2xx, of rest the BYE on leg A
 // behind HTTP 200, of invite the answer. Every state has a function in states.go; the rows
@@ -211,7 +212,7 @@ func (m *Machine) leaveOpen() []Action {
 		return append(actions, EndCaller{metrics.TransferSilent})
 	}
 	m.state = StateUnproved
-	return actions
+	return append(actions, StartDoubt{})
 }
 
 // stopChain: the time of the whole chain is up, no further method is tried.

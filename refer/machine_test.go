@@ -31,7 +31,7 @@ func allEvents(m metrics.Method) []Event {
 	return []Event{
 		Start{}, Accepted{m}, Answered{m}, Rejected{m, 403}, Unsent{m}, Silent{m}, Disproved{m},
 		Progress{m, 100}, Progress{m, 200}, Progress{m, 486}, MethodTimeout{m},
-		CallerBye{}, WatsonBye{}, TotalTimeout{}, GraceOver{}, NotifyAnswered{}, Shutdown{},
+		CallerBye{}, WatsonBye{}, TotalTimeout{}, GraceOver{}, DoubtOver{}, NotifyAnswered{}, Shutdown{},
 	}
 }
 

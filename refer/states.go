@@ -106,7 +106,7 @@ func (m *Machine) asking(e Event) []Action {
 		return nil
 	case Shutdown:
 		return m.shutdown()
-	case Start, GraceOver, NotifyAnswered: // not awaited here
+	case Start, GraceOver, DoubtOver, NotifyAnswered: // not awaited here
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func (m *Machine) waiting(e Event) []Action {
 	case Shutdown:
 		return m.shutdown()
 	case Accepted, Silent, Unsent: // behind a NOTIFY, which proved that the request arrived
-	case Answered, Start, GraceOver, NotifyAnswered: // not awaited here
+	case Answered, Start, GraceOver, DoubtOver, NotifyAnswered: // not awaited here
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (m *Machine) canceling(e Event) []Action {
 	case Shutdown:
 		return m.shutdown()
 	case Accepted, Progress: // an INVITE has neither
-	case Start, GraceOver, NotifyAnswered: // not awaited here
+	case Start, GraceOver, DoubtOver, NotifyAnswered: // not awaited here
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func (m *Machine) grace(e Event) []Action {
 	case Answered: // nobody is left to be bridged
 	case MethodTimeout, TotalTimeout: // the grace decides
 	case CallerBye: // a retransmission
-	case Start, NotifyAnswered: // not awaited here
+	case Start, DoubtOver, NotifyAnswered: // not awaited here
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func (m *Machine) closing(e Event) []Action {
 	case Shutdown:
 		m.state = StateOver // the outcome is told; who shuts down ends the leg
 	case Accepted, Answered, Rejected, Unsent, Silent, Disproved, Progress: // the outcome is told
-	case MethodTimeout, TotalTimeout, GraceOver: // fired before they were stopped
+	case MethodTimeout, TotalTimeout, GraceOver, DoubtOver: // fired before they were stopped
 	case CallerBye: // crossed ours, or the caller leaves the agent: the call's business
 	case Start: // not awaited here
 	}
@@ -295,6 +295,9 @@ func (m *Machine) unproved(e Event) []Action {
 	case WatsonBye:
 		m.state = StateOver
 		return []Action{EndCaller{metrics.TransferSilent}}
+	case DoubtOver: // whoever says BYE now means just that, and Watson may ask again
+		m.state = StateOver
+		return nil
 	case NotifyAnswered:
 		m.unanswered = false
 		return nil

@@ -142,13 +142,14 @@ func walk(t testing.TB, choices []byte) {
 	for _, c := range choices[2:] {
 		step(choose(c))
 	}
-	// However it went, the timers bring it to an outcome, and only an unproved one stays open.
+	// However it went, the timers bring it to an outcome and to its end.
 	step(TotalTimeout{})
 	step(MethodTimeout{m.Method()})
 	step(GraceOver{})
 	step(NotifyAnswered{})
+	step(DoubtOver{})
 	w.must(w.dones == 1, "%d outcomes", w.dones)
-	w.must(m.Over() || m.State() == StateUnproved, "%v at the end", m.State())
+	w.must(m.Over(), "%v at the end", m.State())
 	if t.Failed() {
 		t.Fatalf("walk %v", choices)
 	}

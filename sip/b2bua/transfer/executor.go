@@ -22,6 +22,9 @@ import (
 const (
 	// graceTime is how long a proof may follow the caller's BYE.
 	graceTime = time.Second
+	// doubtTime is how long Twilio keeps a referred leg that nobody ends (measured), and so how long a
+	// BYE may still mean that the transfer has worked.
+	doubtTime = 32 * time.Second
 	// partingTime is how long Watson may take to say BYE itself after it heard of success.
 	partingTime = 2 * time.Second
 	// orderTime is how long a final NOTIFY waits for the answer to the one before.
@@ -116,6 +119,8 @@ type Executor struct {
 	proved  time.Time // when the sipfrag that proves the transfer came
 	parting bool      // Watson may still say BYE itself
 	stops   []func()  // timers
+
+	stopMethod func() // that of the current method
 }
 
 // New returns a transfer that waits for Begin.
@@ -124,7 +129,7 @@ func New(cfg Config, deps Deps) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Executor{cfg: cfg, deps: deps, machine: machine, methods: make(map[metrics.Method]Method), began: time.Now()}, nil
+	return &Executor{cfg: cfg, deps: deps, machine: machine, methods: make(map[metrics.Method]Method), began: time.Now(), stopMethod: func() {}}, nil
 }
 
 // Begin accepts Watson's REFER, if there is one, and starts the first method.
@@ -187,11 +192,14 @@ func (x *Executor) do(a refer.Action) {
 	case refer.EndCaller:
 		x.deps.Call.EndCaller(a.Reason)
 	case refer.StartMethodTimer:
-		x.after(x.cfg.Timeout, refer.MethodTimeout(a))
+		x.stopMethod()
+		x.stopMethod = x.after(x.cfg.Timeout, refer.MethodTimeout(a))
 	case refer.StartTotalTimer:
 		x.after(x.cfg.Total, refer.TotalTimeout{})
 	case refer.StartGrace:
 		x.after(graceTime, refer.GraceOver{})
+	case refer.StartDoubt:
+		x.after(doubtTime, refer.DoubtOver{})
 	case refer.StopTimers:
 		x.stopTimers()
 	case refer.Done:
@@ -201,8 +209,10 @@ func (x *Executor) do(a refer.Action) {
 	}
 }
 
-func (x *Executor) after(d time.Duration, e refer.Event) {
-	x.stops = append(x.stops, x.deps.Call.After(d, func() { x.step(e) }))
+func (x *Executor) after(d time.Duration, e refer.Event) (stop func()) {
+	stop = x.deps.Call.After(d, func() { x.step(e) })
+	x.stops = append(x.stops, stop)
+	return stop
 }
 
 func (x *Executor) stopTimers() {

@@ -27,8 +27,18 @@ type stage struct {
 func (s *stage) did(what string) { s.log = append(s.log, what) }
 
 func (s *stage) After(d time.Duration, f func()) func() {
-	timer := time.AfterFunc(d, func() { s.posts <- f })
-	return func() { timer.Stop() }
+	stopped := false // owned by run, as in a call
+	timer := time.AfterFunc(d, func() {
+		s.posts <- func() {
+			if !stopped {
+				f()
+			}
+		}
+	})
+	return func() {
+		stopped = true
+		timer.Stop()
+	}
 }
 
 func (s *stage) Promise(act func()) { s.InOrder(act) }
@@ -254,4 +264,51 @@ func TestFinalNotifyWaitsForTheAnswerToTheOneBefore(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestDoubtEndsWhenTwilioWouldHaveEndedTheLeg(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.run(40*time.Second + time.Millisecond)
+		s.want("NOTIFY 408 terminated", "counted refer indeterminate", "done silent")
+		s.answered()
+		s.run(doubtTime - time.Second)
+		if !s.executor.Running() {
+			t.Error("a BYE would not be taken for a proof")
+		}
+		s.run(2 * time.Second)
+		if s.executor.Running() {
+			t.Error("the next REFER would hear 491")
+		}
+		s.executor.OnCallerEnded()
+		s.want()
+	})
+}
+
+// invites is a method that can be taken back.
+type invites struct{ *stage }
+
+func (m invites) Attempt() { m.did("INVITE") }
+func (m invites) Cancel()  { m.did("CANCEL") }
+
+func TestACancelHasAllTheTimeOfAMethod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		cfg, deps := s.executor.cfg, s.executor.deps
+		cfg.Machine.Methods, cfg.Total = []metrics.Method{metrics.MethodInvite}, cfg.Timeout
+		var report func(refer.Event)
+		deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
+			report = r
+			return invites{s}
+		}
+		var err error
+		if s.executor, err = New(cfg, deps); err != nil {
+			t.Fatal(err)
+		}
+		s.executor.Begin()
+		s.answered()
+		s.run(cfg.Timeout + cfg.Timeout/2) // both timers have fired, the one that CANCEL restarts has not
+		s.want("202", "NOTIFY 100 active", "INVITE", "CANCEL")
+		report(refer.Rejected{Method: metrics.MethodInvite, Code: 487})
+		s.want("NOTIFY 408 terminated", "counted invite upstream", "context rejected", "done rejected")
+	})
 }

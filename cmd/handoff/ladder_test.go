@@ -142,8 +142,12 @@ func (sc *scene) clean() {
 // golden compares the exchange with testdata/ladders. The last messages may still be on their way.
 func (sc *scene) golden(name string) {
 	sc.t.Helper()
-	path := filepath.Join("..", "..", "testdata", "ladders", strings.ReplaceAll(name, " ", "_")+".txt")
-	got := func() string { return trace.Normalise(sc.recorder.Messages()) }
+	sc.goldenOf(strings.ReplaceAll(name, " ", "_"), func() string { return trace.Normalise(sc.recorder.Messages()) })
+}
+
+func (sc *scene) goldenOf(name string, got func() string) {
+	sc.t.Helper()
+	path := filepath.Join("..", "..", "testdata", "ladders", name+".txt")
 	if *update {
 		time.Sleep(100 * time.Millisecond) // nobody waits for a golden that is being written
 		sc.must(os.MkdirAll(filepath.Dir(path), 0o755))
@@ -152,7 +156,7 @@ func (sc *scene) golden(name string) {
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
-		sc.t.Fatalf("%v; go test ./cmd/handoff -run Ladders -update writes it", err)
+		sc.t.Fatalf("%v; go test ./cmd/handoff -run '%s' -update writes it", err, sc.t.Name())
 	}
 	deadline := time.Now().Add(2 * time.Second)
 	for got() != string(want) {

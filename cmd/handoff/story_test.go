@@ -48,20 +48,6 @@ func TestStories(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		}},
-		{"an elastic trunk is not referred", stageConfig{}, func(sc *scene) {
-			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
-			sc.must(err)
-			assistant := sc.answered(caller)
-			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
-			sc.must(err)
-			sc.told(outcome, 100, 488)
-			if got := caller.ReferTos(); len(got) != 0 {
-				sc.t.Errorf("Twilio was referred to %v", got)
-			}
-			sc.stillTalk(caller, assistant)
-			sc.must(caller.Hangup(sc.ctx))
-			sc.over(caller, assistant)
-		}},
 		{"early media", behaves(watson.Behaviour{EarlyMedia: true, RingFor: 300 * time.Millisecond}), talkAndHangUp},
 		{"watson answers twice", behaves(watson.Behaviour{Repeat: 2}), talkAndHangUp},
 		{"watson forks", behaves(watson.Behaviour{Fork: true}), talkAndHangUp},
@@ -129,47 +115,6 @@ func TestStories(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		}},
-		{"202 and then nothing is indeterminate", impatient(300 * time.Millisecond), func(sc *scene) {
-			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Then: twilio.Nothing}})
-			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
-			sc.must(err)
-			sc.told(outcome, 100, 408)
-			sc.stillTalk(caller, assistant)
-			sc.counted(`handoff_transfers_total{method="refer",reason="silent",result="indeterminate"} 1`)
-			sc.must(assistant.Hangup(sc.ctx))
-			sc.over(caller, assistant)
-		}},
-		{"202 and a bye without notify is indeterminate", stageConfig{}, func(sc *scene) {
-			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Then: twilio.OnlyBye}})
-			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
-			sc.must(err)
-			sc.told(outcome, 100, 487)
-			sc.over(caller, assistant)
-			sc.counted(`handoff_transfers_total{method="refer",reason="unproved",result="indeterminate"} 1`)
-		}},
-		{"the proof comes behind the bye", stageConfig{}, func(sc *scene) {
-			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{AfterBye: true}})
-			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
-			sc.must(err)
-			sc.told(outcome, 100, 200)
-			sc.over(caller, assistant)
-			sc.counted(`handoff_transfers_total{method="refer",reason="proved",result="success"} 1`)
-		}},
-		{"the proof overtakes the 202", stageConfig{}, transferProved(twilio.Refer{Before202: true})},
-		{"the 100 says terminated", stageConfig{}, transferProved(twilio.Refer{Terminated: true})},
-		{"notifies count from one", stageConfig{}, transferProved(twilio.Refer{LowCSeq: true})},
-		{"notifies carry an id", stageConfig{}, transferProved(twilio.Refer{EventID: true})},
-		{"no referUrl", func() stageConfig {
-			return stageConfig{TwilioSet: func(c *twilio.Config) { c.NoReferURL = true }}
-		}(), func(sc *scene) {
-			caller, assistant := sc.place(twilio.Options{})
-			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
-			sc.must(err)
-			sc.told(outcome, 100, 503)
-			sc.stillTalk(caller, assistant)
-			sc.must(caller.Hangup(sc.ctx))
-			sc.over(caller, assistant)
-		}},
 		{"a second refer after a failure works", stageConfig{}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 503}})
 			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ReferAgain})
@@ -183,19 +128,13 @@ func TestStories(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		}},
-		{"watson leaves right after the 202", stageConfig{}, watsonLeaves(watson.ByeAfterAccept)},
-		{"watson leaves after the 100", stageConfig{}, watsonLeaves(watson.ByeAfterTrying)},
-		{"watson leaves after the 200", stageConfig{}, watsonLeaves(watson.ByeAfterFinal)},
-		{"watson has left and the transfer fails", stageConfig{}, func(sc *scene) {
+		{"by REST into a workflow", stageConfig{REST: true, Set: func(c *configs.Config) { c.Twilio.REST.TwiML = configs.TwiMLEnqueue }}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
-			_, err := assistant.Refer(sc.ctx, watson.Transfer{Method: watson.ByHangup, Key: testKey, Way: watson.ReferToHeader})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
 			sc.must(err)
-			sc.until("the caller hears a reorder tone", func() bool { return caller.Phone().Stats().Sound() > 50 })
+			sc.told(outcome, 100, 200)
 			sc.over(caller, assistant)
-			if how := caller.Ending().How; how != twilio.EdgeHungUp {
-				sc.t.Errorf("at Twilio: %s", how)
-			}
-			sc.counted(`handoff_calls_total{reason="transfer_failed",result="upstream"} 1`)
+			sc.inFlex(caller, testKey)
 		}},
 		{"the caller does not listen to the reorder tone", stageConfig{}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
@@ -206,9 +145,6 @@ func TestStories(t *testing.T) {
 			sc.over(caller, assistant)
 			sc.counted(`handoff_calls_total{reason="transfer_failed",result="upstream"} 1`)
 		}},
-		{"two refer-to", stageConfig{}, referRefused([]string{"<sip:queue@flex.twilio.com>", "<sip:queue@flex.twilio.com>"}, 400)},
-		{"no refer-to", stageConfig{}, referRefused([]string{}, 400)},
-		{"a target that is not intercepted", stageConfig{}, referRefused([]string{"<sip:queue@attacker.example.net>"}, 603)},
 		{"the key in lower case, bare and escaped", stageConfig{}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{})
 			_, err := assistant.Refer(sc.ctx, watson.Transfer{
@@ -217,14 +153,6 @@ func TestStories(t *testing.T) {
 			sc.must(err)
 			sc.over(caller, assistant)
 			sc.inFlex(caller, testKey)
-		}},
-		{"a transfer without key", stageConfig{}, func(sc *scene) {
-			caller, assistant := sc.place(twilio.Options{})
-			_, err := assistant.Refer(sc.ctx, watson.Transfer{})
-			sc.must(err)
-			sc.over(caller, assistant)
-			sc.inFlex(caller, "")
-			sc.counted(`handoff_transfer_context_total{result="absent"} 1`)
 		}},
 	}
 	for _, tt := range tests {
@@ -307,50 +235,6 @@ func plain(transport string) stageConfig {
 
 func behaves(b watson.Behaviour) stageConfig {
 	return stageConfig{WatsonSet: func(c *watson.Config) { c.Behaviour = b }}
-}
-
-// impatient bounds a transfer.
-func impatient(d time.Duration) stageConfig {
-	return stageConfig{Set: func(c *configs.Config) { c.Transfer.Timeout, c.Transfer.Total = d, d }}
-}
-
-// transferProved plays a transfer that Twilio carries out in its own way.
-func transferProved(r twilio.Refer) func(*scene) {
-	return func(sc *scene) {
-		caller, assistant := sc.place(twilio.Options{Refer: r})
-		outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
-		sc.must(err)
-		sc.told(outcome, 100, 200)
-		sc.over(caller, assistant)
-		sc.inFlex(caller, testKey)
-		sc.counted(`handoff_transfer_context_total{result="delivered"} 1`)
-	}
-}
-
-// watsonLeaves plays a transfer in which Watson says BYE early.
-func watsonLeaves(when watson.Reaction) func(*scene) {
-	return func(sc *scene) {
-		caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Delay: 100 * time.Millisecond}})
-		_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, Reaction: when})
-		sc.must(err)
-		sc.over(caller, assistant)
-		sc.inFlex(caller, testKey)
-	}
-}
-
-// referRefused plays a REFER that is answered with code and changes nothing.
-func referRefused(referTo []string, code int) func(*scene) {
-	return func(sc *scene) {
-		caller, assistant := sc.place(twilio.Options{})
-		outcome, err := assistant.Refer(sc.ctx, watson.Transfer{ReferTo: referTo, OnFailure: watson.ResumeCall})
-		sc.must(err)
-		if outcome.Status != code || len(caller.ReferTos()) != 0 {
-			sc.t.Errorf("REFER heard %d, Twilio %v", outcome.Status, caller.ReferTos())
-		}
-		sc.stillTalk(caller, assistant)
-		sc.must(caller.Hangup(sc.ctx))
-		sc.over(caller, assistant)
-	}
 }
 
 func (sc *scene) inFlex(caller *twilio.Call, key string) {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"handoff/configs"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 	simwire "handoff/sip/simulator/wire"
@@ -79,74 +78,4 @@ func (sc *scene) calls(args ...string) (code int, said string) {
 	args = append([]string{"calls", "--ops=http://" + sc.edge.ops.Addr().String()}, args...)
 	code = run(args, streams{&out, &out})
 	return code, out.String()
-}
-
-// TestREST plays transfers by Twilio's API, alone and behind a REFER that failed.
-func TestREST(t *testing.T) {
-	t.Parallel()
-	const (
-		refused = `handoff_transfers_total{method="rest",reason="rejected",result="upstream"} 1`
-		proved  = `handoff_transfers_total{method="rest",reason="proved",result="success"} 1`
-		silent  = `handoff_transfers_total{method="rest",reason="silent",result="indeterminate"} 1`
-	)
-	long := testKey + strings.Repeat("x", 120)
-	tests := []struct {
-		name  string
-		refer twilio.Refer
-		rest  twilio.REST
-		twiml configs.TwiML
-		key   string
-		codes []int
-		stays bool // the caller stays with Watson
-		count string
-	}{
-		{"a REFER that is refused", twilio.Refer{Status: 603}, twilio.REST{}, configs.TwiMLRedirect, testKey, []int{100, 200}, false, proved},
-		{"a sipfrag that fails", twilio.Refer{Final: 503}, twilio.REST{}, configs.TwiMLRedirect, testKey, []int{100, 200}, false, proved},
-		{"a key too long for Refer-To", twilio.Refer{}, twilio.REST{}, configs.TwiMLRedirect, long, []int{100, 200}, false, proved},
-		{"a key that Studio's template can't hold", twilio.Refer{}, twilio.REST{}, configs.TwiMLRedirect, `a"b\c`, []int{100, 200}, false, proved},
-		{"enqueued", twilio.Refer{Status: 403}, twilio.REST{}, configs.TwiMLEnqueue, testKey, []int{100, 200}, false, proved},
-		{"busy once", twilio.Refer{Status: 603}, twilio.REST{Busy: 1, RetryAfter: "1"}, configs.TwiMLRedirect, testKey, []int{100, 200}, false, proved},
-		{"the call is not in progress", twilio.Refer{Status: 603}, twilio.REST{Status: 400}, configs.TwiMLRedirect, testKey, []int{100, 503}, true, refused},
-		{"wrong credentials", twilio.Refer{Status: 603}, twilio.REST{Status: 401}, configs.TwiMLRedirect, testKey, []int{100, 503}, true, refused},
-		{"an unknown call", twilio.Refer{Status: 603}, twilio.REST{Status: 404}, configs.TwiMLRedirect, testKey, []int{100, 503}, true, refused},
-		{"cut before Twilio acts", twilio.Refer{Status: 603}, twilio.REST{Loss: twilio.CutBefore}, configs.TwiMLRedirect, testKey, []int{100, 408}, true, silent},
-		{"an error of Twilio's", twilio.Refer{Status: 603}, twilio.REST{Status: 500}, configs.TwiMLRedirect, testKey, []int{100, 408}, true, silent},
-		{"no REST behind a silent REFER", twilio.Refer{Then: twilio.Nothing}, twilio.REST{}, configs.TwiMLRedirect, testKey, []int{100, 408}, true,
-			`handoff_transfers_total{method="refer",reason="silent",result="indeterminate"} 1`},
-	}
-	t.Run("the parent is looked up", func(t *testing.T) {
-		t.Parallel()
-		sc := newScene(t, stageConfig{REST: true, TwilioSet: func(c *twilio.Config) { c.ParentHeader = false }})
-		caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
-		_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
-		sc.must(err)
-		sc.over(caller, assistant)
-		sc.inFlex(caller, testKey)
-		sc.clean()
-	})
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			sc := newScene(t, stageConfig{REST: true, Set: func(c *configs.Config) {
-				c.Twilio.REST.TwiML = tt.twiml
-				if tt.refer.Then == twilio.Nothing {
-					c.Transfer.Timeout = 500 * time.Millisecond
-				}
-			}})
-			sc.twilio.BehaveREST(tt.rest)
-			caller, assistant := sc.place(twilio.Options{Refer: tt.refer})
-			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: tt.key, OnFailure: watson.ResumeCall})
-			sc.must(err)
-			sc.told(outcome, tt.codes...)
-			if tt.stays {
-				sc.stillTalk(caller, assistant)
-				sc.must(caller.Hangup(sc.ctx))
-			} else {
-				sc.inFlex(caller, tt.key)
-			}
-			sc.over(caller, assistant)
-			sc.clean()
-			sc.counted(tt.count)
-		})
-	}
 }

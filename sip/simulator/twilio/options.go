@@ -25,11 +25,14 @@ type Refer struct {
 	Before202    bool          // the last NOTIFY overtakes the 202
 	Terminated   bool          // Subscription-State is terminated on the 100 already
 	LowCSeq      bool          // NOTIFYs count from 1, as was seen live
+	RepeatCSeq   bool          // the last NOTIFY has the number of the one before
 	EventID      bool          // Event: refer;id=CSeq
+	OtherID      bool          // the last NOTIFY has the id of another REFER
+	Sipfrag      string        // body of the last NOTIFY; empty: one that tells its code
 	AfterBye     bool          // the last NOTIFY follows the BYE
 	Hangup       Hangup        // who ends the leg after a NOTIFY 200
 	PatienceTime time.Duration // how long Twilio waits for the edge's BYE; 0: 32 s
-	Delay        time.Duration // between NOTIFY 100 and the outcome
+	Delay        time.Duration // between NOTIFY 100 and the outcome; of Before202 between the outcome and the 202, cut short by the edge's BYE
 }
 
 func (r Refer) patience() time.Duration {

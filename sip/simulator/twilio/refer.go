@@ -99,6 +99,7 @@ func (c *Call) transfer(r *wire.Request, target string) {
 	if o.Before202 {
 		code := c.carryOut(target)
 		c.tell(r, code)
+		c.wait(o.Delay)
 		c.accepted(r)
 		c.finish(r, code)
 		return
@@ -118,8 +119,8 @@ func (c *Call) transfer(r *wire.Request, target string) {
 	}
 	c.wait(o.Delay)
 	code := c.carryOut(target)
-	if o.AfterBye && code < 300 {
-		c.setRefer(progress{succeeded: true})
+	if o.AfterBye {
+		c.setRefer(progress{succeeded: code < 300})
 		c.endLeg()
 		c.notify(r, code, true)
 		return
@@ -183,25 +184,9 @@ func (c *Call) endLeg() {
 
 // notify sends a NOTIFY with a sipfrag and waits for its answer.
 func (c *Call) notify(r *wire.Request, code int, terminated bool) {
-	number, _ := r.CSeq()
-	event, state := "refer", "active;expires=60"
-	if c.options.Refer.EventID {
-		event = fmt.Sprintf("refer;id=%d", number)
-	}
-	if terminated {
-		state = "terminated;reason=noresource"
-	}
 	c.mu.Lock()
 	over := c.ending.How != Alive
-	kept := c.dialog.CSeq
-	if c.options.Refer.LowCSeq {
-		c.dialog.CSeq = c.lowCSeq
-	}
-	m := c.requestLocked("NOTIFY").Add("Contact", c.dialog.Contact).Add("Event", event).Add("Subscription-State", state)
-	if c.options.Refer.LowCSeq {
-		c.lowCSeq, c.dialog.CSeq = c.dialog.CSeq, kept
-	}
-	m.SetBody("message/sipfrag", fmt.Appendf(nil, "SIP/2.0 %d %s\r\n", code, reasons[code]))
+	m := c.notifyLocked(r, code, terminated)
 	c.mu.Unlock()
 	response, err := c.Send(c.account.ctx, m)
 	status := 0
@@ -215,6 +200,37 @@ func (c *Call) notify(r *wire.Request, code int, terminated bool) {
 	if status != 200 && !(over && status == 481) && c.account.ctx.Err() == nil {
 		c.violate(simulator.NotifyAnswered, "NOTIFY %d was answered %d", code, status)
 	}
+}
+
+// notifyLocked builds a NOTIFY about the REFER r, with what is odd about it.
+func (c *Call) notifyLocked(r *wire.Request, code int, terminated bool) *wire.Message {
+	o, last := c.options.Refer, code >= 200
+	number, _ := r.CSeq()
+	event, state, sipfrag := "refer", "active;expires=60", fmt.Sprintf("SIP/2.0 %d %s\r\n", code, reasons[code])
+	switch {
+	case o.OtherID && last:
+		event = fmt.Sprintf("refer;id=%d", number+1000)
+	case o.EventID:
+		event = fmt.Sprintf("refer;id=%d", number)
+	}
+	if terminated {
+		state = "terminated;reason=noresource"
+	}
+	if o.Sipfrag != "" && last {
+		sipfrag = o.Sipfrag
+	}
+	kept := c.dialog.CSeq
+	switch {
+	case o.LowCSeq:
+		c.dialog.CSeq = c.lowCSeq
+	case o.RepeatCSeq && last:
+		c.dialog.CSeq--
+	}
+	m := c.requestLocked("NOTIFY").Add("Contact", c.dialog.Contact).Add("Event", event).Add("Subscription-State", state)
+	if o.LowCSeq {
+		c.lowCSeq, c.dialog.CSeq = c.dialog.CSeq, kept
+	}
+	return m.SetBody("message/sipfrag", []byte(sipfrag))
 }
 
 var reasons = map[int]string{100: "Trying", 200: "OK", 404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here", 500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline"}

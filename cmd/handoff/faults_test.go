@@ -47,7 +47,9 @@ type setting struct {
 	ask       watson.Transfer
 	key       string         // empty: testKey; "none" for none
 	before    func(*playing) // Watson asks
-	during    func(*playing) // it has asked
+	// refuseReinvite is what the edge's re-INVITEs to the caller are refused with.
+	refuseReinvite int
+	during         func(*playing) // it has asked
 }
 
 // playing is a scene with a transfer under way.
@@ -227,10 +229,11 @@ func (p *playing) place(s setting) {
 		s.refer.Hangup = twilio.AfterPatience // whose BYE comes first shall not be a race
 	}
 	var err error
+	options := twilio.Options{Refer: s.refer, RefuseReinvite: s.refuseReinvite}
 	if s.trunk {
-		p.caller, err = p.twilio.PlaceTrunk(p.ctx, "+18885557777", true, twilio.Options{Refer: s.refer})
+		p.caller, err = p.twilio.PlaceTrunk(p.ctx, "+18885557777", true, options)
 	} else {
-		p.caller, err = p.twilio.Place(p.ctx, "+18885557777", twilio.Options{Refer: s.refer})
+		p.caller, err = p.twilio.Place(p.ctx, "+18885557777", options)
 	}
 	p.must(err)
 	p.assistant = p.answered(p.caller)
@@ -274,12 +277,10 @@ func (p *playing) find(f fault) {
 		p.must(err)
 		p.inFlex(p.caller, f.in.theKey())
 	case withAgent:
-		agent, err := p.twilio.Domain().Accept(p.ctx)
-		p.must(err)
-		p.must(agent.AwaitAnswer(p.ctx))
+		agent := p.agent()
 		p.hear(p.caller.Phone(), agent.Phone())
 		p.flexHas(agent.Sid(), f.in.theKey())
-		_, err = p.assistant.Await(p.ctx)
+		_, err := p.assistant.Await(p.ctx)
 		p.must(err)
 		p.hear(p.caller.Phone(), agent.Phone())
 		p.must(p.caller.Hangup(p.ctx))
@@ -297,6 +298,18 @@ func (p *playing) find(f fault) {
 		p.must(err)
 		if ending.ByEdge {
 			p.t.Errorf("the edge ended the caller's leg: %s", ending.Reason)
+		}
+	}
+}
+
+// agent waits for the one who answers: the first may have been offered nothing that he speaks.
+func (p *playing) agent() *twilio.Inbound {
+	p.t.Helper()
+	for {
+		agent, err := p.twilio.Domain().Accept(p.ctx)
+		p.must(err)
+		if agent.AwaitAnswer(p.ctx) == nil {
+			return agent
 		}
 	}
 }

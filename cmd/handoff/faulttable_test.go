@@ -7,6 +7,7 @@ import (
 
 	"handoff/configs"
 	"handoff/metrics"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -256,6 +257,11 @@ func faultsOfInvite() []fault {
 		fails("the access list does not have the edge", twilio.Reception{Deny: true}, 403, rejected),
 		fails("the credentials are wrong", twilio.Reception{Refuse: true}, 403, rejected),
 		works("the nonce is stale", twilio.Reception{Digest: twilio.Digest{Stale: true}}),
+		works("the agent has another codec", twilio.Reception{Codecs: []uint8{phone.PCMA}}),
+		fails("the agent has no codec of the caller's", twilio.Reception{Codecs: []uint8{9}}, 488, rejected),
+		{name: "the agent has another codec, and the caller refuses it",
+			in:    setting{methods: onlyInvite, reception: twilio.Reception{Codecs: []uint8{phone.PCMA}}, refuseReinvite: 488},
+			hears: []int{202, 100, 488}, caller: withWatson, tried: "invite", counted: rejected},
 		fails("no secure media", twilio.Reception{PlainMedia: true}, 488, rejected),
 		unreachable("nobody listens", "sip:queue@127.0.0.1:1;transport=tls"),
 		unreachable("no such name", "sip:queue@nowhere.invalid;transport=tls"),

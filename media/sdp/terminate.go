@@ -54,13 +54,40 @@ func (d Description) Terminated(local Local, own []Crypto) (Description, error) 
 // spoken now first, telephone events kept, each under the number that it has there. Keys are as
 // Terminated has them. The direction is sendrecv, whoever holds whom.
 func Offer(ours, theirs Description, local Local, own []Crypto) (Description, error) {
+	return offer(ours, theirs, local, own, inForce(ours.audio.Codecs, theirs.audio.Codecs))
+}
+
+// OfferOthers is Offer with the peer's other voices in place of those in force: what the further leg
+// takes of them has to be offered to the peer in turn, as Recoded has it. ErrCodec says that there are none.
+func OfferOthers(ours, theirs Description, local Local, own []Crypto) (Description, error) {
+	agreed := inForce(ours.audio.Codecs, theirs.audio.Codecs)
+	var others []Codec
+	for _, c := range theirs.audio.Codecs {
+		if c.Event() == slices.ContainsFunc(agreed, c.same) {
+			others = append(others, c)
+		}
+	}
+	if !slices.ContainsFunc(others, func(c Codec) bool { return !c.Event() }) {
+		return Description{}, fmt.Errorf("%w: the peer has no other", ErrCodec)
+	}
+	return offer(ours, theirs, local, own, others)
+}
+
+// Recoded returns our description with the codecs of an answer that another leg gave.
+func (d Description) Recoded(answer Description) Description {
+	d.audio.Codecs = answer.audio.Codecs
+	d.audio.Direction = SendRecv
+	return d
+}
+
+func offer(ours, theirs Description, local Local, own []Crypto, codecs []Codec) (Description, error) {
 	for _, d := range []Description{ours, theirs} {
 		if err := d.usable(); err != nil {
 			return Description{}, err
 		}
 	}
 	a := theirs.audio
-	a.Codecs = inForce(ours.audio.Codecs, theirs.audio.Codecs)
+	a.Codecs = codecs
 	a.Direction = SendRecv
 	a.Mux = ours.audio.Mux && theirs.audio.Mux
 	// Of the peer's m-lines only the audio goes on: the further leg was never offered the others.

@@ -148,6 +148,22 @@ func TestOfferListsWhatIsInForce(t *testing.T) {
 	}
 }
 
+func TestOfferOthersListsWhatIsNot(t *testing.T) {
+	offer := load(t, "trunk-offer") // 0 8 101
+	answered := func(formats string) Description { return variant(t, "trunk-answer", "0 101", formats) }
+	d, err := OfferOthers(answered("0 101"), offer, ours, nil)
+	if got := fmt.Sprint(d.audio.Codecs); err != nil || got != "[8=PCMA/8000 101=telephone-event/8000]" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if d, err := OfferOthers(answered("8 0 101"), offer, ours, nil); !errors.Is(err, ErrCodec) {
+		t.Errorf("nothing is left, got %v, %v", d, err)
+	}
+	recoded := answered("0 101").Recoded(answered("8 101"))
+	if got := fmt.Sprint(recoded.audio.Codecs); got != "[8=PCMA/8000 101=telephone-event/8000]" || Joinable(recoded, answered("8 101")) != nil {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestJoinable(t *testing.T) {
 	a := variant(t, "trunk-answer", "0 101", "0 8 101")
 	tests := []struct {

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"crypto/rand"
+	"errors"
 
 	"go.uber.org/zap"
 
@@ -14,8 +15,14 @@ import (
 // agent is leg C: a new call into a Twilio SIP domain, where a human takes the caller over.
 type agent struct {
 	leg     *leg.Leg
+	headers []refer.Header
 	report  func(refer.Event)
 	bridged bool // the caller talks to it
+	givenUp bool // nobody is to be called any more
+	// others tells that the agent was offered what the caller knows but does not speak with Watson, and
+	// answer what he took of it, while the caller is offered the same.
+	others bool
+	answer described
 }
 
 // byInvite is the method that calls the agent and bridges the caller to him.
@@ -26,7 +33,8 @@ type byInvite struct {
 }
 
 func (m byInvite) Attempt() {
-	if err := m.call.dialAgent(m.headers, m.report); err != nil {
+	m.call.agent = agent{headers: m.headers, report: m.report}
+	if err := m.call.dialAgent(sdp.Offer); err != nil {
 		m.call.log.Warn("agent not called", zap.Error(err))
 		m.call.mail.put(func() { m.report(refer.Unsent{Method: metrics.MethodInvite}) })
 	}
@@ -34,9 +42,12 @@ func (m byInvite) Attempt() {
 
 func (m byInvite) Cancel() { m.call.endAgent() } // there may be no leg yet: Attempt failed, and its report waits
 
+// offerer is sdp.Offer or sdp.OfferOthers.
+type offerer func(ours, theirs sdp.Description, local sdp.Local, own []sdp.Crypto) (sdp.Description, error)
+
 // dialAgent sends the INVITE with the key in its headers, and keys of the edge's own: what the caller
 // and Watson encrypt under is nothing for a third party.
-func (c *Call) dialAgent(headers []refer.Header, report func(refer.Event)) error {
+func (c *Call) dialAgent(describe offerer) error {
 	domain := c.engine.cfg.Domain
 	if c.talk.c.endpoint == nil {
 		if err := c.talk.c.open(c.talk.media, metrics.LegC); err != nil {
@@ -44,7 +55,7 @@ func (c *Call) dialAgent(headers []refer.Header, report func(refer.Event)) error
 		}
 	}
 	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP))
-	offer, err := sdp.Offer(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
+	offer, err := describe(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
 	if err != nil {
 		return err
 	}
@@ -59,10 +70,9 @@ func (c *Call) dialAgent(headers []refer.Header, report func(refer.Event)) error
 
 		MaxForwards: 70,
 	}
-	for _, h := range headers {
+	for _, h := range c.agent.headers {
 		inv.Headers = append(inv.Headers, [2]string{h.Name, h.Value})
 	}
-	c.agent = agent{report: report}
 	c.agent.leg = leg.NewUAC(leg.Config{
 		Name:        metrics.LegC,
 		Peer:        metrics.PeerTwilio,
@@ -81,7 +91,11 @@ func (c *Call) onAgentProgress(ev leg.Event) {
 	case leg.Ringing:
 		c.play(c.engine.deps.Ringback)
 	case leg.EarlyMedia:
-		if err := c.joinAgent(ev.SDP); err != nil {
+		theirs, err := c.readAgent(ev.SDP)
+		if err == nil {
+			err = c.joinAgent(theirs)
+		}
+		if err != nil {
 			c.log.Warn("the agent's early media refused", zap.Error(err))
 		}
 	case leg.Connected:
@@ -91,12 +105,27 @@ func (c *Call) onAgentProgress(ev leg.Event) {
 	}
 }
 
-// onAgentAnswered tells the machine, whose Bridge is the only thing that keeps the agent's leg.
+// onAgentAnswered lets the caller and the agent hear each other, at once if they speak the same.
 func (c *Call) onAgentAnswered(body []byte) {
 	if len(body) == 0 && c.talk.c.settled {
 		body = c.talk.c.remote.body // the answer came with the 18x and is not repeated
 	}
-	if err := c.joinAgent(body); err != nil {
+	theirs, err := c.readAgent(body)
+	switch {
+	case err != nil:
+	case c.agent.others:
+		if err = c.recodeCaller(theirs); err == nil {
+			return // until the caller has answered
+		}
+	default:
+		err = c.joinAgent(theirs)
+	}
+	c.agentStands(err)
+}
+
+// agentStands tells the machine, whose Bridge is the only thing that keeps the agent's leg.
+func (c *Call) agentStands(err error) {
+	if err != nil {
 		c.log.Warn("the agent's answer refused", zap.Error(err))
 		c.agent.leg.Bye("")
 		c.rejoinWatson()
@@ -110,8 +139,43 @@ func (c *Call) onAgentAnswered(body []byte) {
 	}
 }
 
+// recodeCaller offers the caller's leg what the agent has taken.
+func (c *Call) recodeCaller(theirs described) error {
+	if c.modify.state != modifyNone {
+		return errRecode
+	}
+	c.agent.answer = theirs
+	c.modify = modification{state: modifyRecoding}
+	c.a.Reinvite(c.talk.a.propose(c.talk.a.local.Recoded(theirs.Description)))
+	return nil
+}
+
+var errRecode = errors.New("the caller's leg does not take the agent's codec")
+
+// onCallerRecoded takes the caller's answer to that. An agent who has left meanwhile has reported so.
+func (c *Call) onCallerRecoded(body []byte) {
+	if c.agent.leg.State() != leg.Up {
+		c.restore(c.a)
+		return
+	}
+	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
+	if err == nil {
+		err = sdp.Accept(c.talk.a.proposed, theirs.Description)
+	}
+	if err != nil {
+		c.restore(c.a)
+		c.agentStands(err)
+		return
+	}
+	c.talk.a.agree(c.talk.a.proposed, theirs)
+	c.agentStands(c.joinAgent(c.agent.answer))
+}
+
 func (c *Call) onAgentFailed(f leg.Failed) {
 	c.log.Warn("agent not reached", zap.Int("code", f.Code), zap.String("text", f.Text), zap.Error(f.Err))
+	if f.Code == 488 && c.dialAgain() {
+		return
+	}
 	c.rejoinWatson()
 	switch {
 	case f.Code != 0:
@@ -121,6 +185,22 @@ func (c *Call) onAgentFailed(f leg.Failed) {
 	default:
 		c.agent.report(refer.Unsent{Method: metrics.MethodInvite})
 	}
+}
+
+// dialAgain offers the agent what else the caller knows; false says that there is nothing else, or that
+// it was offered.
+func (c *Call) dialAgain() bool {
+	if c.agent.others || c.agent.givenUp {
+		return false
+	}
+	c.agent.others = true
+	refused := c.agent.leg
+	if err := c.dialAgent(sdp.OfferOthers); err != nil {
+		c.log.Info("nothing else to offer to the agent", zap.Error(err))
+		return false
+	}
+	c.spares = append(c.spares, refused)
+	return true
 }
 
 // onAgentEnded ends the call of a caller whose agent has hung up; before that, it is our CANCEL that
@@ -143,22 +223,24 @@ func (c *Call) bridgeAgent() {
 
 // endAgent ends leg C, if there is one, whatever its state.
 func (c *Call) endAgent() {
+	c.agent.givenUp = true
 	if c.agent.leg != nil {
 		c.agent.leg.Cancel()
 		c.agent.leg.Bye("")
 	}
 }
 
-// joinAgent lets media flow between the caller and the agent, without a word to the caller's leg: the
-// agent was offered what the caller has agreed to.
-func (c *Call) joinAgent(body []byte) error {
+// readAgent reads the agent's answer.
+func (c *Call) readAgent(body []byte) (described, error) {
 	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
 	if err != nil {
-		return err
+		return described{}, err
 	}
-	if err := sdp.Accept(c.talk.c.proposed, theirs.Description); err != nil {
-		return err
-	}
+	return theirs, sdp.Accept(c.talk.c.proposed, theirs.Description)
+}
+
+// joinAgent lets media flow between the caller and the agent, who speak the same.
+func (c *Call) joinAgent(theirs described) error {
 	if err := sdp.Joinable(c.talk.a.local, theirs.Description); err != nil {
 		return err
 	}

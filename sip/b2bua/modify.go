@@ -30,6 +30,8 @@ const (
 	modifyFollowing
 	// modifyRestoring: the other leg took what from does not have, and is offered what was before.
 	modifyRestoring
+	// modifyRecoding: the caller's leg is offered the codec of an agent who has answered.
+	modifyRecoding
 )
 
 // onOffered takes a re-INVITE or UPDATE with an offer. Watson's hold and resume, and refreshes of
@@ -100,6 +102,9 @@ func (c *Call) onOfferAnswered(by *leg.Leg, body []byte) {
 		return
 	case modifyCancelled:
 		c.restore(by)
+		return
+	case modifyRecoding:
+		c.onCallerRecoded(body)
 		return
 	}
 	answer, err := c.joinOffer(m, by, body)
@@ -172,6 +177,10 @@ func (c *Call) onOfferRejected(by *leg.Leg, code int) {
 	case m.state == modifyRestoring, m.state == modifyFollowing:
 		if by.Alive() { // the legs can't be brought together any more
 			c.hangUp(metrics.ReasonMediaRefused)
+		}
+	case m.state == modifyRecoding:
+		if c.agent.leg.State() == leg.Up {
+			c.agentStands(errRecode)
 		}
 	case m.state != modifyPassing:
 	case code == 491:

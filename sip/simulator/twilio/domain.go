@@ -29,6 +29,7 @@ type Reception struct {
 	EarlyMedia bool          // 183 with SDP, and a voice
 	RingFor    time.Duration // before the webhook is asked
 	PlainMedia bool          // the domain has no Secure Media: RTP/AVP is taken and RTP/SAVP is not
+	Codecs     []uint8       // that the agent takes; nil: PCMU, PCMA
 	Voice      uint32        // names the agent's voice; 0: random
 	Key        string        // what the session history key's header must hold; empty: not checked
 }

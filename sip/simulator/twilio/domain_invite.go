@@ -130,7 +130,9 @@ func (c *Inbound) take(r *wire.Request) {
 	}
 	answer, err := c.openPhone(r.Body)
 	if err != nil {
-		c.violate(simulator.OfferSDP, "%v", err)
+		if c.reception.Codecs == nil {
+			c.violate(simulator.OfferSDP, "%v", err)
+		}
 		c.refuse(488, "Not Acceptable Here", "")
 		return
 	}
@@ -140,7 +142,7 @@ func (c *Inbound) take(r *wire.Request) {
 // openPhone makes the agent's phone and its answer.
 func (c *Inbound) openPhone(offer []byte) ([]byte, error) {
 	p, err := phone.New(phone.Config{
-		Addr: c.domain.account.cfg.Addr, Secure: !c.reception.PlainMedia, Voice: c.reception.Voice,
+		Addr: c.domain.account.cfg.Addr, Secure: !c.reception.PlainMedia, Codecs: c.reception.Codecs, Voice: c.reception.Voice,
 		User: "root", Name: "Twilio Media Gateway", Origin: netip.MustParseAddr(privateIP), MaxTime: true,
 	})
 	if err != nil {

@@ -145,7 +145,7 @@ func (r *Relay) bind() (carrier, uint16, error) {
 			return c, number, nil
 		}
 		if failed = append(failed, number); len(failed) == bindAttempts {
-			return nil, 0, fmt.Errorf("no media port of %d can be bound: %w", bindAttempts, err)
+			return nil, 0, fmt.Errorf("%w: none of %d can be bound: %w", port.ErrExhausted, bindAttempts, err)
 		}
 	}
 }

@@ -262,3 +262,23 @@ func TestRelayCloseEndsItsSessions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Ports that others on this machine hold are no fault of the caller's.
+func TestPortsThatCantBeBoundCountAsExhausted(t *testing.T) {
+	r := newRig(t, bindAttempts+1)
+	for p := r.cfg.Ports.Min; p <= r.cfg.Ports.Max; p += 2 {
+		held, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(p)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+	}
+	s := r.NewSession("call")
+	defer s.Close()
+	if _, err := s.Endpoint(metrics.LegA); !errors.Is(err, port.ErrExhausted) {
+		t.Errorf("got %v", err)
+	}
+	if r.ports.Free() != bindAttempts+1 {
+		t.Errorf("%d pairs are free", r.ports.Free())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,6 +138,8 @@ func (i *incoming) final() int {
 	}
 }
 
+var rigs atomic.Uint32
+
 func newRig(t *testing.T, targets ...string) *rig {
 	t.Helper()
 	t.Parallel() // most of a test's time is the moment that Watson is left to say BYE
@@ -146,7 +149,8 @@ func newRig(t *testing.T, targets ...string) *rig {
 	}
 	r.seen = &seen{rig: r}
 	local := netip.MustParseAddr("127.0.0.1")
-	relay, err := media.New(media.Config{Listen: local, Public: local, Ports: media.Ports{Min: 31000, Max: 31999}, Rest: time.Millisecond}, media.Deps{})
+	first := uint16(31000 + rigs.Add(1)%50*20) // rigs run side by side
+	relay, err := media.New(media.Config{Listen: local, Public: local, Ports: media.Ports{Min: first, Max: first + 19}, Rest: time.Millisecond}, media.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}

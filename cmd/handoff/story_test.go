@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/binary"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,11 +22,40 @@ import (
 // nothing that a simulator could object to.
 func TestStories(t *testing.T) {
 	t.Parallel()
+	audio := writeSquareWave(t)
+	holds := stageConfig{Set: func(c *configs.Config) { c.Transfer.HoldAudio = audio }}
+	plainHolds := plain("udp")
+	plainHolds.Set = both(plainHolds.Set, holds.Set)
 	tests := []struct {
 		name string
 		cfg  stageConfig
 		play func(sc *scene)
 	}{
+		{"the operator's audio, SRTP and PCMU", holds, waitWith(phone.PCMU, 120, 127)},
+		{"the operator's audio, SRTP and PCMA", holds, waitWith(phone.PCMA, 120, 127)},
+		{"the operator's audio, plain RTP", plainHolds, waitWith(phone.PCMU, 120, 127)},
+		{"a comfort tone, SRTP and PCMA", stageConfig{}, waitWith(phone.PCMA, 1, 80)},
+		{"a target that is not intercepted is handed on", stageConfig{Set: func(c *configs.Config) { c.Transfer.Unmatched = configs.UnmatchedPass }}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Target: "sip:sales@example.com;user=phone"})
+			sc.must(err)
+			sc.told(outcome, 100, 200)
+			sc.over(caller, assistant)
+			if got := caller.ReferTos(); len(got) != 1 || got[0] != "<sip:sales@example.com;user=phone>" {
+				sc.t.Errorf("Twilio was referred to %q", got)
+			}
+		}},
+		{"a handler that reads User-to-User", stageConfig{
+			Set:       func(c *configs.Config) { c.Twilio.Refer.Header = configs.KeyHeaderUserToUser },
+			TwilioSet: func(c *twilio.Config) { c.Handler = twilio.HandlerCurrent },
+		}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+			sc.must(err)
+			sc.told(outcome, 100, 200)
+			sc.over(caller, assistant)
+			sc.inFlex(caller, testKey)
+		}},
 		{"a call over UDP with plain RTP", plain("udp"), talkAndHangUp},
 		{"a call over TCP with plain RTP", plain("tcp"), talkAndHangUp},
 		{"plain RTP from Twilio, SRTP to Watson", stageConfig{
@@ -164,6 +196,45 @@ func TestStories(t *testing.T) {
 			sc.counted("handoff_calls_active 0")
 		})
 	}
+}
+
+// waitWith plays a transfer during which Watson is mute, and what the caller then hears has its loudest
+// sample between low and high, companded.
+func waitWith(codec, low, high uint8) func(*scene) {
+	return func(sc *scene) {
+		caller, assistant := sc.place(twilio.Options{Codecs: []uint8{codec}, Refer: twilio.Refer{Delay: 500 * time.Millisecond}})
+		assistant.Phone().Mute()
+		_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+		sc.must(err)
+		sc.over(caller, assistant)
+		sc.inFlex(caller, testKey)
+		s := caller.Phone().Stats()
+		if s.Sound() < 10 || s.Loudest < low || s.Loudest > high || s.Undecryptable+s.Malformed > 0 {
+			sc.t.Errorf("he heard %+v", s)
+		}
+	}
+}
+
+// writeSquareWave writes a second of 200 Hz, as loud as can be, at 8 kHz and 16 bits.
+func writeSquareWave(t *testing.T) string {
+	t.Helper()
+	wav := []byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x80\x3e\x00\x00")
+	for i := range 8000 {
+		sample := int16(32000)
+		if i/20%2 == 1 {
+			sample = -sample
+		}
+		wav = binary.LittleEndian.AppendUint16(wav, uint16(sample))
+	}
+	path := filepath.Join(t.TempDir(), "hold.wav")
+	if err := os.WriteFile(path, wav, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func both(f, g func(*configs.Config)) func(*configs.Config) {
+	return func(c *configs.Config) { f(c); g(c) }
 }
 
 func talkAndHangUp(sc *scene) {

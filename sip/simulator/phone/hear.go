@@ -53,7 +53,8 @@ func (p *Phone) hearVoiceLocked(payload []byte) {
 	switch {
 	case t == nil:
 		p.stats.Other++
-		if quiet(p.codec, payload) {
+		loud := loudest(p.codec, payload)
+		if p.stats.Loudest = max(p.stats.Loudest, loud); loud == 0 {
 			p.stats.Quiet++
 		}
 		return

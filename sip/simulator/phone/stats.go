@@ -13,6 +13,7 @@ type Stats struct {
 	Damaged       uint64 // a voice, but not its payload
 	Other         uint64 // sound that is no phone's voice: a comfort tone, music
 	Quiet         uint64 // of Other: nothing but silence
+	Loudest       uint8  // of Other: the largest magnitude, companded, 0 to 127
 	Undecryptable uint64 // SRTP authentication failed
 	Foreign       uint64 // from another source than the SDP announced
 	Early         uint64 // before the peer's SDP was known
@@ -59,18 +60,16 @@ func (p *Phone) followLocked(h *rtp.Header) {
 	p.streams[h.SSRC] = followed{h.SequenceNumber, h.Timestamp}
 }
 
-// quiet tells whether a payload is nothing but the codec's zero, of either sign.
-func quiet(codec uint8, payload []byte) bool {
-	zero := byte(0x7f) // PCMU
+// loudest is the largest magnitude in a payload, companded: 0 is the codec's zero, 127 full scale.
+func loudest(codec uint8, payload []byte) (most uint8) {
+	zero := byte(0x7f) // PCMU counts downwards
 	if codec == PCMA {
 		zero = 0x55
 	}
 	for _, b := range payload {
-		if b&0x7f != zero {
-			return false
-		}
+		most = max(most, (b^zero)&0x7f)
 	}
-	return true
+	return most
 }
 
 // maxVoices bounds how many speakers are told apart; what others say counts as Other.

@@ -26,6 +26,7 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 		"twilio.rest.auth_token_file":     c.Twilio.REST.AuthTokenFile,
 		"twilio.sip_domain.password_file": c.Twilio.SIPDomain.PasswordFile,
 		"watson.auth.password_file":       c.Watson.Auth.PasswordFile,
+		"webhooks.auth_token_file":        c.Webhooks.AuthTokenFile,
 	} {
 		if _, err := Secret(path); err != nil {
 			errs.add(key, "%v", err)

@@ -28,6 +28,7 @@ type Config struct {
 	Transfer Transfer
 	Media    Media
 	Ops      Ops
+	Webhooks Webhooks
 	Limits   Limits
 	Log      Log
 	Journal  Journal
@@ -223,9 +224,10 @@ func Default() *Config {
 			SRTPKeys: SRTPKeysPass,
 			Rest:     30 * time.Second,
 		},
-		Ops:     Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
-		Limits:  Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30},
-		Log:     Log{Level: zapcore.InfoLevel, Format: LogJSON},
-		Journal: Journal{Kind: JournalMemory},
+		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
+		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},
+		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30},
+		Log:      Log{Level: zapcore.InfoLevel, Format: LogJSON},
+		Journal:  Journal{Kind: JournalMemory},
 	}
 }

@@ -97,6 +97,16 @@ func schema(c *Config, dir string) fields {
 			"kind": one(&c.Journal.Kind, vocabulary([]JournalKind{JournalMemory}, "bbolt")),
 			"path": later,
 		}),
-		"webhooks": later,
+		"webhooks": section(fields{
+			"listen":          one(&c.Webhooks.Listen, addrPort),
+			"public_url":      one(&c.Webhooks.PublicURL, webURL),
+			"auth_token_file": one(&c.Webhooks.AuthTokenFile, file(dir)),
+			"studio_url":      one(&c.Webhooks.StudioURL, webURL),
+			"workflow_sid":    one(&c.Webhooks.WorkflowSID, sid("WW")),
+			"tls": section(fields{
+				"certificate": one(&c.Webhooks.TLS.Certificate, file(dir)),
+				"key":         one(&c.Webhooks.TLS.Key, file(dir)),
+			}),
+		}),
 	}
 }

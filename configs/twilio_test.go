@@ -79,3 +79,34 @@ func TestSecretIsOneLineAndNeverShown(t *testing.T) {
 		t.Errorf("no file: %q, %v", got, err)
 	}
 }
+
+func TestWebhooksNeedAllTheirParts(t *testing.T) {
+	const base = "sip: {public: edge.example.com, listen: [\"udp:127.0.0.1:0\"]}\nmedia: {public_ip: 192.0.2.1}\nwatson: {targets: [\"sips:w.example.com\"]}\n"
+	rest := "twilio: {rest: {account_sid: AC" + strings.Repeat("0", 32) + ", auth_token_file: t, studio_url: \"https://studio.example.com\"%s}}\n"
+	const tls = "tls: {certificate: c, key: k}"
+	tests := []struct{ name, text, want string }{
+		{"no address", "webhooks: {auth_token_file: t}\n", "webhooks.public_url: required"},
+		{"in clear", "webhooks: {public_url: \"http://edge.example.com\"}\n", "webhooks.public_url:"},
+		{"no token", "webhooks: {public_url: \"https://edge.example.com\", workflow_sid: WW" + strings.Repeat("0", 32) + ", " + tls + "}\n", "webhooks.auth_token_file: required"},
+		{"an API key's secret signs nothing", strings.Replace(rest, "%s", ", api_key: SK"+strings.Repeat("0", 32), 1) + "webhooks: {public_url: \"https://edge.example.com\", " + tls + "}\n", "webhooks.auth_token_file: required"},
+		{"nowhere to go", "webhooks: {public_url: \"https://edge.example.com\", auth_token_file: t, " + tls + "}\n", "webhooks.studio_url: required"},
+		{"no certificate", strings.Replace(rest, "%s", "", 1) + "webhooks: {public_url: \"https://edge.example.com\"}\n", "webhooks.tls.certificate: required"},
+		{"the port of another listener", strings.Replace(rest, "%s", "", 1) + "webhooks: {listen: \"127.0.0.1:9090\", public_url: \"https://edge.example.com\", " + tls + "}\n", "webhooks.listen:"},
+		{"all from twilio.rest", strings.Replace(rest, "%s", "", 1) + "webhooks: {public_url: \"https://edge.example.com/\", " + tls + "}\n", ""},
+		{"behind something on this machine", strings.Replace(rest, "%s", "", 1) + "webhooks: {public_url: \"http://127.0.0.1:8080\"}\n", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse("edge.yaml", []byte(base+tt.text), nobody)
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil || c.Webhooks.AuthTokenFile == "" || c.Webhooks.StudioURL == "" || strings.HasSuffix(c.Webhooks.PublicURL, "/") {
+				t.Errorf("got %+v, %v", c, err)
+			}
+		})
+	}
+}

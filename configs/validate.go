@@ -28,6 +28,7 @@ func (c *Config) validate(f *findings) {
 	c.validateTargets(f)
 	c.validateTransfer(f)
 	c.validateMethods(f)
+	c.validateWebhooks(f)
 	c.validateMedia(f)
 }
 
@@ -36,7 +37,7 @@ func (c *Config) validateListeners(f *findings) {
 	if len(c.SIP.Listen) == 0 && !f.touches("sip.listen") {
 		f.add("sip.listen", "expected at least one listener")
 	}
-	if f.touches("sip.listen") || f.touches("ops.listen") {
+	if f.touches("sip.listen") || f.touches("ops.listen") || f.touches("webhooks.listen") {
 		return // the indices below would not be those of the file
 	}
 	type bound struct {
@@ -48,6 +49,9 @@ func (c *Config) validateListeners(f *findings) {
 		all = append(all, bound{fmt.Sprintf("sip.listen[%d]", i), l})
 	}
 	all = append(all, bound{"ops.listen", Listen{TCP, c.Ops.Listen}})
+	if c.Webhooks.PublicURL != "" {
+		all = append(all, bound{"webhooks.listen", Listen{TCP, c.Webhooks.Listen}})
+	}
 	for i, later := range all {
 		for _, earlier := range all[:i] {
 			if collide(earlier.Listen, later.Listen) {

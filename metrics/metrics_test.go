@@ -25,6 +25,8 @@ func TestVocabulariesAreClosedAndDistinct(t *testing.T) {
 		{"transfer reason", words(TransferReasons()), TransferReason(len(transferReasons))},
 		{"context", words(Contexts()), Context(len(contexts))},
 		{"reject", words(Rejects()), Reject(len(rejects))},
+		{"webhook", words(Webhooks()), Webhook(len(webhooks))},
+		{"webhook result", words(WebhookResults()), WebhookResult(len(webhookResults))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -28,6 +28,8 @@ type edge struct {
 	media  *media.Relay
 	engine *b2bua.Engine
 	ops    *ops.Server
+	// webhooks answers Twilio; nil when that is not configured.
+	webhooks *ops.Server
 }
 
 type edgeDeps struct {
@@ -38,7 +40,7 @@ type edgeDeps struct {
 }
 
 // newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
-// something is opened when all that it needs is there, the SIP sockets last.
+// something is opened when all that it needs is there, the SIP sockets late and then what sends callers to them.
 func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	registry := prometheus.NewRegistry()
 	counters, err := set.New(registry, buildVersion())
@@ -139,6 +141,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 	w.connect(e.stack, cfg.SIP.Public)
+	e.webhooks, err = newWebhooks(cfg, deps.Log, counters, policy, e.engine, dialledEdge(cfg, e.stack))
+	if err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -156,11 +162,14 @@ func (e *edge) closeSockets() {
 	if e.media != nil {
 		e.media.Close()
 	}
-	if e.ops != nil {
+	for _, server := range []*ops.Server{e.webhooks, e.ops} {
+		if server == nil {
+			continue
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if err := e.ops.Close(ctx); err != nil {
-			e.log.Info("ops listener", zap.Error(err))
+		if err := server.Close(ctx); err != nil {
+			e.log.Info("HTTP listener", zap.Stringer("listen", server.Addr()), zap.Error(err))
 		}
 	}
 }

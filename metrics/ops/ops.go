@@ -1,5 +1,5 @@
 // Package ops is the operator's HTTP listener: /metrics, /healthz, /readyz, /debug/pprof, and the
-// API that it is given.
+// API that it is given. Other listeners of the edge have the same socket and limits by Serve.
 //
 // It owns the listening socket, its limits and the two probes. It does not own what is measured
 // nor what readiness means: both are given to it. New may be called from any goroutine and
@@ -9,6 +9,7 @@ package ops
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,10 +19,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
 )
 
 // Config is where to listen. Port 0 lets the system choose.
-type Config struct{ Listen netip.AddrPort }
+type Config struct {
+	Listen netip.AddrPort
+	TLS    *tls.Config // nil: plain HTTP
+}
 
 // Deps are what the listener shows.
 type Deps struct {
@@ -52,33 +57,40 @@ const (
 	idleTimeout  = 2 * time.Minute
 )
 
-// New opens the socket and serves.
-func New(cfg Config, deps Deps) (*Server, error) {
+// New serves the operator.
+func New(cfg Config, deps Deps) (*Server, error) { return Serve(cfg, handler(deps), deps.Log) }
+
+// Serve opens the socket and serves h within the same limits.
+func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 	listener, err := net.Listen("tcp", cfg.Listen.String())
 	if err != nil {
-		return nil, fmt.Errorf("listen for the operator: %w", err)
+		return nil, fmt.Errorf("listen for HTTP: %w", err)
+	}
+	listener = netutil.LimitListener(listener, connections)
+	if cfg.TLS != nil {
+		listener = tls.NewListener(listener, cfg.TLS)
 	}
 	s := &Server{
 		http: &http.Server{
-			Handler:           handler(deps),
+			Handler:           h,
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       readTimeout,
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          zap.NewStdLog(deps.Log),
+			ErrorLog:          zap.NewStdLog(log),
 		},
-		listener: limit(listener, connections),
+		listener: listener,
 		served:   make(chan struct{}),
 	}
-	go s.serve(deps.Log) // ends when Close closes the listener
+	go s.serve(log) // ends when Close closes the listener
 	return s, nil
 }
 
 func (s *Server) serve(log *zap.Logger) {
 	defer close(s.served)
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		log.Error("operator's listener ended", zap.Error(err))
+		log.Error("HTTP listener ended", zap.Error(err))
 	}
 }
 

@@ -22,6 +22,7 @@ type Set struct {
 	calls     callMetrics
 	transfers transferMetrics
 	media     mediaMetrics
+	webhooks  *prometheus.CounterVec
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -32,6 +33,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		calls:     newCallMetrics(f),
 		transfers: newTransferMetrics(f),
 		media:     newMediaMetrics(f),
+		webhooks:  newWebhookMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

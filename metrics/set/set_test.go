@@ -81,6 +81,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_transfers_corrected_total":       {"reason", "result"},
 		"handoff_transfers_total":                 {"method", "reason", "result"},
 		"handoff_watson_target_up":                {"target"},
+		"handoff_webhooks_total":                  {"endpoint", "result"},
 	}
 	got := families(t, reg)
 	for name, labels := range want {
@@ -120,6 +121,7 @@ func TestClosedLabelsHaveAllTheirSeriesFromTheStart(t *testing.T) {
 		"handoff_sip_requests_total":        2 * (len(methods()) + 1) * len(metrics.Peers()),
 		"handoff_sip_responses_total":       0, // codes are no closed list
 		"handoff_sip_rejected_total":        len(metrics.Rejects()),
+		"handoff_webhooks_total":            len(metrics.Webhooks()) * len(metrics.WebhookResults()),
 		"handoff_tls_connections":           len(metrics.Peers()),
 		"handoff_rtp_packets_total":         len(metrics.Legs()) * 2 * len(metrics.Paths()),
 		"handoff_rtp_lost_total":            len(metrics.Legs()),

@@ -1,4 +1,4 @@
-// Package twiml writes the TwiML documents with which the edge hands a call over by REST.
+// Package twiml writes the TwiML documents with which the edge has a caller sent to it, and hands him over.
 //
 // It owns the verbs that are needed for that and the limits of the document, and nothing of HTTP or
 // of the key's custody. All functions are pure, for any goroutine.
@@ -13,7 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLength is how many characters Twilio takes as the Twiml parameter of a call update (32018).
+// MaxLength is how many characters Twilio takes as the Twiml parameter of a call update (32018). Webhooks
+// keep to it too.
 const MaxLength = 4000
 
 var (
@@ -26,8 +27,19 @@ var (
 // Response is a document of one verb.
 type Response struct {
 	XMLName  xml.Name  `xml:"Response"`
+	Dial     *Dial     `xml:",omitempty"`
 	Redirect *Redirect `xml:",omitempty"`
 	Enqueue  *Enqueue  `xml:",omitempty"`
+}
+
+// Dial calls a SIP URI and connects the caller.
+type Dial struct {
+	// AnswerOnBridge lets the caller hear ringing until it is answered, and keeps a leg that is referred
+	// until the transfer's target has answered.
+	AnswerOnBridge bool   `xml:"answerOnBridge,attr"`
+	ReferURL       string `xml:"referUrl,attr"`
+	Action         string `xml:"action,attr"`
+	Sip            string
 }
 
 // Redirect fetches the next document from a URL.
@@ -85,6 +97,9 @@ func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+"
 
 func (r Response) isText() bool {
 	var texts []string
+	if r.Dial != nil {
+		texts = append(texts, r.Dial.ReferURL, r.Dial.Action, r.Dial.Sip)
+	}
 	if r.Redirect != nil {
 		texts = append(texts, r.Redirect.Method, r.Redirect.URL)
 	}

@@ -81,6 +81,7 @@ func (c *Call) dialAgent(describe offerer) error {
 	}, c.legDeps(metrics.LegC), inv)
 	c.dialogs = append(c.dialogs, c.agent.leg.Dialog())
 	c.engine.calls.addDialog(c, c.agent.leg.Dialog())
+	c.engine.stories.bind(inv.CallID, c.id)
 	c.agent.leg.Invite(inv)
 	return nil
 }

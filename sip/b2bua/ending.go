@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/metrics"
+	"handoff/sip/dialog"
 	"handoff/sip/leg"
 )
 
@@ -216,7 +217,19 @@ func (c *Call) report() {
 	c.log.Info("call ended",
 		zap.Stringer("result", c.ending.reason.Result()),
 		zap.Stringer("reason", c.ending.reason),
+		zap.String("twilio_call_sid", c.caller.sid),
+		zap.String("twilio_parent_call_sid", c.caller.parent),
+		zap.Strings("call_ids", callIDs(c.dialogs)),
 		zap.Duration("duration", duration),
 		zap.Duration("talked", talked),
 		zap.Object("media", &c.talk))
+}
+
+// callIDs are those of all legs, the caller's first: by them the vendors' logs are found.
+func callIDs(dialogs []dialog.ID) []string {
+	ids := make([]string, len(dialogs))
+	for i, d := range dialogs {
+		ids[i] = d.CallID
+	}
+	return ids
 }

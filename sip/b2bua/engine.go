@@ -110,10 +110,11 @@ type Inbound interface {
 
 // Engine holds the calls.
 type Engine struct {
-	cfg   Config
-	deps  Deps
-	calls registry
-	admit admission
+	cfg     Config
+	deps    Deps
+	calls   registry
+	admit   admission
+	stories stories
 }
 
 // New returns an engine that admits calls.
@@ -121,7 +122,7 @@ func New(cfg Config, deps Deps) (*Engine, error) {
 	if err := cfg.Trunk.Validate(); err != nil {
 		return nil, fmt.Errorf("trunk: %w", err)
 	}
-	return &Engine{cfg: cfg, deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits)}, nil
+	return &Engine{cfg: cfg, deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories()}, nil
 }
 
 // OnRequest takes every request that is no ACK and no CANCEL, on the goroutine that read it; it

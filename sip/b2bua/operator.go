@@ -16,8 +16,10 @@ type Info struct {
 	Started  time.Time `json:"started"`
 	Answered time.Time `json:"answered,omitzero"`
 	// TwilioSID is leg A's X-Twilio-CallSid.
-	TwilioSID string    `json:"twilio_call_sid,omitempty"`
-	Legs      []LegInfo `json:"legs"`
+	TwilioSID string `json:"twilio_call_sid,omitempty"`
+	// TwilioParentSID is the caller's own call, of which leg A is a child.
+	TwilioParentSID string    `json:"twilio_parent_call_sid,omitempty"`
+	Legs            []LegInfo `json:"legs"`
 	// Transfer is the state of the transfer under way, "" for none.
 	Transfer string `json:"transfer,omitempty"`
 }
@@ -87,7 +89,7 @@ func ask[T any](ctx context.Context, c *Call, f func() T) (T, error) {
 func (c *Call) info() Info {
 	i := Info{
 		ID: c.id, Kind: string(c.caller.kind), Started: c.ending.started, Answered: c.ending.answered,
-		TwilioSID: c.caller.sid, Transfer: c.handoff.state(),
+		TwilioSID: c.caller.sid, TwilioParentSID: c.caller.parent, Transfer: c.handoff.state(),
 	}
 	for _, l := range c.legs() {
 		if l.State() != leg.Over {

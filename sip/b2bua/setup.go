@@ -44,7 +44,11 @@ func (s *setup) stop() {
 func (c *Call) onInvite() {
 	c.engine.deps.Observer.CallStarted()
 	c.log.Info("call", zap.String("kind", string(c.caller.kind)), zap.String("source", c.caller.source),
-		zap.String("twilio_call_sid", c.caller.sid), zap.String("call_id", c.inviteKey.callID))
+		zap.String("twilio_call_sid", c.caller.sid), zap.String("twilio_parent_call_sid", c.caller.parent), zap.String("call_id", c.inviteKey.callID))
+	c.engine.stories.bind(c.caller.sid, c.id)
+	if announced := c.engine.stories.bind(c.caller.parent, c.id); !announced.IsZero() {
+		c.log.Info("announced", zap.Duration("before", time.Since(announced)))
+	}
 	if err := c.openSession(); err != nil {
 		c.refuseMedia(err)
 		return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"handoff/metrics"
+	"handoff/sip/stack/certificate"
 )
 
 // exhausted fails as a listener without descriptors does, a few times.
@@ -47,7 +48,7 @@ func TestHandshakeTimesOut(t *testing.T) {
 		st := newStack(cfg, deps(t, s))
 		defer st.Close()
 		var err error
-		if st.certificate, err = newCertificate(cfg, st.deps); err != nil {
+		if st.certificate, err = certificate.Read(cert, key, st.deps.Log, st.deps.Observer.CertificateExpiry); err != nil {
 			t.Fatal(err)
 		}
 		near, far := net.Pipe()

@@ -95,38 +95,6 @@ func TestTLSListener(t *testing.T) {
 	eventually(t, "failed handshake counted", func() bool { return n.seen.rejects(metrics.RejectTLS) == 1 })
 }
 
-func TestCertificateIsReadAgain(t *testing.T) {
-	a := newAuthority(t)
-	cert, key := a.files(t, "old.example")
-	s := newSeen()
-	c, err := newCertificate(Config{Certificate: cert, Key: key}, deps(t, s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	name := func() string { return c.get(now).Leaf.DNSNames[0] }
-	change := func(write func()) {
-		write()
-		now = now.Add(2 * time.Second)
-		for _, f := range []string{cert, key} {
-			os.Chtimes(f, now, now)
-		}
-	}
-	change(func() { os.WriteFile(cert, []byte("rubbish"), 0o600) })
-	if name() != "old.example" {
-		t.Error("a bad certificate replaced the good one")
-	}
-	change(func() { a.write(t, "new.example", cert, key) })
-	if name() != "new.example" || len(s.expiries) != 2 {
-		t.Error(name(), s.expiries)
-	}
-	os.Remove(cert)
-	now = now.Add(2 * time.Second)
-	if name() != "new.example" {
-		t.Error("lost with its file")
-	}
-}
-
 func TestTwiliosCipherSuitesAreTaken(t *testing.T) {
 	ids := fmt.Sprint(cipherSuites())
 	for _, id := range []uint16{0xc02f, 0xc030, 0xc027, 0x009c, 0x003c, 0x002f, 0x009d, 0x0035} {

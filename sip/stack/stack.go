@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/metrics"
+	"handoff/sip/stack/certificate"
 )
 
 // Observer is told what happens, from any goroutine. It must not block.
@@ -84,7 +85,7 @@ type Stack struct {
 	listeners   []listener
 	sockets     []*udpSocket
 	addrs       [len(transportNames)]netip.AddrPort
-	certificate *certificate // nil without TLS listener
+	certificate *certificate.Source // nil without TLS listener
 
 	census census
 	table  table
@@ -139,7 +140,7 @@ func newStack(cfg Config, deps Deps) *Stack {
 func (s *Stack) open() error {
 	if s.cfg.Certificate != "" {
 		var err error
-		if s.certificate, err = newCertificate(s.cfg, s.deps); err != nil {
+		if s.certificate, err = certificate.Read(s.cfg.Certificate, s.cfg.Key, s.deps.Log, s.deps.Observer.CertificateExpiry); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,7 @@ func TestRequestWithoutAnswerTimesOut(t *testing.T) {
 			if took := time.Since(began); took != 32*time.Second {
 				t.Errorf("%s after %s", method, took)
 			}
+			synctest.Wait() // the transaction forgets itself when it has told
 			n.table.mu.Lock()
 			defer n.table.mu.Unlock()
 			if len(n.table.client) != 0 {

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
-	"sync"
-	"time"
 
-	"go.uber.org/zap"
+	"handoff/sip/stack/certificate"
 )
 
 // clientTLS verifies the chain against the target's roots and the certificate's name against any of
@@ -70,32 +67,9 @@ func shown(c *x509.Certificate) string {
 	return strings.Join(names, ", ")
 }
 
-// certificate is the server's certificate, read again when its files change.
-type certificate struct {
-	certFile, keyFile string
-	deps              Deps
-
-	mu      sync.Mutex
-	current *tls.Certificate
-	stamp   [2]time.Time // modification times of what was read, good or bad
-	checked time.Time
-}
-
-func newCertificate(cfg Config, deps Deps) (*certificate, error) {
-	c := &certificate{certFile: cfg.Certificate, keyFile: cfg.Key, deps: deps}
-	stamp, err := c.modified()
-	if err != nil {
-		return nil, err
-	}
-	return c, c.loadLocked(stamp, time.Now())
-}
-
-func (c *certificate) config() *tls.Config {
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   cipherSuites(),
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(time.Now()), nil },
-	}
+// serverTLS is what a connection that comes in is answered with.
+func serverTLS(c *certificate.Source) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites(), GetCertificate: c.Get}
 }
 
 // cipherSuites are Go's own and the RSA and CBC suites of Twilio's list, which Go leaves out by
@@ -113,48 +87,4 @@ func cipherSuites() []uint16 {
 		tls.TLS_RSA_WITH_AES_128_CBC_SHA,
 		tls.TLS_RSA_WITH_AES_256_CBC_SHA,
 	)
-}
-
-// get returns the certificate, looking at the files at most once a second. A bad new one doesn't
-// replace the old.
-func (c *certificate) get(now time.Time) *tls.Certificate {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now.Sub(c.checked) < time.Second {
-		return c.current
-	}
-	c.checked = now
-	stamp, err := c.modified()
-	if err == nil && stamp == c.stamp {
-		return c.current
-	}
-	if err == nil {
-		err = c.loadLocked(stamp, now)
-	}
-	if err != nil {
-		c.deps.Log.Warn("new certificate not taken, the old one stays", zap.Error(err))
-	}
-	return c.current
-}
-
-func (c *certificate) loadLocked(stamp [2]time.Time, now time.Time) error {
-	c.stamp, c.checked = stamp, now
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("certificate %s: %w", c.certFile, err)
-	}
-	c.current = &pair
-	c.deps.Observer.CertificateExpiry(pair.Leaf.NotAfter)
-	return nil
-}
-
-func (c *certificate) modified() (stamp [2]time.Time, _ error) {
-	for i, name := range []string{c.certFile, c.keyFile} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return stamp, err
-		}
-		stamp[i] = info.ModTime()
-	}
-	return stamp, nil
 }

@@ -58,6 +58,9 @@ type Config struct {
 	Username     string          // of the SIP domain's and the REFER challenge's credentials; empty: "edge"
 	Password     string          // likewise; empty: "simulated-password"
 	T1           time.Duration   // 0: 500 ms
+	Webhooks     string          // base URL of a customer's own webhooks, as "https://edge.example.com/twilio"; empty: the published Functions
+	Signature    Signature       // of what webhooks are asked
+	SignedPort   SignedPort      // likewise
 }
 
 // Deps of an Account.
@@ -93,13 +96,14 @@ type Account struct {
 	stop       context.CancelFunc
 	wg         sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool
-	calls   map[string]*Call // by Call-ID
-	rest    REST
-	updates int
-	order   []string // Call-IDs, oldest first
-	alerts  []Alert
+	mu        sync.Mutex
+	closed    bool
+	calls     map[string]*Call // by Call-ID
+	rest      REST
+	signature Signature
+	updates   int
+	order     []string // Call-IDs, oldest first
+	alerts    []Alert
 }
 
 // New starts the account's servers. They serve until Close.
@@ -120,9 +124,11 @@ func New(cfg Config, deps Deps) (*Account, error) {
 	}
 	a := &Account{
 		cfg: cfg, log: deps.Log, violations: deps.Violations, flex: NewFlex(), calls: map[string]*Call{},
-		digest: newDigest(hostName, cfg.Username, cfg.Password),
-		client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}, // follows ten redirects, as Twilio does
+		digest:    newDigest(hostName, cfg.Username, cfg.Password),
+		signature: cfg.Signature,
 	}
+	secured := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}}
+	a.client = &http.Client{Timeout: webhookWithin, Transport: &signer{a, secured}} // follows ten redirects, as Twilio does
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	a.mu.Lock() // a request that comes before New returns waits in onRequest until a.wire stands
 	endpoint, err := wire.New(a.wireConfig(), wire.Deps{Handler: a.onRequest, Malformed: a.onMalformed, Tap: deps.Tap})

@@ -17,26 +17,32 @@ const answerWithin = 10 * time.Second
 
 // Call is one leg from Twilio to the edge.
 type Call struct {
-	account  *Account
-	options  Options
-	parent   *parent
-	sid      string // of this leg, the child
-	callID   string
-	trunk    bool
-	secure   bool
-	headers  []wire.Header // of the <Sip> URI
-	referURL string        // absolute referUrl; empty: none
-	phone    *phone.Phone
-	edge     peerAddress // where the INVITE went
+	account        *Account
+	options        Options
+	parent         *parent
+	sid            string // of this leg, the child
+	callID         string
+	trunk          bool
+	secure         bool
+	headers        []wire.Header // of the <Sip> URI
+	referURL       string        // absolute referUrl; empty: none
+	actionURL      string        // absolute action; empty: none
+	answerOnBridge bool
+	phone          *phone.Phone
+	edge           peerAddress // where the INVITE went
 
 	ringing  chan struct{}
 	answered chan struct{}
 	over     chan struct{}
+	dialed   chan struct{} // closed when the action of the Dial was asked, or need not be
 
 	mu         sync.Mutex
 	dialog     wire.Dialog
 	invite     *wire.Message
 	inviteTx   *wire.ClientTx
+	final      *wire.Message // response to the INVITE; nil before it
+	answeredAt time.Time
+	timeout    bool // the Dial's has passed
 	inviteConn *wire.Conn
 	conn       *wire.Conn // the one that requests of ours use now
 	routes     []string   // what the edge must put into Route
@@ -178,13 +184,17 @@ func (c *Call) end(e Ending) {
 		e.How = Redirected
 	}
 	c.ending = e
-	redirected := c.redirected
+	elsewhere := c.redirected || e.How == Transferred || e.How == CrossedByBye
+	mayReturn := c.redirected || c.actionURL != ""
 	close(c.over)
 	c.mu.Unlock()
-	if !redirected { // a redirect may be on its way back to Studio
+	if !mayReturn {
 		c.account.studio.Forget(c.parent.sid)
 	}
-	c.phone.Close()
+	if c.phone != nil {
+		c.phone.Close()
+	}
+	c.afterDial(e, elsewhere)
 }
 
 func (c *Call) isOver() bool { return simulator.Closed(c.over) }

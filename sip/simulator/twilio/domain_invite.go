@@ -181,11 +181,23 @@ func (c *Inbound) ring(sdp []byte) {
 		return
 	}
 	if err := c.askWebhook(); err != nil {
-		a.log.Warn("voice webhook of the SIP domain", zap.Error(err))
-		c.refuse(503, "Service Unavailable", "")
+		a.log.Info("voice webhook of the SIP domain", zap.Error(err))
+		status := rejection(err)
+		c.refuse(status, reasons[status], "")
 		return
 	}
 	c.accept(sdp)
+}
+
+// rejection is the response to an INVITE whose webhook took nobody.
+func rejection(err error) int {
+	switch {
+	case errors.Is(err, ErrBusy):
+		return 486
+	case errors.Is(err, ErrRejected):
+		return 404
+	}
+	return 503
 }
 
 // askWebhook runs the domain's TwiML. Every header that may stand in a webhook does, its name as it came.

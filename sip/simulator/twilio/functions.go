@@ -26,6 +26,7 @@ type FunctionsConfig struct {
 	ParentHeader bool    // adds ?X-Parent-CallSid={event.CallSid} to the <Sip> URI
 	Handler      Handler // which /refer-handler
 	WorkflowSid  string  // of the Enqueue that /domain-call answers
+	AuthToken    string  // that signs requests; others get 403. Empty: the Functions are public
 }
 
 // Handler is one of the two published versions of /refer-handler.
@@ -81,6 +82,9 @@ func Functions(cfg FunctionsConfig) http.Handler {
 		}
 		writeTwiML(w, `<Enqueue workflowSid="`+escapeXML(cfg.WorkflowSid)+`"><Task>`+escapeXML(string(task))+`</Task></Enqueue>`)
 	})
+	if cfg.AuthToken != "" {
+		return protected(cfg.AuthToken, mux)
+	}
 	return mux
 }
 

@@ -12,12 +12,16 @@ import (
 	"handoff/sip/simulator/wire"
 )
 
+// ringBuffer is what Twilio adds to the timeout of a Dial.
+const ringBuffer = 5 * time.Second
+
 // Place is somebody calling a number of the account: the voice webhook runs Studio's flow and the function, and their Dial calls the
 // edge. It returns once the INVITE is sent.
 func (a *Account) Place(ctx context.Context, number string, o Options) (*Call, error) {
 	c := a.newCall(number, o)
 	d, err := a.execute(ctx, c.parent, a.studioURL, nil)
 	if err != nil {
+		a.endParent(c.parent, "busy")
 		return nil, fmt.Errorf("run the flow of %s: %w", number, err)
 	}
 	if d == nil {
@@ -29,16 +33,23 @@ func (a *Account) Place(ctx context.Context, number string, o Options) (*Call, e
 		return nil, fmt.Errorf("run the flow of %s: %w", number, err)
 	}
 	c.secure = strings.Contains(uri, ";secure=true")
-	c.referURL = d.referURL
+	c.referURL, c.actionURL, c.answerOnBridge = d.referURL, d.actionURL, d.answerOnBridge
 	uri = strings.Replace(uri, ";secure=true", ";transport=tls", 1)
-	c.parent.answered = true // the answerOnBridge that delays it does not show in any webhook of this flow
-	return a.start(ctx, c, uri)
+	if !d.answerOnBridge {
+		c.parent.answer()
+	}
+	if _, err := a.start(ctx, c, uri); err != nil {
+		c.end(Ending{How: NoAnswer, Reason: err.Error()}) // the action is asked for that too
+		return nil, err
+	}
+	c.ringNoLonger(d.timeout + ringBuffer)
+	return c, nil
 }
 
 // PlaceTrunk is a call through the Elastic trunk to its Origination URI: no TwiML, REFER is not honoured. secure asks for SRTP.
 func (a *Account) PlaceTrunk(ctx context.Context, number string, secure bool, o Options) (*Call, error) {
 	c := a.newCall(number, o)
-	c.trunk, c.secure = true, secure
+	c.trunk, c.parent.trunk, c.secure = true, true, secure
 	scheme, rest, ok := strings.Cut(a.cfg.Origination, ":")
 	if !ok {
 		return nil, fmt.Errorf("place a trunk call: Origination URI %q", a.cfg.Origination)
@@ -53,7 +64,7 @@ func (a *Account) newCall(number string, o Options) *Call {
 	return &Call{
 		account: a, options: o, sid: sid("CA"), callID: wire.Token(16) + "@0.0.0.0",
 		parent:  &parent{sid: sid("CA"), from: o.From, to: number},
-		ringing: make(chan struct{}), answered: make(chan struct{}), over: make(chan struct{}),
+		ringing: make(chan struct{}), answered: make(chan struct{}), over: make(chan struct{}), dialed: make(chan struct{}),
 	}
 }
 

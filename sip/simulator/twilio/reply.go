@@ -28,6 +28,7 @@ func (c *Call) onReply(r wire.Reply) {
 		c.onAccepted(m)
 	default:
 		c.mu.Lock()
+		c.final = m
 		how := Rejected
 		if c.cancelled && status == 487 {
 			how = Cancelled
@@ -55,7 +56,8 @@ func (c *Call) onAccepted(m *wire.Message) {
 	c.mu.Lock()
 	first := !c.isAnswered
 	if first {
-		c.isAnswered = true
+		c.isAnswered, c.final, c.answeredAt = true, m, time.Now()
+		c.parent.answer()
 		c.dialog.Remote = m.Get("To")
 		c.checkContact(m)
 		c.dialog.Target = wire.Address(m.Get("Contact"))

@@ -198,13 +198,8 @@ func (c *Call) childStatus() string {
 
 // parentStatus: the caller's own call goes on when other TwiML took it over.
 func (c *Call) parentStatus() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.ending.How == Alive && !c.isAnswered:
-		return "ringing"
-	case c.ending.How == Alive, c.ending.How == Transferred, c.ending.How == CrossedByBye, c.redirected:
-		return "in-progress"
+	if c.Ending().How == CallerHungUp { // before the action of his Dial has been asked
+		return "completed"
 	}
-	return "completed"
+	return c.parent.status()
 }

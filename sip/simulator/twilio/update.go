@@ -101,7 +101,7 @@ func (c *Call) redirect(callSid, twiml, at string, bye time.Duration) {
 	c.mu.Lock()
 	again := c.redirected || c.refer.running || c.refer.succeeded
 	if callSid == c.sid {
-		leg = &parent{sid: c.sid, from: c.parent.from, to: c.parent.to, answered: true}
+		leg = &parent{sid: c.sid, from: c.parent.from, to: c.parent.to, answered: time.Now()}
 	} else {
 		c.redirected = true
 	}
@@ -119,9 +119,16 @@ func (c *Call) redirect(callSid, twiml, at string, bye time.Duration) {
 			if err := c.bye(a.ctx, Redirected); err != nil {
 				a.log.Debug("BYE after the redirect", zap.Error(err)) // the edge was faster, or the account is closed
 			}
+			select {
+			case <-c.dialed: // its action is asked before the new TwiML runs
+			case <-a.ctx.Done():
+			}
 		}
 		if err := a.run(leg, twiml, at); err != nil {
 			a.log.Warn("redirect", zap.Error(err))
+			if leg == c.parent {
+				a.endParent(leg, "no-answer")
+			}
 		}
 		a.studio.Forget(leg.sid)
 	})

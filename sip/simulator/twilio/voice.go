@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,17 +20,20 @@ const maxVerbs = 10
 // maxDocument bounds a TwiML document (64 kB).
 const maxDocument = 64 << 10
 
-// parent is the caller's own leg: the call that runs TwiML.
-type parent struct {
-	sid, from, to string
-	answered      bool
-}
+// How TwiML leaves a caller whom nobody takes.
+var (
+	ErrHungUp   = errors.New("TwiML: the call ends")
+	ErrRejected = errors.New("TwiML: the call is rejected")
+	ErrBusy     = fmt.Errorf("%w as busy", ErrRejected)
+)
 
 // dial is what a <Dial><Sip> asks for.
 type dial struct {
 	sip            string // text of the <Sip> noun
 	referURL       string // absolute; empty: none
+	actionURL      string // likewise
 	answerOnBridge bool
+	timeout        time.Duration
 }
 
 // execute runs TwiML from a URL until a verb keeps the call: a Dial is returned for the caller to place, an Enqueue becomes a Flex task.
@@ -59,13 +63,24 @@ func (a *Account) run(leg *parent, twiml, at string) error {
 
 // follow runs a document that was fetched from a URL; empty: it came by itself, and its own URLs must be absolute.
 func (a *Account) follow(ctx context.Context, leg *parent, at string, verbs []verb) (*dial, error) {
-	for range maxVerbs {
+	for redirects := 0; redirects < maxVerbs; {
 		if len(verbs) == 0 {
-			return nil, errors.New("TwiML without a verb: the call ends")
+			return nil, ErrHungUp
 		}
 		var err error
 		switch v := verbs[0]; v.name() {
+		case "Say", "Play", "Pause": // in no time
+			leg.answer()
+			verbs = verbs[1:]
+		case "Hangup":
+			return nil, ErrHungUp
+		case "Reject":
+			if v.attr("reason") == "busy" {
+				return nil, ErrBusy
+			}
+			return nil, ErrRejected
 		case "Redirect":
+			redirects++
 			if at, err = resolve(at, v.text()); err != nil {
 				return nil, err
 			}
@@ -93,11 +108,16 @@ func (a *Account) readDial(base string, v verb) (*dial, error) {
 	if !ok {
 		return nil, errors.New("TwiML: a Dial without Sip is not played here")
 	}
-	d := &dial{sip: sip.text(), answerOnBridge: v.attr("answerOnBridge") == "true"}
-	if ref := v.attr("referUrl"); ref != "" {
-		var err error
-		if d.referURL, err = resolve(base, ref); err != nil {
-			return nil, err
+	d := &dial{sip: sip.text(), answerOnBridge: v.attr("answerOnBridge") == "true", timeout: 30 * time.Second}
+	if n, err := strconv.Atoi(v.attr("timeout")); err == nil && n > 0 && n <= 600 {
+		d.timeout = time.Duration(n) * time.Second
+	}
+	for name, absolute := range map[string]*string{"referUrl": &d.referURL, "action": &d.actionURL} {
+		if ref := v.attr(name); ref != "" {
+			var err error
+			if *absolute, err = resolve(base, ref); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return d, nil
@@ -113,13 +133,23 @@ func (a *Account) enqueue(leg *parent, v verb) error {
 		a.alert(14221, leg.sid, "attributes are no JSON")
 		return err
 	}
+	leg.answer()
 	a.log.Info("task in Flex", zap.String("task", t.SID), zap.String("call", leg.sid))
 	return nil
 }
 
 // fetch asks a webhook for TwiML.
 func (a *Account) fetch(ctx context.Context, leg *parent, at string, extra url.Values) ([]verb, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(a.form(leg, extra).Encode()))
+	body, err := a.post(ctx, leg.sid, at, a.form(leg, extra))
+	if err != nil {
+		return nil, err
+	}
+	return a.parse(leg, body)
+}
+
+// post sends a form to a webhook and returns what it answers, if that is a 200 or 204.
+func (a *Account) post(ctx context.Context, callSid, at string, form url.Values) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", withoutURL(err))
 	}
@@ -127,16 +157,16 @@ func (a *Account) fetch(ctx context.Context, leg *parent, at string, extra url.V
 	request.Header.Set("User-Agent", "TwilioProxy/1.1")
 	response, err := a.client.Do(request)
 	if err != nil {
-		a.alert(11200, leg.sid, "webhook out of reach")
+		a.alert(11200, callSid, "webhook out of reach")
 		return nil, fmt.Errorf("webhook: %w", withoutURL(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
-	if err != nil || response.StatusCode != http.StatusOK {
-		a.alert(11200, leg.sid, "webhook answered "+response.Status)
+	if err != nil || response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent {
+		a.alert(11200, callSid, "webhook answered "+response.Status)
 		return nil, fmt.Errorf("webhook answered %s", response.Status)
 	}
-	return a.parse(leg, body)
+	return body, nil
 }
 
 func (a *Account) parse(leg *parent, document []byte) ([]verb, error) {
@@ -149,12 +179,8 @@ func (a *Account) parse(leg *parent, document []byte) ([]verb, error) {
 
 // form is what Twilio posts with every voice webhook.
 func (a *Account) form(leg *parent, extra url.Values) url.Values {
-	status := "ringing"
-	if leg.answered {
-		status = "in-progress"
-	}
 	form := url.Values{
-		"AccountSid": {a.cfg.AccountSid}, "ApiVersion": {"2010-04-01"}, "CallSid": {leg.sid}, "CallStatus": {status}, "Direction": {"inbound"},
+		"AccountSid": {a.cfg.AccountSid}, "ApiVersion": {"2010-04-01"}, "CallSid": {leg.sid}, "CallStatus": {leg.status()}, "Direction": {"inbound"},
 		"From": {leg.from}, "Caller": {leg.from}, "To": {leg.to}, "Called": {leg.to},
 	}
 	for name, values := range extra {

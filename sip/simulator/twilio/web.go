@@ -24,17 +24,19 @@ func (a *Account) serveWeb() error {
 	}
 	path := flowPath(a.cfg.AccountSid)
 	a.studioURL = "http://" + webhooks.Addr().String() + path
-	a.studio = NewStudio(StudioConfig{
-		Path: path, RedirectURL: "http://" + functions.Addr().String() + "/receive-call", WorkflowSid: workflowSid,
-	})
+	receive := "http://" + functions.Addr().String() + "/receive-call"
+	a.domainURL = "http://" + functions.Addr().String() + "/domain-call"
+	if a.cfg.Webhooks != "" {
+		receive, a.domainURL = a.webhook("/receive-call"), a.webhook("/sip-domain")
+	}
+	a.studio = NewStudio(StudioConfig{Path: path, RedirectURL: receive, WorkflowSid: workflowSid})
 	params := ";secure=true"
 	if a.cfg.Transport != "" {
 		params = ";transport=" + a.cfg.Transport
 	}
-	a.domainURL = "http://" + functions.Addr().String() + "/domain-call"
 	a.serveHTTP(functions, Functions(FunctionsConfig{
 		SIPHost: a.cfg.Edge, SIPParams: params, StudioURL: a.studioURL, NoReferURL: a.cfg.NoReferURL,
-		ParentHeader: a.cfg.ParentHeader, Handler: a.cfg.Handler, WorkflowSid: workflowSid,
+		ParentHeader: a.cfg.ParentHeader, Handler: a.cfg.Handler, WorkflowSid: workflowSid, AuthToken: a.cfg.AuthToken,
 	}))
 	mux := http.NewServeMux()
 	mux.Handle(path, a.studio)

@@ -44,6 +44,7 @@ type Config struct {
 	Edge         string          // {sip_uri_hostname} of the published function: the edge's host and port
 	Transport    string          // empty: ";secure=true" as published; else ";transport=" and this, without SRTP
 	NoReferURL   bool            // the Dial has no referUrl
+	NoBridge     bool            // the Dial has answerOnBridge="false": the caller is answered before the edge is called
 	Trunk        string          // name of the Elastic trunk; empty: "trunk1"
 	Origination  string          // the trunk's Origination URI, as "sip:edge.example.com:5061;transport=tls"
 	Hidden       []string        // what no message of the edge may show, in any case of letters: Watson's names and addresses. Empty: watson.cloud.ibm.com

@@ -185,7 +185,7 @@ func (c *Call) end(e Ending) {
 	}
 	c.ending = e
 	elsewhere := c.redirected || e.How == Transferred || e.How == CrossedByBye
-	mayReturn := c.redirected || c.actionURL != ""
+	mayReturn := c.redirected || e.How == Transferred || c.actionURL != "" // to Studio, which waits
 	close(c.over)
 	c.mu.Unlock()
 	if !mayReturn {

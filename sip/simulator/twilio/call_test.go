@@ -362,7 +362,7 @@ func TestEnumsAreNamed(t *testing.T) {
 		add(Change(i))
 	}
 	const want = "reject,truncate,accept,unknown,transfer,nothing,only trying,only bye,unknown,twilio at once,after patience,unknown," +
-		"alive,caller hung up,edge hung up,cancelled,rejected,transferred,crossed by bye,no answer,abandoned,redirected,agent hung up,unknown," +
+		"alive,caller hung up,edge hung up,cancelled,rejected,transferred,crossed by bye,no answer,abandoned,redirected,agent hung up,dropped,unknown," +
 		"refresh,codec,address,hold,resume,unknown"
 	if got := strings.Join(all, ","); got != want {
 		t.Errorf("got %s", got)

@@ -22,6 +22,7 @@ type FunctionsConfig struct {
 	SIPParams  string // after the host; the published one is ";secure=true"
 	StudioURL  string // {webhook_url}
 	NoReferURL bool   // leaves referUrl out of the Dial
+	NoBridge   bool   // answerOnBridge="false"
 
 	ParentHeader bool    // adds ?X-Parent-CallSid={event.CallSid} to the <Sip> URI
 	Handler      Handler // which /refer-handler
@@ -56,7 +57,7 @@ func Functions(cfg FunctionsConfig) http.Handler {
 		if cfg.ParentHeader {
 			sip += "?" + parentHeader + "=" + javascript(r, "CallSid")
 		}
-		writeTwiML(w, `<Dial answerOnBridge="true"`+referURL+`><Sip>`+escapeXML(sip)+`</Sip></Dial>`)
+		writeTwiML(w, fmt.Sprintf(`<Dial answerOnBridge="%t"`, !cfg.NoBridge)+referURL+`><Sip>`+escapeXML(sip)+`</Sip></Dial>`)
 	})
 	mux.HandleFunc("/refer-handler", func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := event(r, "ReferTransferTarget"); !ok {

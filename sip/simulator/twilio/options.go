@@ -101,11 +101,12 @@ const (
 	Abandoned        // the account was closed
 	Redirected       // a BYE, of either side, because the REST API took the caller elsewhere
 	AgentHungUp      // our BYE, on a leg to a SIP domain
+	Dropped          // our BYE after a REFER that failed, of a Dial without answerOnBridge
 )
 
 var hows = [...]string{
 	"alive", "caller hung up", "edge hung up", "cancelled", "rejected", "transferred", "crossed by bye", "no answer", "abandoned",
-	"redirected", "agent hung up",
+	"redirected", "agent hung up", "dropped",
 }
 
 func (h How) String() string { return word(hows[:], int(h)) }

@@ -118,6 +118,10 @@ func (c *Call) transfer(r *wire.Request, target string) {
 		return
 	}
 	c.wait(o.Delay)
+	if !c.answerOnBridge && c.referURL != "" {
+		c.release(r, target)
+		return
+	}
 	code := c.carryOut(target)
 	if o.AfterBye {
 		c.setRefer(progress{succeeded: code < 300})

@@ -35,7 +35,7 @@ func (a *Account) serveWeb() error {
 		params = ";transport=" + a.cfg.Transport
 	}
 	a.serveHTTP(functions, Functions(FunctionsConfig{
-		SIPHost: a.cfg.Edge, SIPParams: params, StudioURL: a.studioURL, NoReferURL: a.cfg.NoReferURL,
+		SIPHost: a.cfg.Edge, SIPParams: params, StudioURL: a.studioURL, NoReferURL: a.cfg.NoReferURL, NoBridge: a.cfg.NoBridge,
 		ParentHeader: a.cfg.ParentHeader, Handler: a.cfg.Handler, WorkflowSid: workflowSid, AuthToken: a.cfg.AuthToken,
 	}))
 	mux := http.NewServeMux()

@@ -9,10 +9,10 @@ FUZZTIME ?= 30s
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## a hand-off by each of the three methods on loopback, with its ladder
+demo: ## a hand-off by each of the three methods, in each of the three deployments, on loopback, with its ladder
 	$(GO) run ./cmd/handoff demo
-	$(GO) run ./cmd/handoff demo --story fallback
-	$(GO) run ./cmd/handoff demo --story invite
+	$(GO) run ./cmd/handoff demo --deployment b --story fallback
+	$(GO) run ./cmd/handoff demo --deployment c
 
 test: ## all tests, with the race detector, in random order
 	$(GO) test -race -shuffle=on -parallel 8 -timeout 10m ./...

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -24,18 +25,19 @@ type Key struct {
 var (
 	errKeyLong    = errors.New("the key is longer than 1024 bytes")
 	errKeyControl = errors.New("a control character in the key")
-	errKeyText    = errors.New("the key is no UTF-8")
+	errKeyText    = errors.New("the key is no UTF-8, or has a character that XML has not")
 )
 
-// NewKey takes the decoded text. An empty text is no key. One that is no UTF-8 is refused: whichever way
-// it went, it would end in the JSON of the agent's task, which can't hold it.
+// NewKey takes the decoded text. An empty text is no key. One that is no UTF-8, or has U+FFFE or U+FFFF in
+// it, is refused: whichever way it went, it would end in the agent's task, JSON inside XML, which can't
+// hold it.
 func NewKey(text string) (Key, error) {
 	switch {
 	case len(text) > MaxKey:
 		return Key{}, errKeyLong
 	case hasControl(text):
 		return Key{}, errKeyControl
-	case !utf8.ValidString(text):
+	case !utf8.ValidString(text), strings.ContainsAny(text, "\ufffe\uffff"):
 		return Key{}, errKeyText
 	case text == "":
 		return Key{}, nil

@@ -22,8 +22,22 @@ import (
 const demoTime = 15 * time.Second
 
 type demoCmd struct {
-	Story string `enum:"refer,fallback,invite" default:"refer" help:"How the caller gets to the human: ${enum}."`
-	JSON  bool   `name:"json" help:"Print the result as JSON instead of the story."`
+	Story      string `enum:",refer,fallback,invite" default:"" help:"How the caller gets to the human: refer, fallback or invite; default: as the deployment has it."`
+	Deployment string `enum:"a,b,c" default:"a" help:"Who tells Twilio what to do: a: its Functions; b: the edge's webhooks; c: an elastic trunk, agents behind a SIP domain of the edge's webhooks."`
+	JSON       bool   `name:"json" help:"Print the result as JSON instead of the story."`
+}
+
+// story is what is played: a deployment's own unless another was asked for.
+func (d demoCmd) story() (string, error) {
+	switch {
+	case d.Deployment == "c" && d.Story != "" && d.Story != "invite":
+		return "", errors.New("deployment c: Twilio refers no caller of a trunk, its story is invite")
+	case d.Story != "":
+		return d.Story, nil
+	case d.Deployment == "c":
+		return "invite", nil
+	}
+	return "refer", nil
 }
 
 // demoStory is one way to the human.
@@ -66,12 +80,19 @@ var demoStories = map[string]demoStory{
 	},
 }
 
+var demoDeployments = map[string]string{
+	"a": "Twilio's Functions say what becomes of him.",
+	"b": "Twilio asks the edge's own webhooks, over HTTPS and signed, what becomes of him.",
+	"c": "The SIP domain's calls are put into the agents' queue by the edge's own webhook.",
+}
+
 const demoNumber = "+18885557777"
 
 // result is what the demo found out; --json prints it.
 type result struct {
 	OK         bool        `json:"ok"`
 	Story      string      `json:"story"`
+	Deployment string      `json:"deployment"`
 	Problems   []string    `json:"problems,omitempty"`
 	Key        keyResult   `json:"key"`
 	Task       twilio.Task `json:"task"`
@@ -108,7 +129,11 @@ func (d demoCmd) Run(std streams) error {
 	if d.JSON {
 		story = io.Discard
 	}
-	r, err := play(story, d.Story)
+	name, err := d.story()
+	if err != nil {
+		return err
+	}
+	r, err := play(story, name, d.Deployment)
 	if err != nil {
 		return err
 	}
@@ -128,7 +153,7 @@ func (d demoCmd) Run(std streams) error {
 }
 
 // play lets a caller ring, talk to Watson, ask for a human and arrive in Flex.
-func play(w io.Writer, name string) (*result, error) {
+func play(w io.Writer, name, deployment string) (*result, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), demoTime)
 	defer cancel()
@@ -136,14 +161,15 @@ func play(w io.Writer, name string) (*result, error) {
 	story := demoStories[name]
 	ladder := trace.NewLadder(w, isTerminal(w))
 	story.cfg.Tap = ladder.Add
+	story.cfg.Webhooks = deployment != "a"
 	s, err := newStage(story.cfg)
 	if err != nil {
 		return nil, fmt.Errorf("set the stage: %w", err)
 	}
 	defer s.Close(ctx)
 
-	fmt.Fprintf(w, "%s\n\n", story.title)
-	r := &result{Story: name, Key: keyResult{Sent: newKey()}, Violations: []string{}}
+	fmt.Fprintf(w, "%s\n%s\n\n", story.title, demoDeployments[deployment])
+	r := &result{Story: name, Deployment: deployment, Key: keyResult{Sent: newKey()}, Violations: []string{}}
 	if err := s.play(ctx, story, r); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,9 @@ func newScene(t *testing.T, cfg stageConfig) *scene {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	sc := &scene{t: t, ctx: ctx, recorder: trace.NewRecorder(1000)}
 	cfg.Tap = sc.recorder.Add
-	cfg.Log = zaptest.NewLogger(t, zaptest.Level(zap.InfoLevel))
+	if cfg.Log == nil {
+		cfg.Log = zaptest.NewLogger(t, zaptest.Level(zap.InfoLevel))
+	}
 	var err error
 	if sc.stage, err = newStage(cfg); err != nil {
 		t.Fatal(err)

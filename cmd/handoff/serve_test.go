@@ -149,18 +149,29 @@ func TestServeTakesCallsAndEndsCleanlyOnSIGTERM(t *testing.T) {
 
 func TestDemoSaysTheSameToAProgram(t *testing.T) {
 	t.Parallel()
-	for name := range demoStories {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct{ deployment, flag, story string }{
+		{"a", "", "refer"}, {"a", "--story=fallback", "fallback"}, {"a", "--story=invite", "invite"},
+		{"b", "", "refer"}, {"b", "--story=fallback", "fallback"}, {"c", "", "invite"},
+	} {
+		t.Run(tt.deployment+" "+tt.story, func(t *testing.T) {
 			t.Parallel()
 			var out, errs bytes.Buffer
-			if code := run([]string{"demo", "--json", "--story", name}, streams{&out, &errs}); code != exitOK {
+			args := []string{"demo", "--json", "--deployment=" + tt.deployment}
+			if tt.flag != "" {
+				args = append(args, tt.flag)
+			}
+			if code := run(args, streams{&out, &errs}); code != exitOK {
 				t.Fatalf("exit code %d\n%s%s", code, &out, &errs)
 			}
-			for _, want := range []string{`"ok": true`, `"story": "` + name + `"`, `"sent"`, `"watson_was_notified"`} {
+			for _, want := range []string{`"ok": true`, `"story": "` + tt.story + `"`, `"deployment": "` + tt.deployment + `"`, `"sent"`, `"watson_was_notified"`} {
 				if !strings.Contains(out.String(), want) {
 					t.Errorf("no %s in\n%s", want, &out)
 				}
 			}
 		})
+	}
+	var out bytes.Buffer
+	if code := run([]string{"demo", "--deployment=c", "--story=refer"}, streams{&out, &out}); code != exitError {
+		t.Errorf("a trunk's caller was referred: exit code %d", code)
 	}
 }

@@ -32,7 +32,7 @@ type stage struct {
 }
 
 // stagePorts are Twilio's that the edge must know before Twilio is started; 0 is none.
-type stagePorts struct{ rest, studio, domain uint16 }
+type stagePorts struct{ rest, studio, domain, webhooks uint16 }
 
 // stageConfig is how a stage differs from the plain one; the zero value is that.
 type stageConfig struct {
@@ -42,8 +42,9 @@ type stageConfig struct {
 	Set       func(*configs.Config) // changes the edge's configuration
 	TwilioSet func(*twilio.Config)  // and the simulators'
 	WatsonSet func(*watson.Config)
-	// REST configures method rest, Domain method invite, on both sides.
-	REST, Domain bool
+	// REST configures method rest, Domain method invite, on both sides; with Webhooks Twilio asks the
+	// edge, else the account's Functions.
+	REST, Domain, Webhooks bool
 }
 
 type stageAddrs struct{ Edge, Twilio, Watson netip.Addr }
@@ -78,8 +79,10 @@ func newStage(cfg stageConfig) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.REST || cfg.Domain {
-		s.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
+	if cfg.REST || cfg.Domain || cfg.Webhooks {
+		s.ports = stagePorts{
+			rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio), webhooks: freePort(cfg.At.Edge),
+		}
 	}
 	if err := s.startWatson(cfg, authority); err != nil {
 		return nil, err
@@ -150,6 +153,7 @@ const (
 	domainName = "acme.sip.twilio.com"
 	domainUser = "edge"
 	domainPass = "simulated-password"
+	workflow   = "WW00000000000000000000000000000000"
 )
 
 // configureMethods tells the edge where Twilio's API and SIP domain will be.
@@ -164,13 +168,20 @@ func (s *stage) configureMethods(cfg stageConfig, c *configs.Config) error {
 		c.Twilio.REST = configs.REST{
 			AccountSID: accountSID, AuthTokenFile: filepath.Join(s.dir, "token"), BaseURL: "http://" + at(s.ports.rest).String(),
 			TwiML: configs.TwiMLRedirect, StudioURL: twilio.StudioURL(accountSID, at(s.ports.studio)),
-			WorkflowSID: "WW00000000000000000000000000000000",
+			WorkflowSID: workflow,
 		}
 	}
 	if cfg.Domain {
 		c.Twilio.SIPDomain = configs.SIPDomain{
 			URI:      fmt.Sprintf("sip:queue@%s:%d;transport=tls", domainName, s.ports.domain),
 			Username: domainUser, PasswordFile: filepath.Join(s.dir, "password"), Realm: "sip.twilio.com",
+		}
+	}
+	if cfg.Webhooks {
+		listen := netip.AddrPortFrom(cfg.At.Edge, s.ports.webhooks)
+		c.Webhooks = configs.Webhooks{
+			Listen: listen, PublicURL: "https://" + listen.String(), AuthTokenFile: filepath.Join(s.dir, "token"),
+			StudioURL: twilio.StudioURL(accountSID, at(s.ports.studio)), WorkflowSID: workflow, TLS: c.SIP.TLS,
 		}
 	}
 	return nil
@@ -228,6 +239,9 @@ func (s *stage) startTwilio(cfg stageConfig, authority *simulator.Authority) err
 	}
 	if cfg.Domain {
 		tc.Domain = domainName
+	}
+	if cfg.Webhooks {
+		tc.Webhooks = "https://" + netip.AddrPortFrom(cfg.At.Edge, s.ports.webhooks).String() + "/twilio"
 	}
 	if cfg.TwilioSet != nil {
 		cfg.TwilioSet(&tc)

@@ -183,6 +183,16 @@ func TestWebhooksAreAttacked(t *testing.T) {
 		sc.clean()
 		sc.counted(`handoff_webhooks_total{endpoint="receive_call",result="unsigned"} ` + strconv.Itoa(len(twilio.Signatures())-1))
 	})
+	for _, port := range twilio.SignedPorts() {
+		t.Run("the port in what is signed: "+port.String(), func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, stageConfig{Webhooks: true, TwilioSet: func(c *twilio.Config) { c.SignedPort = port }})
+			caller, assistant := sc.place(twilio.Options{})
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.clean()
+		})
+	}
 	t.Run("a client that is slow, one that says too much, and one in clear", func(t *testing.T) {
 		t.Parallel()
 		sc := newScene(t, stageConfig{Webhooks: true})

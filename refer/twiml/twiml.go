@@ -32,14 +32,15 @@ type Response struct {
 	Enqueue  *Enqueue  `xml:",omitempty"`
 }
 
-// Dial calls a SIP URI and connects the caller.
+// Dial calls a SIP URI or a number and connects the caller.
 type Dial struct {
 	// AnswerOnBridge lets the caller hear ringing until it is answered, and keeps a leg that is referred
 	// until the transfer's target has answered.
 	AnswerOnBridge bool   `xml:"answerOnBridge,attr"`
-	ReferURL       string `xml:"referUrl,attr"`
-	Action         string `xml:"action,attr"`
-	Sip            string
+	ReferURL       string `xml:"referUrl,attr,omitempty"`
+	Action         string `xml:"action,attr,omitempty"`
+	Sip            string `xml:",omitempty"`
+	Number         string `xml:",omitempty"`
 }
 
 // Redirect fetches the next document from a URL.
@@ -98,7 +99,7 @@ func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+"
 func (r Response) isText() bool {
 	var texts []string
 	if r.Dial != nil {
-		texts = append(texts, r.Dial.ReferURL, r.Dial.Action, r.Dial.Sip)
+		texts = append(texts, r.Dial.ReferURL, r.Dial.Action, r.Dial.Sip, r.Dial.Number)
 	}
 	if r.Redirect != nil {
 		texts = append(texts, r.Redirect.Method, r.Redirect.URL)

@@ -53,7 +53,22 @@ func (h *Handler) referHandler(params url.Values) (string, error) {
 		return "", h.refused("refer-handler", sid, err)
 	}
 	h.tell(News{Endpoint: metrics.WebhookReferHandler, CallSid: sid, Status: params.Get("CallStatus")})
+	if !request.Intercepted { // transfer.unmatched: pass
+		return passOn(request.Target).Marshal()
+	}
 	return h.handOver("refer-handler", sid, request, h.cfg.REST)
+}
+
+// passOn dials a target that is nobody's queue.
+func passOn(target uri.URI) twiml.Response {
+	dial := &twiml.Dial{AnswerOnBridge: true}
+	if number, _, _ := strings.Cut(target.Opaque, ";"); number != "" {
+		dial.Number = number
+	} else {
+		target.Scheme = "sip" // Twilio knows no sips
+		dial.Sip = target.String()
+	}
+	return twiml.Response{Dial: dial}
 }
 
 // dialAction hears how the Dial ended. Whoever has moved the caller has other TwiML for him; who has not been moved is done.

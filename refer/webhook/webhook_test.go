@@ -97,7 +97,7 @@ type document struct {
 		AnswerOnBridge string `xml:"answerOnBridge,attr"`
 		ReferURL       string `xml:"referUrl,attr"`
 		Action         string `xml:"action,attr"`
-		Sip            string
+		Sip, Number    string
 	}
 	Redirect string
 	Enqueue  struct {
@@ -412,6 +412,19 @@ func TestCorpusComesThrough(t *testing.T) {
 	}
 	if played < 60 {
 		t.Errorf("only %d", played)
+	}
+}
+
+func TestATargetThatIsPassedOnIsDialled(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Policy.Pass = true })
+	for target, want := range map[string]string{
+		"<sips:sales@example.com;user=phone>": "sip:sales@example.com;user=phone",
+		"<tel:+1-888-333-4444;ext=22>":        "+1-888-333-4444",
+	} {
+		dial := r.ask(ReferHandler, "ReferTransferTarget", target).Dial
+		if dial == nil || dial.Sip+dial.Number != want {
+			t.Errorf("%s: %+v", target, dial)
+		}
 	}
 }
 

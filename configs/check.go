@@ -1,11 +1,11 @@
 package configs
 
 import (
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -17,7 +17,15 @@ import (
 func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	errs, warns := findings{origin: c.origin}, findings{origin: c.origin}
 	if c.SIP.TLS != (KeyPair{}) {
-		c.checkCertificate(&errs, &warns, now)
+		leaf := checkCertificate(&errs, &warns, "sip.tls", c.SIP.TLS, "sip.public", c.SIP.Public, now)
+		if leaf != nil && leaf.PublicKeyAlgorithm != x509.RSA {
+			// The cipher suites that Twilio documents are all ECDHE-RSA or RSA.
+			warns.add("sip.tls.certificate", "Twilio takes RSA certificates only, this one has a key of %v", leaf.PublicKeyAlgorithm)
+		}
+	}
+	if w := c.Webhooks; w.Secure() && w.TLS != c.SIP.TLS {
+		public, _ := url.Parse(w.PublicURL) // it was read before
+		checkCertificate(&errs, &warns, "webhooks.tls", w.TLS, "webhooks.public_url", public.Hostname(), now)
 	}
 	checkAuthorities(&errs, "twilio.tls.ca_file", c.Twilio.CAFile)
 	checkAuthorities(&errs, "watson.tls.ca_file", c.Watson.CAFile)
@@ -35,36 +43,34 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	return warns.problems, errs.err()
 }
 
-// checkCertificate reads the edge's own certificate as a peer would.
-func (c *Config) checkCertificate(errs, warns *findings, now time.Time) {
-	const key = "sip.tls.certificate"
-	chain, chainErr := os.ReadFile(c.SIP.TLS.Certificate)
+// checkCertificate reads a pair of the edge's own as a peer would that looks for host, the value of hostKey.
+// It returns nil when the pair can't be read.
+func checkCertificate(errs, warns *findings, section string, files KeyPair, hostKey, host string, now time.Time) *x509.Certificate {
+	key := section + ".certificate"
+	chain, chainErr := os.ReadFile(files.Certificate)
 	if chainErr != nil {
 		errs.add(key, "%v", chainErr)
 	}
-	secret, keyErr := os.ReadFile(c.SIP.TLS.Key)
+	secret, keyErr := os.ReadFile(files.Key)
 	if keyErr != nil {
-		errs.add("sip.tls.key", "%v", keyErr)
+		errs.add(section+".key", "%v", keyErr)
 	}
 	if chainErr != nil || keyErr != nil {
-		return
+		return nil
 	}
 	pair, err := tls.X509KeyPair(chain, secret)
 	if err != nil {
 		errs.add(key, "%v", err)
-		return
+		return nil
 	}
 	leaf := pair.Leaf
-	if err := leaf.VerifyHostname(c.SIP.Public); err != nil {
-		warns.add(key, "peers that call sip.public will refuse it: %v", err)
+	if err := leaf.VerifyHostname(host); err != nil {
+		warns.add(key, "peers that call %s will refuse it: %v", hostKey, err)
 	}
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		warns.add(key, "valid from %s to %s only", leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339))
 	}
-	if _, ok := leaf.PublicKey.(*rsa.PublicKey); !ok {
-		// The cipher suites that Twilio documents are all ECDHE-RSA or RSA.
-		warns.add(key, "Twilio takes RSA certificates only, this one has a key of %v", leaf.PublicKeyAlgorithm)
-	}
+	return leaf
 }
 
 func checkAuthorities(errs *findings, key, path string) {

@@ -55,6 +55,12 @@ func TestCheckTriesTheFiles(t *testing.T) {
 			[]string{"sip.tls.certificate: peers that call sip.public will refuse it: x509: ", "sip.tls.certificate: valid from 2025-12-31T21:59:00Z to 2025-12-31T23:59:00Z only"}},
 		{"not RSA", func(c *Config) { c.SIP.TLS = KeyPair{ec, ecFile} }, nil,
 			[]string{"sip.tls.certificate: Twilio takes RSA certificates only, this one has a key of ECDSA"}},
+		{"webhooks of another name, and no RSA needed", func(c *Config) {
+			c.Webhooks = Webhooks{PublicURL: "https://hooks.example.com:8443", TLS: KeyPair{ec, ecFile}}
+		}, nil, []string{"webhooks.tls.certificate: peers that call webhooks.public_url will refuse it: x509: "}},
+		{"webhooks without their files", func(c *Config) {
+			c.Webhooks = Webhooks{PublicURL: "https://hooks.example.com:8443", TLS: KeyPair{none, none}, AuthTokenFile: none}
+		}, []string{"webhooks.tls.certificate: open ", "webhooks.tls.key: open ", "webhooks.auth_token_file: open "}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -74,7 +74,8 @@ func (c *Config) validateMethods(f *findings) {
 		need(rest.AuthTokenFile == "", "twilio.rest.auth_token_file", "required by twilio.rest: the file with the auth token or the API key's secret")
 		need(rest.TwiML == TwiMLRedirect && rest.StudioURL == "", "twilio.rest.studio_url", "required by twiml: redirect: the webhook URL of the Studio flow")
 		need(rest.TwiML == TwiMLEnqueue && rest.WorkflowSID == "", "twilio.rest.workflow_sid", "required by twiml: enqueue: the TaskRouter workflow")
-	} else if rest != (REST{BaseURL: rest.BaseURL, TwiML: rest.TwiML}) {
+	} else if rest != (REST{BaseURL: rest.BaseURL, TwiML: rest.TwiML, StudioURL: rest.StudioURL, WorkflowSID: rest.WorkflowSID}) {
+		// The flow and the workflow alone are what `handoff setup` wants to know.
 		need(true, "twilio.rest.account_sid", "required by twilio.rest")
 	}
 	if domain := c.Twilio.SIPDomain; domain.URI == "" {

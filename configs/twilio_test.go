@@ -110,3 +110,11 @@ func TestWebhooksNeedAllTheirParts(t *testing.T) {
 		})
 	}
 }
+
+func TestFlowAndWorkflowMayStandAlone(t *testing.T) {
+	const text = "sip: {public: 127.0.0.1, listen: [\"udp:127.0.0.1:0\"]}\nwatson: {targets: [\"sips:w.example.com\"]}\n" +
+		"twilio: {rest: {studio_url: \"https://x.example.com\", workflow_sid: WW00000000000000000000000000000000}}\n"
+	if _, err := Parse("edge.yaml", []byte(text), nobody); err != nil {
+		t.Error(err)
+	}
+}

@@ -24,6 +24,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the edge."`
 	Demo    demoCmd    `cmd:"" help:"Play a whole hand-off on loopback and show it."`
 	Check   checkCmd   `cmd:"" help:"Validate a configuration file."`
+	Setup   setupCmd   `cmd:"" help:"Print what to paste into Twilio and Watson."`
 	Decode  decodeCmd  `cmd:"" help:"Show what becomes of a transfer request."`
 	Calls   callsCmd   `cmd:"" help:"List, hang up and transfer calls of a running edge."`
 	Version versionCmd `cmd:"" help:"Print the version."`

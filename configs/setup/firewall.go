@@ -80,8 +80,8 @@ func (m *maker) rules() []rule {
 		media.peers, media.there, media.why = watson, "", "media of Watson"
 		rules = append(rules, media)
 	}
-	if at := m.webhookPort(); m.Webhooks.PublicURL != "" {
-		rules = append(rules, rule{proto: "tcp", ports: at, why: "webhooks from Twilio, HTTPS"})
+	if m.Webhooks.PublicURL != "" {
+		rules = append(rules, rule{proto: "tcp", ports: port(m.Webhooks.Listen.Port()), why: "webhooks from Twilio, HTTPS"})
 	}
 	return append(rules, m.outgoing(twilio, watson)...)
 }
@@ -114,9 +114,6 @@ func (m *maker) outgoing(twilio, watson []string) []rule {
 	}
 	return rules
 }
-
-// webhookPort is the port of the listener; what stands before it is not ours.
-func (m *maker) webhookPort() string { return port(m.Webhooks.Listen.Port()) }
 
 func (r rule) way() string {
 	if r.out {

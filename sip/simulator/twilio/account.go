@@ -54,6 +54,7 @@ type Config struct {
 	RESTPort     uint16          // of the REST API; 0: any
 	ParentHeader bool            // /receive-call adds X-Parent-CallSid to the <Sip> URI
 	Handler      Handler         // which /refer-handler the customer pasted
+	Flow         StudioConfig    // the customer's flow, as LoadFlow reads it; what is empty is the seed's
 	Domain       string          // name of the SIP domain, as "acme.sip.twilio.com", which Certificate must have; empty: none
 	DomainPort   uint16          // of the SIP domain, TLS; 0: any
 	Username     string          // of the SIP domain's and the REFER challenge's credentials; empty: "edge"

@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"cmp"
 	"net/http"
 	"regexp"
 	"strings"
@@ -18,9 +19,10 @@ const attributes = `{ "sessionHistoryKey":"{{widgets.redirect_to_watson.SessionH
 
 var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z0-9_.\-]+)\s*\}\}`)
 
-// StudioConfig is the flow: Trigger → TwiML Redirect → (Return) → Enqueue Call.
+// StudioConfig is the flow: Trigger → TwiML Redirect → (Return) → Enqueue Call. LoadFlow reads one.
 type StudioConfig struct {
 	Path        string // of the flow's webhook
+	Widget      string // name of the TwiML Redirect widget; empty: the seed's
 	RedirectURL string // of the TwiML Redirect widget
 	WorkflowSid string
 	Attributes  string // of the Enqueue Call widget; empty: the seed's
@@ -36,9 +38,8 @@ type Studio struct {
 
 // NewStudio makes the flow.
 func NewStudio(cfg StudioConfig) *Studio {
-	if cfg.Attributes == "" {
-		cfg.Attributes = attributes
-	}
+	cfg.Attributes = cmp.Or(cfg.Attributes, attributes)
+	cfg.Widget = cmp.Or(cfg.Widget, widget)
 	return &Studio{cfg: cfg, parked: map[string]bool{}}
 }
 
@@ -59,7 +60,7 @@ func (s *Studio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !s.Forget(call):
 		http.Error(w, "no execution waits for this call", http.StatusBadRequest)
 	default:
-		task := render(s.cfg.Attributes, query)
+		task := render(s.cfg.Attributes, s.cfg.Widget, query)
 		writeTwiML(w, `<Enqueue workflowSid="`+escapeXML(s.cfg.WorkflowSid)+`"><Task>`+escapeXML(task)+`</Task></Enqueue>`)
 	}
 }
@@ -83,9 +84,9 @@ func (s *Studio) Forget(call string) bool {
 	return was
 }
 
-// render fills in {{widgets.redirect_to_watson.NAME}} from the return's parameters. As in Liquid, what does not exist is empty, and
+// render fills in {{widgets.WIDGET.NAME}} from the return's parameters. As in Liquid, what does not exist is empty, and
 // nothing is escaped for the JSON around it.
-func render(template string, query map[string]string) string {
+func render(template, widget string, query map[string]string) string {
 	return placeholder.ReplaceAllStringFunc(template, func(found string) string {
 		path := placeholder.FindStringSubmatch(found)[1]
 		name, ok := strings.CutPrefix(path, "widgets."+widget+".")

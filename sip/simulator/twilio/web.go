@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -29,7 +30,11 @@ func (a *Account) serveWeb() error {
 	if a.cfg.Webhooks != "" {
 		receive, a.domainURL = a.webhook("/receive-call"), a.webhook("/sip-domain")
 	}
-	a.studio = NewStudio(StudioConfig{Path: path, RedirectURL: receive, WorkflowSid: workflowSid})
+	flow := a.cfg.Flow
+	flow.Path = path
+	flow.RedirectURL = cmp.Or(flow.RedirectURL, receive)
+	flow.WorkflowSid = cmp.Or(flow.WorkflowSid, workflowSid)
+	a.studio = NewStudio(flow)
 	params := ";secure=true"
 	if a.cfg.Transport != "" {
 		params = ";transport=" + a.cfg.Transport

@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
 )
 
 // setupText is an edge's configuration with what deployment a needs.
@@ -57,6 +62,71 @@ func TestSetupSaysWhatIsMissing(t *testing.T) {
 	}
 	if _, _, exit := runSetup("--config", file, "--out", filepath.Join(file, "below a file")); exit != exitError {
 		t.Errorf("a folder that can't be: exit code %d", exit)
+	}
+}
+
+// TestSetupFlowRunsInStudio plays a whole call at a Twilio whose Studio has imported the flow that setup
+// wrote.
+func TestSetupFlowRunsInStudio(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t, stageConfig{REST: true, TwilioSet: func(c *twilio.Config) {
+		c.HTTPPort = freePort(c.Addr)
+		at := "http://" + netip.AddrPortFrom(c.Addr, c.HTTPPort).String()
+		c.Flow = loadFlow(t, setupKit(t, setupFor(c, "x-watson"), "--functions", at))
+	}})
+	caller, assistant := sc.place(twilio.Options{})
+	outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+	sc.must(err)
+	sc.told(outcome, 100, 200)
+	sc.over(caller, assistant)
+	sc.inFlex(caller, testKey)
+	sc.inWorkflow(setupWorkflow)
+	sc.clean()
+}
+
+const setupWorkflow = "WW0123456789abcdef0123456789abcdef"
+
+// setupFor is the configuration of the edge that an account, which is about to start, calls.
+func setupFor(c *twilio.Config, header string) string {
+	studio := twilio.StudioURL(c.AccountSid, netip.AddrPortFrom(c.Addr, c.WebhookPort))
+	return fmt.Sprintf(`
+sip: {public: %s, listen: ["tls:%s"], tls: {certificate: edge.pem, key: edge.key}}
+twilio: {refer: {header: %s}, rest: {studio_url: "%s", workflow_sid: %s}}
+watson: {targets: ["sips:w.example.com"]}
+`, netip.MustParseAddrPort(c.Edge).Addr(), c.Edge, header, studio, setupWorkflow)
+}
+
+// setupKit returns the folder that setup writes.
+func setupKit(t *testing.T, text string, args ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, errs, exit := runSetup(append(args, "--config", writeSetup(t, text), "--out", dir)...); exit != exitOK {
+		t.Fatalf("setup: exit code %d, %s, %s", exit, out, errs)
+	}
+	return dir
+}
+
+// loadFlow imports a kit's flow.
+func loadFlow(t *testing.T, kit string) twilio.StudioConfig {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(kit, "twilio", "studio-flow.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow, err := twilio.LoadFlow(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flow
+}
+
+// inWorkflow fails if a task went elsewhere.
+func (sc *scene) inWorkflow(sid string) {
+	sc.t.Helper()
+	for _, task := range sc.twilio.Flex().Tasks() {
+		if task.WorkflowSid != sid {
+			sc.t.Errorf("a task is in workflow %s", task.WorkflowSid)
+		}
 	}
 }
 

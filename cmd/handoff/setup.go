@@ -31,7 +31,9 @@ func (c setupCmd) Run(std streams) error {
 	})
 	if lacking := (*configs.Error)(nil); errors.As(err, &lacking) {
 		for i := range lacking.Problems {
-			lacking.Problems[i].File = c.Config
+			if p := &lacking.Problems[i]; !strings.HasPrefix(p.Key, "--") {
+				p.File = c.Config
+			}
 		}
 	}
 	switch {

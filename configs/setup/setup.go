@@ -9,6 +9,7 @@ package setup
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,8 +83,8 @@ type Setting struct{ Name, Value string }
 // File is a text to paste. Name is its place below the folder of all.
 type File struct{ Name, Text string }
 
-// New makes the kit. When the configuration lacks something that the deployment needs, the error is a
-// *configs.Error that names all of it.
+// New makes the kit. When the configuration lacks something that the deployment needs, or an option is
+// wrong, the error is a *configs.Error that names all of it.
 func New(c *configs.Config, o Options) (Kit, error) {
 	if o.Deployment == "" {
 		o.Deployment = Implied(c)
@@ -138,6 +139,12 @@ func (m *maker) need() {
 		want(false, "sip.listen", "a tls: listener, such as tls:0.0.0.0:5061")
 	}
 	want(m.target() != "", "transfer.intercept", "an entry without * for Watson to transfer to, such as sip:queue@flex.twilio.com")
+	if u, err := url.Parse(m.options.Functions); m.options.Functions != "" && (err != nil || u.Host == "") {
+		m.missing = append(m.missing, configs.Problem{Key: "--functions", Text: "expected a URL such as https://handoff-1234.twil.io"})
+	}
+	if channel := m.options.TaskChannel; channel != "" && (len(channel) != 34 || !strings.HasPrefix(channel, "TC")) {
+		m.missing = append(m.missing, configs.Problem{Key: "--task-channel", Text: "expected TC and 32 hexadecimal digits"})
+	}
 	switch m.options.Deployment {
 	case Functions:
 		want(m.studioURL() != "", "twilio.rest.studio_url",

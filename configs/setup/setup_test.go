@@ -242,6 +242,14 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
+func TestOptionsAreChecked(t *testing.T) {
+	for _, o := range []Options{{Functions: "f.twil.io"}, {TaskChannel: "WW00000000000000000000000000000000"}, {TaskChannel: "TC1"}} {
+		if _, err := New(load(t, full), o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
 func TestTextInJavaScript(t *testing.T) {
 	for text, want := range map[string]string{`a'b`: `a\'b`, `a"b`: `a"b`, `a\b`: `a\\b`, "a\nb": `a\nb`, "https://x/?a=1&b=<": "https://x/?a=1&b=<"} {
 		if got, err := inJavaScript(text); got != want || err != nil {

@@ -31,6 +31,7 @@ func TestDeployments(t *testing.T) {
 	t.Parallel()
 	cases := playable(t)
 	everyTarget := func(c *configs.Config) {
+		c.Limits.InvitesPerSecond, c.Limits.PerSource = 10_000, 10_000 // one after the other, as fast as it goes
 		for _, one := range cases {
 			c.Transfer.Intercept = append(c.Transfer.Intercept, one.All("intercept")...)
 		}

@@ -46,6 +46,29 @@ func TestSetupPrintsOrWrites(t *testing.T) {
 	}
 }
 
+func TestSetupOfTheOtherDeployments(t *testing.T) {
+	const webhooks = "webhooks: {public_url: \"https://edge.example.com:8443\", auth_token_file: token}\n"
+	domain := strings.Replace(setupText, "twilio: {", `twilio: {sip_domain: {uri: "sip:queue@acme.sip.twilio.com;transport=tls"}, `, 1)
+	for heading, tt := range map[string]struct {
+		text string
+		args []string
+		want []string
+	}{
+		"Deployment b:": {setupText + webhooks, nil, []string{"https://edge.example.com:8443/twilio/receive-call", "https://edge.example.com:8443/twilio/status"}},
+		"Deployment c:": {domain + webhooks, []string{"--deployment=c"}, []string{"https://edge.example.com:8443/twilio/sip-domain", "acme.sip.twilio.com", "edge.example.com:5061"}},
+	} {
+		printed, errs, exit := runSetup(append(tt.args, "--config", writeSetup(t, tt.text))...)
+		if exit != exitOK || errs != "" || !strings.HasPrefix(printed, heading) {
+			t.Fatalf("%s exit code %d, %s, %s", heading, exit, printed, errs)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(printed, want) {
+				t.Errorf("%s no %s in\n%s", heading, want, printed)
+			}
+		}
+	}
+}
+
 func TestSetupSaysWhatIsMissing(t *testing.T) {
 	file := writeSetup(t, setupText)
 	for deployment, want := range map[string]string{
@@ -69,19 +92,30 @@ func TestSetupSaysWhatIsMissing(t *testing.T) {
 // wrote.
 func TestSetupFlowRunsInStudio(t *testing.T) {
 	t.Parallel()
-	sc := newScene(t, stageConfig{REST: true, TwilioSet: func(c *twilio.Config) {
-		c.HTTPPort = freePort(c.Addr)
-		at := "http://" + netip.AddrPortFrom(c.Addr, c.HTTPPort).String()
-		c.Flow = loadFlow(t, setupKit(t, setupFor(c, "x-watson"), "--functions", at))
-	}})
-	caller, assistant := sc.place(twilio.Options{})
-	outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
-	sc.must(err)
-	sc.told(outcome, 100, 200)
-	sc.over(caller, assistant)
-	sc.inFlex(caller, testKey)
-	sc.inWorkflow(setupWorkflow)
-	sc.clean()
+	for name, cfg := range map[string]stageConfig{
+		"a": {REST: true, TwilioSet: func(c *twilio.Config) {
+			c.HTTPPort = freePort(c.Addr)
+			at := "http://" + netip.AddrPortFrom(c.Addr, c.HTTPPort).String()
+			c.Flow = loadFlow(t, setupKit(t, setupFor(c, "x-watson"), "--functions", at))
+		}},
+		"b": {Webhooks: true, TwilioSet: func(c *twilio.Config) {
+			text := setupFor(c, "x-watson") + fmt.Sprintf("webhooks: {public_url: %q, auth_token_file: token}\n", strings.TrimSuffix(c.Webhooks, "/twilio"))
+			c.Flow = loadFlow(t, setupKit(t, text))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, cfg)
+			caller, assistant := sc.place(twilio.Options{})
+			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+			sc.must(err)
+			sc.told(outcome, 100, 200)
+			sc.over(caller, assistant)
+			sc.inFlex(caller, testKey)
+			sc.inWorkflow(setupWorkflow)
+			sc.clean()
+		})
+	}
 }
 
 const setupWorkflow = "WW0123456789abcdef0123456789abcdef"

@@ -60,6 +60,10 @@ type Config struct {
 	Username     string          // of the SIP domain's and the REFER challenge's credentials; empty: "edge"
 	Password     string          // likewise; empty: "simulated-password"
 	T1           time.Duration   // 0: 500 ms
+	IdleClose    time.Duration   // so long without a message Twilio drops a TLS connection, without close_notify (120 s were measured); 0: never
+	TransferMode TransferMode    // of the trunk
+	StudioWait   time.Duration   // timeout of the TwiML Redirect widget; 0: 14400 s
+	Workflows    []string        // that TaskRouter knows; others are error 14220. Empty: all
 	Webhooks     string          // base URL of a customer's own webhooks, as "https://edge.example.com/twilio"; empty: the published Functions
 	Signature    Signature       // of what webhooks are asked
 	SignedPort   SignedPort      // likewise
@@ -163,7 +167,7 @@ func (a *Account) wireConfig() wire.Config {
 	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(a.cfg.Addr, port) }
 	return wire.Config{
 		Listen:    []wire.Listen{{Transport: wire.UDP, Addr: at(a.cfg.Port)}, {Transport: wire.TCP, Addr: at(a.cfg.Port)}, {Transport: wire.TLS, Addr: at(a.cfg.TLSPort)}},
-		ServerTLS: server, ClientTLS: client, T1: a.cfg.T1,
+		ServerTLS: server, ClientTLS: client, T1: a.cfg.T1, IdleClose: a.cfg.IdleClose,
 	}
 }
 

@@ -23,6 +23,7 @@ type Reception struct {
 	Deny       bool          // the access list does not have the edge: 403 with X-Twilio-Error 32201, before any challenge
 	Refuse     bool          // credentials are answered 403, right or wrong
 	Status     int           // final response in the place of the webhook's, after the ringing
+	Error      string        // X-Twilio-Error of Status; empty: none
 	Silent     bool          // no response at all
 	Mute       bool          // a challenge, and no response to the credentials but 100
 	NoRinging  bool          // no 180

@@ -177,7 +177,7 @@ func (c *Inbound) ring(sdp []byte) {
 		return
 	}
 	if o.Status != 0 {
-		c.refuse(o.Status, reasons[o.Status], "")
+		c.refuse(o.Status, reasons[o.Status], o.Error)
 		return
 	}
 	if err := c.askWebhook(); err != nil {

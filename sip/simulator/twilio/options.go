@@ -10,6 +10,7 @@ type Options struct {
 	Report         time.Duration // between RTCP reports; 0: none
 	CutAfter       time.Duration // so long after the answer the connection ends without close_notify; 0: never
 	RefuseReinvite int           // status for the edge's re-INVITEs; 0: 200
+	Twnat          bool          // responses over another connection than the INVITE's have Record-Routes with twnat, good for that transaction only
 	Refer          Refer
 }
 
@@ -17,6 +18,9 @@ type Options struct {
 type Refer struct {
 	Silent       bool          // no response at all
 	Status       int           // refused with this; 0: 202
+	Error        string        // X-Twilio-Error of the refusal, as "32204 Invalid Caller ID"; empty: none
+	AnswerDelay  time.Duration // before the response to the REFER
+	TryingDelay  time.Duration // between the 202 and the first NOTIFY
 	TooLong      TooLong       // what becomes of a Refer-To above 256 characters
 	ByeCrossing  bool          // a BYE leaves at the moment the REFER comes
 	Then         Then          // what follows the 202
@@ -74,6 +78,15 @@ var (
 	thens    = [...]string{"transfer", "nothing", "only trying", "only bye"}
 	hangups  = [...]string{"twilio at once", "after patience"}
 )
+
+// TooLongs lists them all.
+func TooLongs() []TooLong { return []TooLong{RejectLong, TruncateLong, AcceptLong} }
+
+// Thens lists them all.
+func Thens() []Then { return []Then{Transfer, Nothing, OnlyTrying, OnlyBye} }
+
+// Hangups lists both.
+func Hangups() []Hangup { return []Hangup{TwilioAtOnce, AfterPatience} }
 
 func (t TooLong) String() string { return word(tooLongs[:], int(t)) }
 func (t Then) String() string    { return word(thens[:], int(t)) }

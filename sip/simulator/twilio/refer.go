@@ -32,21 +32,38 @@ func (c *Call) onRefer(r *wire.Request) {
 		c.respond(r, 400, "Bad Request")
 		return
 	}
-	target, fits := values[0], len(values[0]) <= maxReferTo
-	if !fits {
-		c.violate(simulator.ReferToLength, "%d characters", len(target))
+	if len(values[0]) > maxReferTo {
+		c.violate(simulator.ReferToLength, "%d characters", len(values[0]))
 	}
+	if o.AnswerDelay == 0 {
+		c.answerRefer(r, values[0])
+		return
+	}
+	c.setRefer(progress{running: true})
+	c.account.spawn(func() {
+		if c.wait(o.AnswerDelay) {
+			c.setRefer(progress{})
+			c.answerRefer(r, values[0])
+		}
+	})
+}
+
+// answerRefer takes a REFER, or refuses it.
+func (c *Call) answerRefer(r *wire.Request, target string) {
+	o, fits := c.options.Refer, len(target) <= maxReferTo
 	switch {
-	case c.trunk:
-		c.account.alert(32218, c.sid, "Transfer not allowed")
-		c.respond(r, 603, "Decline", wire.Header{Name: "X-Twilio-Error", Value: "32218 Transfer not allowed"})
+	case c.trunk && c.forbidsTrunk(r, target):
 	case o.Challenge != nil && !c.authorized(r, *o.Challenge):
 	case o.ByeCrossing:
 		c.account.spawn(func() { c.cross(r) })
 	case o.Silent:
 		c.setRefer(progress{running: true})
 	case o.Status != 0:
-		c.respond(r, o.Status, "Refused")
+		var why []wire.Header
+		if o.Error != "" {
+			why = append(why, twilioError(o.Error))
+		}
+		c.respond(r, o.Status, "Refused", why...)
 	case !fits && o.TooLong == RejectLong:
 		c.respond(r, 400, "Bad Request")
 	default:
@@ -105,6 +122,7 @@ func (c *Call) transfer(r *wire.Request, target string) {
 		return
 	}
 	c.accepted(r)
+	c.wait(o.TryingDelay)
 	switch o.Then {
 	case Nothing:
 		return
@@ -139,6 +157,9 @@ func (c *Call) accepted(r *wire.Request) {
 
 // carryOut runs the webhooks and returns the code that the transferor is told.
 func (c *Call) carryOut(target string) int {
+	if c.trunk { // it is dialled, and answers
+		return c.told(200)
+	}
 	if c.referURL == "" {
 		c.account.alert(13802, c.parent.sid, "REFER without referUrl")
 		return c.told(503)
@@ -168,12 +189,12 @@ func (c *Call) tell(r *wire.Request, code int) {
 	c.notify(r, code, true)
 }
 
-// finish releases a leg that was transferred; after a failure the caller simply stays with the edge.
+// finish releases a leg that was transferred, that of a trunk never at once; after a failure the caller simply stays with the edge.
 func (c *Call) finish(_ *wire.Request, code int) {
 	if code >= 300 {
 		return
 	}
-	if c.options.Refer.Hangup == AfterPatience && !c.wait(c.options.Refer.patience()) {
+	if (c.trunk || c.options.Refer.Hangup == AfterPatience) && !c.wait(c.options.Refer.patience()) {
 		return
 	}
 	c.endLeg()

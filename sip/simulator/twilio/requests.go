@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"handoff/sip/simulator"
 	"handoff/sip/simulator/phone"
@@ -48,7 +49,13 @@ func (c *Call) respond(r *wire.Request, status int, reason string, extra ...wire
 }
 
 func (c *Call) response(r *wire.Request, status int, reason string) *wire.Message {
-	return wire.Respond(r.Message, status, reason, "").Add("Server", "Twilio Gateway").Add("X-Twilio-CallSid", c.sid)
+	m := wire.Respond(r.Message, status, reason, "")
+	if c.options.Twnat && r.Conn != c.inviteConn {
+		for _, route := range c.routes {
+			m.Add("Record-Route", strings.TrimSuffix(route, ">")+";twnat=sip:"+r.Conn.Remote().String()+">")
+		}
+	}
+	return m.Add("Server", "Twilio Gateway").Add("X-Twilio-CallSid", c.sid)
 }
 
 // onReoffer is a re-INVITE or UPDATE of the edge. It is answered whatever it offers, but a hold must not come: that is Watson's, and the

@@ -6,10 +6,14 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxExecutions bounds the flow executions remembered; the start of one more is refused.
 const maxExecutions = 10000
+
+// redirectTimeout is the widget's default and maximum.
+const redirectTimeout = 14400 * time.Second
 
 // widget is the name that the seed gives to the TwiML Redirect widget.
 const widget = "redirect_to_watson"
@@ -25,7 +29,8 @@ type StudioConfig struct {
 	Widget      string // name of the TwiML Redirect widget; empty: the seed's
 	RedirectURL string // of the TwiML Redirect widget
 	WorkflowSid string
-	Attributes  string // of the Enqueue Call widget; empty: the seed's
+	Attributes  string        // of the Enqueue Call widget; empty: the seed's
+	Timeout     time.Duration // of the TwiML Redirect widget, after which its execution is over; 0: 14400 s
 }
 
 // Studio runs the flow. It is an http.Handler for its webhook URL.
@@ -33,14 +38,15 @@ type Studio struct {
 	cfg StudioConfig
 
 	mu     sync.Mutex
-	parked map[string]bool // CallSids that stand in the TwiML Redirect widget
+	parked map[string]time.Time // CallSids that stand in the TwiML Redirect widget, and since when
 }
 
 // NewStudio makes the flow.
 func NewStudio(cfg StudioConfig) *Studio {
 	cfg.Attributes = cmp.Or(cfg.Attributes, attributes)
 	cfg.Widget = cmp.Or(cfg.Widget, widget)
-	return &Studio{cfg: cfg, parked: map[string]bool{}}
+	cfg.Timeout = cmp.Or(cfg.Timeout, redirectTimeout)
+	return &Studio{cfg: cfg, parked: map[string]time.Time{}}
 }
 
 func (s *Studio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,17 +77,17 @@ func (s *Studio) park(call string) bool {
 	if len(s.parked) >= maxExecutions {
 		return false
 	}
-	s.parked[call] = true
+	s.parked[call] = time.Now()
 	return true
 }
 
-// Forget ends the execution of a call that is over, or leaves the widget by Return; it tells whether there was one.
+// Forget ends the execution of a call that is over, or leaves the widget by Return; it tells whether there was one that still waits.
 func (s *Studio) Forget(call string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.parked[call]
+	since, was := s.parked[call]
 	delete(s.parked, call)
-	return was
+	return was && time.Since(since) < s.cfg.Timeout
 }
 
 // render fills in {{widgets.WIDGET.NAME}} from the return's parameters. As in Liquid, what does not exist is empty, and

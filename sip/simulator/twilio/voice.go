@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,6 +128,10 @@ func (a *Account) enqueue(leg *parent, v verb) error {
 	task, ok := v.child("Task")
 	if !ok {
 		return errors.New("TwiML: an Enqueue without Task is not played here")
+	}
+	if workflow := v.attr("workflowSid"); len(a.cfg.Workflows) > 0 && !slices.Contains(a.cfg.Workflows, workflow) {
+		a.alert(14220, leg.sid, "unknown workflow")
+		return fmt.Errorf("TaskRouter does not know workflow %q", workflow)
 	}
 	t, err := a.flex.add(leg.sid, v.attr("workflowSid"), task.text())
 	if err != nil {

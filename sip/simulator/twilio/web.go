@@ -34,6 +34,7 @@ func (a *Account) serveWeb() error {
 	flow.Path = path
 	flow.RedirectURL = cmp.Or(flow.RedirectURL, receive)
 	flow.WorkflowSid = cmp.Or(flow.WorkflowSid, workflowSid)
+	flow.Timeout = cmp.Or(a.cfg.StudioWait, flow.Timeout)
 	a.studio = NewStudio(flow)
 	params := ";secure=true"
 	if a.cfg.Transport != "" {

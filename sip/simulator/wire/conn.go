@@ -21,6 +21,8 @@ type Conn struct {
 	socket    *net.UDPConn // UDP
 	stream    net.Conn     // TCP, TLS
 
+	idle *timer // guarded by the Endpoint's lock
+
 	write  sync.Mutex
 	closed chan struct{}
 	once   sync.Once
@@ -44,6 +46,7 @@ func (e *Endpoint) stream(t Transport, s net.Conn, accepted bool) *Conn {
 	}
 	e.conns[c] = struct{}{}
 	e.wg.Go(c.read) // ends when the connection does; Close closes all
+	c.touchLocked()
 	return c
 }
 
@@ -113,6 +116,7 @@ func (c *Conn) flush(pieces [][]byte) error {
 	if !c.Open() {
 		return ErrLost
 	}
+	c.touch()
 	c.write.Lock()
 	defer c.write.Unlock()
 	for _, p := range pieces {
@@ -163,6 +167,7 @@ func (c *Conn) read() {
 	defer func() {
 		c.Close()
 		e.mu.Lock()
+		c.idle.stopLocked()
 		delete(e.conns, c)
 		e.mu.Unlock()
 		e.endClients(c, ErrLost)
@@ -230,6 +235,7 @@ func (e *Endpoint) receive(c *Conn, raw []byte) {
 		return
 	}
 	c.tap(In, raw)
+	c.touch()
 	drop, delay := e.fate(In, raw)
 	switch {
 	case drop:

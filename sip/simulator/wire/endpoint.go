@@ -38,6 +38,7 @@ type Config struct {
 	ServerTLS *tls.Config   // needed with a TLS listener
 	ClientTLS *tls.Config   // base for dialled TLS; nil: the system's roots
 	T1        time.Duration // RFC 3261 §17.1.1.1; 0: 500 ms
+	IdleClose time.Duration // so long without a message a TLS connection is cut, without close_notify; 0: never
 }
 
 // Deps are what the Endpoint reports to. All run on the reading goroutine and must not block.

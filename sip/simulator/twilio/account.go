@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/wire"
 )
 
@@ -94,7 +95,7 @@ type Account struct {
 	studioURL  string
 	domainURL  string // voice webhook of the SIP domain
 	restURL    string
-	digest     *digest
+	guard      *digest.Guard
 	domain     *Domain // nil: none
 	client     *http.Client
 	servers    []*http.Server
@@ -130,7 +131,7 @@ func New(cfg Config, deps Deps) (*Account, error) {
 	}
 	a := &Account{
 		cfg: cfg, log: deps.Log, violations: deps.Violations, flex: NewFlex(), calls: map[string]*Call{},
-		digest:    newDigest(hostName, cfg.Username, cfg.Password),
+		guard:     digest.New(hostName, cfg.Username, cfg.Password),
 		signature: cfg.Signature,
 	}
 	secured := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/wire"
 )
@@ -94,22 +95,22 @@ func (c *Inbound) admit(r *wire.Request) bool {
 	if o.NoAuth {
 		return true
 	}
-	_, credentials := o.Digest.headers()
-	digest := c.domain.account.digest
-	v, what := digest.verify(o.Digest, "INVITE", r.URI(), r.All(credentials))
+	_, credentials := o.Digest.Headers()
+	guard := c.domain.account.guard
+	v, what := guard.Verify(o.Digest, "INVITE", r.URI(), r.All(credentials))
 	switch {
-	case v == challenged:
-		status, reason := o.Digest.status()
-		challenge := digest.challenge(o.Digest, what == "stale")
+	case v == digest.Challenged:
+		status, reason := o.Digest.Status()
+		challenge := guard.Challenge(o.Digest, what == "stale")
 		m := wire.Respond(r.Message, status, reason, wire.Token(8)).Add("Server", "Twilio")
 		m.Headers = append(m.Headers, challenge)
 		r.Respond(m) // lost: the INVITE comes again
 		return false
-	case v == broken:
+	case v == digest.Broken:
 		c.violate(simulator.DigestResponse, "%s", what)
 		c.refuse(403, "Forbidden", "")
 		return false
-	case v == denied || o.Refuse:
+	case v == digest.Denied || o.Refuse:
 		c.refuse(403, "Forbidden", "32202 Authentication failure - invalid user or password")
 		return false
 	}

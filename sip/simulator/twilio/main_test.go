@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/wire"
 )
@@ -264,6 +265,25 @@ func until(t *testing.T, holds func() bool) {
 			t.Fatal("it did not come to hold")
 		}
 	}
+}
+
+// authorize answers a challenge the way the edge has to.
+func authorize(challenge wire.Header, method, uri, username, password string) wire.Header {
+	h, err := digest.Answer(challenge, method, uri, username, password)
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+// challengeOf finds the challenge in a 401 or 407.
+func challengeOf(m *wire.Message) wire.Header {
+	for _, name := range []string{"WWW-Authenticate", "Proxy-Authenticate"} {
+		if m.Has(name) {
+			return wire.Header{Name: name, Value: m.Get(name)}
+		}
+	}
+	return wire.Header{}
 }
 
 func tlsOf(a *simulator.Authority) *tls.Config { return &tls.Config{RootCAs: a.Pool()} }

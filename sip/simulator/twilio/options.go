@@ -1,6 +1,10 @@
 package twilio
 
-import "time"
+import (
+	"time"
+
+	"handoff/sip/simulator/digest"
+)
 
 // Options of one call. The zero value is a caller of whom nothing special is known.
 type Options struct {
@@ -45,6 +49,9 @@ func (r Refer) patience() time.Duration {
 	}
 	return r.PatienceTime
 }
+
+// Digest is how credentials are asked for.
+type Digest = digest.Style
 
 // TooLong says what becomes of a Refer-To that is too long. Twilio does not tell.
 type TooLong uint8

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/wire"
 )
 
@@ -77,19 +78,19 @@ func (c *Call) answerRefer(r *wire.Request, target string) {
 
 // authorized asks for credentials, or judges those that came. When it is false, the REFER is answered.
 func (c *Call) authorized(r *wire.Request, o Digest) bool {
-	_, credentials := o.headers()
-	v, what := c.account.digest.verify(o, "REFER", r.URI(), r.All(credentials))
+	_, credentials := o.Headers()
+	v, what := c.account.guard.Verify(o, "REFER", r.URI(), r.All(credentials))
 	switch v {
-	case granted:
+	case digest.Granted:
 		return true
-	case broken:
+	case digest.Broken:
 		c.violate(simulator.DigestResponse, "%s", what)
 		c.respond(r, 403, "Forbidden")
-	case denied:
+	case digest.Denied:
 		c.respond(r, 403, "Forbidden")
 	default:
-		status, reason := o.status()
-		c.respond(r, status, reason, c.account.digest.challenge(o, what == "stale"))
+		status, reason := o.Status()
+		c.respond(r, status, reason, c.account.guard.Challenge(o, what == "stale"))
 	}
 	return false
 }

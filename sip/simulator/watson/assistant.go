@@ -1,6 +1,7 @@
 package watson
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/wire"
 )
 
@@ -31,6 +33,9 @@ type Config struct {
 	Roots        *x509.CertPool // for the edge's certificate, when Behaviour.OwnConnection or a lost connection makes the assistant dial
 	Numbers      []string       // that the assistant knows; others get 403. Empty: all
 	PlainMedia   bool           // RTP/AVP instead of "force secure trunking"
+	OptionalSRTP bool           // neither: SRTP for those who offer it
+	Username     string         // of Behaviour.Digest; empty: "apikey"
+	Password     string         // likewise; empty: "simulated-password"
 	Hidden       []string       // what no message of the edge may show outside X-Twilio-*: Twilio's names and addresses. Empty: twilio.com and the media gateway's private address
 	AcceptWithin time.Duration  // for the response to a REFER; 0: 500 ms
 	T1           time.Duration  // 0: 500 ms
@@ -52,6 +57,7 @@ type Assistant struct {
 	log        *zap.Logger
 	violations *simulator.Violations
 	wire       *wire.Endpoint
+	guard      *digest.Guard
 	arrived    chan *Call
 	ctx        context.Context // ends with Close
 	stop       context.CancelFunc
@@ -72,6 +78,8 @@ func New(cfg Config, deps Deps) (*Assistant, error) {
 	if cfg.AcceptWithin == 0 {
 		cfg.AcceptWithin = 500 * time.Millisecond
 	}
+	cfg.Username = cmp.Or(cfg.Username, "apikey")
+	cfg.Password = cmp.Or(cfg.Password, "simulated-password")
 	if deps.Log == nil {
 		deps.Log = zap.NewNop()
 	}
@@ -80,7 +88,7 @@ func New(cfg Config, deps Deps) (*Assistant, error) {
 	}
 	a := &Assistant{
 		cfg: cfg, log: deps.Log, violations: deps.Violations, behaviour: cfg.Behaviour,
-		arrived: make(chan *Call, waiting), calls: map[string]*Call{},
+		arrived: make(chan *Call, waiting), calls: map[string]*Call{}, guard: digest.New(realm, cfg.Username, cfg.Password),
 	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	a.mu.Lock() // a request that comes before New returns waits in onRequest until a.wire stands
@@ -165,7 +173,8 @@ func (a *Assistant) onRequest(r *wire.Request) {
 	case r.Method() == "INVITE" && !tagged:
 		a.onInvite(r, behaviour)
 	case r.Method() == "OPTIONS" && !tagged:
-		r.Respond(wire.Respond(r.Message, 200, "OK", wire.Token(4)).Add("Allow", allow))
+		status := cmp.Or(behaviour.Options, 200)
+		r.Respond(wire.Respond(r.Message, status, reasons[status], wire.Token(4)).Add("Allow", allow))
 	case r.Method() != "ACK":
 		a.violate(r.Get("Call-ID"), simulator.InDialog, "%s of an unknown dialog", r.Method())
 		r.Respond(wire.Respond(r.Message, 481, "Call/Transaction Does Not Exist", wire.Token(4)))

@@ -3,6 +3,8 @@ package watson
 import (
 	"context"
 	"time"
+
+	"handoff/sip/simulator/digest"
 )
 
 // Behaviour is how the assistant takes a call. The zero value: 100, 180, 200 at once.
@@ -19,6 +21,9 @@ type Behaviour struct {
 	OwnConnection  bool          // requests go over a new connection to the edge's Contact instead of the edge's own
 	NotifyStatus   int           // for the edge's NOTIFYs; 0: 200
 	NotifyDelay    time.Duration // before a NOTIFY is answered
+	Digest         *digest.Style // "enable SIP authentication": the INVITE needs Config's credentials; nil: none
+	SetupFailure   string        // "SIP target when a call fails": the call is answered and referred there at once; empty: none
+	Options        int           // status for OPTIONS outside a call; 0: 200
 
 	// Script runs on its own goroutine once the call is answered. Its context ends with the assistant.
 	Script func(context.Context, *Call)

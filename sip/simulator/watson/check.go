@@ -43,7 +43,7 @@ func (c *Call) checkOffer(raw []byte) {
 	case err != nil:
 		c.violate(simulator.OfferSDP, "%v", err)
 		return
-	case c.assistant.cfg.PlainMedia:
+	case c.assistant.cfg.PlainMedia, c.assistant.cfg.OptionalSRTP && !offer.Secure():
 		return
 	case !offer.Secure():
 		c.violate(simulator.OfferSDP, "profile %s", offer.Profile)

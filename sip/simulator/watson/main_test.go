@@ -89,15 +89,22 @@ func newEdge(t *testing.T, a *Assistant, prepare ...func(*edge)) *edge {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.wire.Close)
-	if e.phone, err = phone.New(phone.Config{Addr: netip.MustParseAddr("127.0.0.1"), Secure: true, Voice: 88}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.phone.Close)
+	e.phone = newPhone(t, true)
 	e.conn, err = e.wire.Dial(bounded(t), wire.TLS, a.Addr(), "watson.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+func newPhone(t *testing.T, secure bool) *phone.Phone {
+	t.Helper()
+	p, err := phone.New(phone.Config{Addr: netip.MustParseAddr("127.0.0.1"), Secure: secure, Voice: 88})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
 }
 
 func (e *edge) onRequest(r *wire.Request) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"handoff/sip/simulator"
 	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/wire"
@@ -20,6 +22,9 @@ var reasons = map[int]string{
 
 // onInvite judges the INVITE and takes the call as the behaviour says.
 func (a *Assistant) onInvite(r *wire.Request, b Behaviour) {
+	if b.Digest != nil && !b.Silent && !a.admit(r, *b.Digest) {
+		return
+	}
 	tag := wire.Token(8)
 	c := &Call{
 		assistant: a, behaviour: b, callID: r.Get("Call-ID"), invite: r, conn: r.Conn, invites: map[uint32]bool{},
@@ -57,7 +62,11 @@ func (a *Assistant) onInvite(r *wire.Request, b Behaviour) {
 // openPhone makes the phone and its answer.
 func (c *Call) openPhone() ([]byte, error) {
 	cfg := c.assistant.cfg
-	p, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: !cfg.PlainMedia, Voice: cfg.Voice, Report: cfg.Report})
+	secure := !cfg.PlainMedia
+	if offer, err := phone.ParseSDP(c.invite.Body); err == nil && cfg.OptionalSRTP {
+		secure = offer.Secure()
+	}
+	p, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: secure, Voice: cfg.Voice, Report: cfg.Report})
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +167,11 @@ func (c *Call) answer(sdp []byte) {
 	}
 	for range c.behaviour.Repeat {
 		c.invite.Conn.Send(ok) // likewise
+	}
+	if target := c.behaviour.SetupFailure; target != "" {
+		if _, err := c.Refer(c.assistant.ctx, Transfer{Target: target}); err != nil {
+			c.assistant.log.Info("setup failure", zap.Error(err))
+		}
 	}
 	if c.behaviour.Script != nil {
 		c.behaviour.Script(c.assistant.ctx, c)

@@ -80,6 +80,23 @@ const (
 	ReferAgain // resume, and the same REFER once more
 )
 
+// Methods lists both.
+func Methods() []Method { return []Method{ByRefer, ByHangup} }
+
+// Ways lists them all.
+func Ways() []Way { return []Way{ReferToHeader, CustomHeader, ContactHeader} }
+
+// Holds lists them all.
+func Holds() []Hold { return []Hold{NoHold, HoldSendOnly, HoldInactive} }
+
+// Reactions lists them all.
+func Reactions() []Reaction {
+	return []Reaction{WaitForBye, ByeAfterFinal, ByeAfterTrying, ByeAfterAccept}
+}
+
+// Failures lists what OnFailure may be.
+func Failures() []OnFailure { return []OnFailure{HangUp, ResumeCall, ReferAgain} }
+
 var (
 	methods   = [...]string{"refer", "hangup"}
 	ways      = [...]string{"refer_to_header", "custom_header", "contact_header"}

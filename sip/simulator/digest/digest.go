@@ -1,4 +1,6 @@
-package twilio
+// Package digest asks a peer for credentials and verifies them (RFC 7616 §3.3 and §3.4, RFC 3261 §22), with qop=auth only. It shares no
+// code with the client that it tests. Any goroutine may call it.
+package digest
 
 import (
 	"crypto/md5"
@@ -17,15 +19,15 @@ import (
 // maxNonces bounds those that are remembered; beyond, the whole memory goes and old ones become stale.
 const maxNonces = 1024
 
-// Digest is how a challenge is worded. The zero value is Twilio's: 407, no algorithm, which means MD5.
-type Digest struct {
+// Style is how a challenge is worded. The zero value is Twilio's: 407, no algorithm, which means MD5.
+type Style struct {
 	AsServer bool // 401 and WWW-Authenticate instead of 407 and Proxy-Authenticate
 	SHA256   bool // algorithm=SHA-256
 	Stale    bool // the first nonce that is used has expired already: stale=true and a new one
 }
 
-// digest challenges and verifies (RFC 7616 §3.3 and §3.4, with qop=auth only). It shares no code with the client that it tests.
-type digest struct {
+// Guard challenges and verifies for one realm and one user.
+type Guard struct {
 	realm, username, password string
 
 	mu     sync.Mutex
@@ -39,37 +41,51 @@ type nonce struct {
 	count uint64 // highest nc seen
 }
 
-func newDigest(realm, username, password string) *digest {
-	return &digest{realm: realm, username: username, password: password, opaque: wire.Token(16), nonces: map[string]*nonce{}}
+// New makes a Guard.
+func New(realm, username, password string) *Guard {
+	return &Guard{realm: realm, username: username, password: password, opaque: wire.Token(16), nonces: map[string]*nonce{}}
 }
 
-// verdict on the credentials of a request.
-type verdict uint8
+// Verdict on the credentials of a request.
+type Verdict uint8
 
 const (
-	challenged verdict = iota // none, or of a stale nonce
-	granted
-	denied // the user or the password is wrong
-	broken // they do not answer the challenge
+	Challenged Verdict = iota // none, or of a stale nonce
+	Granted
+	Denied // the user or the password is wrong
+	Broken // they do not answer the challenge
 )
 
-// status and names of the headers of a challenge.
-func (o Digest) status() (int, string) {
+var verdicts = [...]string{"challenged", "granted", "denied", "broken"}
+
+func (v Verdict) String() string {
+	if int(v) < len(verdicts) {
+		return verdicts[v]
+	}
+	return "unknown"
+}
+
+// Verdicts lists them all.
+func Verdicts() []Verdict { return []Verdict{Challenged, Granted, Denied, Broken} }
+
+// Status is that of a challenge, with its reason phrase.
+func (o Style) Status() (int, string) {
 	if o.AsServer {
 		return 401, "Unauthorized"
 	}
 	return 407, "Proxy Authentication required"
 }
 
-func (o Digest) headers() (challenge, credentials string) {
+// Headers names those of the challenge and of its answer.
+func (o Style) Headers() (challenge, credentials string) {
 	if o.AsServer {
 		return "WWW-Authenticate", "Authorization"
 	}
 	return "Proxy-Authenticate", "Proxy-Authorization"
 }
 
-// challenge words a new one; stale tells that it answers an expired nonce.
-func (d *digest) challenge(o Digest, stale bool) wire.Header {
+// Challenge words a new one; stale tells that it answers an expired nonce.
+func (d *Guard) Challenge(o Style, stale bool) wire.Header {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.nonces) >= maxNonces {
@@ -84,21 +100,21 @@ func (d *digest) challenge(o Digest, stale bool) wire.Header {
 	if stale {
 		value += ",stale=true"
 	}
-	name, _ := o.headers()
+	name, _ := o.Headers()
 	return wire.Header{Name: name, Value: value}
 }
 
-// verify judges the credentials. what says what is broken, or "stale".
-func (d *digest) verify(o Digest, method, uri string, values []string) (v verdict, what string) {
+// Verify judges the credentials. what says what is broken, or "stale".
+func (d *Guard) Verify(o Style, method, uri string, values []string) (v Verdict, what string) {
 	switch {
 	case len(values) == 0:
-		return challenged, ""
+		return Challenged, ""
 	case len(values) > 1:
-		return broken, fmt.Sprintf("%d credentials", len(values))
+		return Broken, fmt.Sprintf("%d credentials", len(values))
 	}
 	c, err := parseCredentials(values[0])
 	if err != nil {
-		return broken, err.Error()
+		return Broken, err.Error()
 	}
 	algorithm := "MD5"
 	if o.SHA256 {
@@ -110,29 +126,29 @@ func (d *digest) verify(o Digest, method, uri string, values []string) (v verdic
 	count, err := strconv.ParseUint(c["nc"], 16, 32)
 	switch {
 	case given == nil:
-		return broken, "a nonce that was not given"
+		return Broken, "a nonce that was not given"
 	case c["realm"] != d.realm || c["opaque"] != d.opaque:
-		return broken, "another realm or opaque"
+		return Broken, "another realm or opaque"
 	case c["uri"] != uri:
-		return broken, fmt.Sprintf("uri %q in a request to %q", c["uri"], uri)
+		return Broken, fmt.Sprintf("uri %q in a request to %q", c["uri"], uri)
 	case c["qop"] != "auth" || c["cnonce"] == "":
-		return broken, fmt.Sprintf("qop %q, cnonce %q", c["qop"], c["cnonce"])
+		return Broken, fmt.Sprintf("qop %q, cnonce %q", c["qop"], c["cnonce"])
 	case err != nil || len(c["nc"]) != 8 || count <= given.count:
-		return broken, fmt.Sprintf("nc %q after %d", c["nc"], given.count)
+		return Broken, fmt.Sprintf("nc %q after %d", c["nc"], given.count)
 	case c["algorithm"] != algorithm && (c["algorithm"] != "" || o.SHA256):
-		return broken, fmt.Sprintf("algorithm %q", c["algorithm"])
+		return Broken, fmt.Sprintf("algorithm %q", c["algorithm"])
 	}
 	given.count = count
 	if given.stale {
 		delete(d.nonces, c["nonce"])
-		return challenged, "stale"
+		return Challenged, "stale"
 	}
 	h := func(parts ...string) string { return hexHash(hashOf(algorithm), strings.Join(parts, ":")) }
 	want := h(h(d.username, d.realm, d.password), c["nonce"], c["nc"], c["cnonce"], "auth", h(method, uri))
 	if c["username"] != d.username || subtle.ConstantTimeCompare([]byte(c["response"]), []byte(want)) != 1 {
-		return denied, ""
+		return Denied, ""
 	}
-	return granted, ""
+	return Granted, ""
 }
 
 func hashOf(algorithm string) func() hash.Hash {
@@ -204,4 +220,21 @@ func unquote(s string) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// Answer is the credentials for a challenge, as a right client writes them. It is for scripted peers in tests.
+func Answer(challenge wire.Header, method, uri, username, password string) (wire.Header, error) {
+	p, err := parseCredentials(strings.Replace(challenge.Value, `qop="auth"`, "qop=auth", 1)) // only a challenge has it quoted
+	if err != nil {
+		return wire.Header{}, err
+	}
+	h := func(parts ...string) string { return hexHash(hashOf(p["algorithm"]), strings.Join(parts, ":")) }
+	response := h(h(username, p["realm"], password), p["nonce"], "00000001", "c0ffee", "auth", h(method, uri))
+	value := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s", cnonce="c0ffee", opaque="%s", qop=auth, nc=00000001`,
+		username, p["realm"], p["nonce"], uri, response, p["opaque"])
+	if p["algorithm"] != "" {
+		value += ", algorithm=" + p["algorithm"]
+	}
+	_, name := Style{AsServer: challenge.Name == "WWW-Authenticate"}.Headers()
+	return wire.Header{Name: name, Value: value}, nil
 }

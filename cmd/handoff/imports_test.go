@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"sip/simulator/twilio":  {"sip/simulator", "sip/simulator/*"},
 	"sip/simulator/watson":  {"sip/simulator", "sip/simulator/*"},
 	"sip/simulator/wire":    {"sip/simulator"},
-	"sip/simulator/digest":  {"sip/simulator/wire"},
+	"sip/simulator/digest":  {"sip/simulator", "sip/simulator/wire"},
 }
 
 // transactions are the identifiers of sipgo that only sip/stack may name: its transports, its

@@ -21,13 +21,14 @@ const (
 )
 
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the edge."`
-	Demo    demoCmd    `cmd:"" help:"Play a whole hand-off on loopback and show it."`
-	Check   checkCmd   `cmd:"" help:"Validate a configuration file."`
-	Setup   setupCmd   `cmd:"" help:"Print what to paste into Twilio and Watson."`
-	Decode  decodeCmd  `cmd:"" help:"Show what becomes of a transfer request."`
-	Calls   callsCmd   `cmd:"" help:"List, hang up and transfer calls of a running edge."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the edge."`
+	Demo     demoCmd     `cmd:"" help:"Play a whole hand-off on loopback and show it."`
+	Check    checkCmd    `cmd:"" help:"Validate a configuration file."`
+	Setup    setupCmd    `cmd:"" help:"Print what to paste into Twilio and Watson."`
+	Simulate simulateCmd `cmd:"" help:"Play Twilio or Watson against a real edge."`
+	Decode   decodeCmd   `cmd:"" help:"Show what becomes of a transfer request."`
+	Calls    callsCmd    `cmd:"" help:"List, hang up and transfer calls of a running edge."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // streams is where a command writes.
@@ -47,6 +48,7 @@ func run(args []string, std streams) int {
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { exit = code }),
 		kong.Bind(std),
+		kong.Vars{"zone": zoneName},
 	)
 	if err != nil {
 		fmt.Fprintln(std.err, "handoff:", err)

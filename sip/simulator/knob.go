@@ -53,14 +53,17 @@ func Texts(name, help string, to *[]string) Knob {
 	return parsed(name, help, to, func(value string) ([]string, error) { return strings.Split(value, ","), nil })
 }
 
-// Choice is a Knob for an enum, of which all are the values. Its words may be written with "-" for a space.
+// hyphens is how words of several are written on a command line.
+var hyphens = strings.NewReplacer(" ", "-", "_", "-")
+
+// Choice is a Knob for an enum, of which all are the values. Its words have hyphens.
 func Choice[T fmt.Stringer](name, help string, to *T, all []T) Knob {
 	words := make([]string, len(all))
 	for i, one := range all {
-		words[i] = strings.ReplaceAll(one.String(), " ", "-")
+		words[i] = hyphens.Replace(one.String())
 	}
 	return parsed(name, help+": "+strings.Join(words, ", "), to, func(value string) (T, error) {
-		i := slices.Index(words, strings.ReplaceAll(value, " ", "-"))
+		i := slices.Index(words, hyphens.Replace(value))
 		if i < 0 {
 			var none T
 			return none, fmt.Errorf("%q is none of %s", value, strings.Join(words, ", "))

@@ -85,3 +85,6 @@ func (a *Account) serveHTTP(l net.Listener, h http.Handler) {
 		}
 	})
 }
+
+// StudioURL is the webhook of the account's flow.
+func (a *Account) StudioURL() string { return a.studioURL }

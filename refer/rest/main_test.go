@@ -57,6 +57,7 @@ func silent(_ http.ResponseWriter, r *http.Request) {
 	if r.ParseForm() == nil { // the server notices the client's end only behind the body
 		<-r.Context().Done()
 	}
+	panic(http.ErrAbortHandler) // or it would answer 200 after all
 }
 
 // cut drops the connection, after what was written so far.

@@ -303,12 +303,12 @@ func (p *playing) find(f fault) {
 }
 
 // agent waits for the one who answers: the first may have been offered nothing that he speaks.
-func (p *playing) agent() *twilio.Inbound {
-	p.t.Helper()
+func (sc *scene) agent() *twilio.Inbound {
+	sc.t.Helper()
 	for {
-		agent, err := p.twilio.Domain().Accept(p.ctx)
-		p.must(err)
-		if agent.AwaitAnswer(p.ctx) == nil {
+		agent, err := sc.twilio.Domain().Accept(sc.ctx)
+		sc.must(err)
+		if agent.AwaitAnswer(sc.ctx) == nil {
 			return agent
 		}
 	}

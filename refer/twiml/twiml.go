@@ -83,15 +83,23 @@ func (r Response) Marshal() (string, error) {
 	if !r.isText() {
 		return "", ErrText
 	}
-	text, err := xml.Marshal(r)
+	encoded, err := xml.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("twiml: %w", err)
 	}
-	if n := utf8.RuneCount(text); n > MaxLength {
+	text := string(encoded)
+	if r.Enqueue != nil && !strings.ContainsAny(r.Enqueue.WorkflowSid, `'"`) {
+		text = quotes.Replace(text)
+	}
+	if n := utf8.RuneCountInString(text); n > MaxLength {
 		return "", fmt.Errorf("%w: %d characters, limit %d", ErrTooLong, n, MaxLength)
 	}
-	return string(text), nil
+	return text, nil
 }
+
+// quotes undoes what encoding/xml does for attributes' sake in texts too: the JSON of a task is full of
+// them, and room is short.
+var quotes = strings.NewReplacer("&#34;", `"`, "&#39;", "'")
 
 // escape is the query's, with %20 for a blank: not every reader takes "+" for one.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

@@ -83,7 +83,11 @@ func (s simulateCerts) authority() (*simulator.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tls.LoadX509KeyPair(filepath.Join(s.CAOut, "edge.pem"), filepath.Join(s.CAOut, "edge.key")); err == nil {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(s.CAOut, "edge.pem"), filepath.Join(s.CAOut, "edge.key"))
+	if err == nil {
+		_, err = pair.Leaf.Verify(x509.VerifyOptions{Roots: authority.Pool()})
+	}
+	if err == nil {
 		return authority, nil // the edge may be using it
 	}
 	_, _, err = authority.WriteIssued(s.CAOut, "edge", s.EdgeNames...)

@@ -185,7 +185,8 @@ func (p *twilioPlay) place(ctx context.Context, o twilio.Options) (*twilio.Call,
 
 func (p *twilioPlay) sayEnd(n int, c *twilio.Call) {
 	e, h := c.Ending(), heardBy(c.Phone().Stats())
-	p.say("call %d: %s %s; heard %d packets, %d lost, %d damaged", n, e.How, e.Reason, h.Heard, h.Lost, h.Damaged)
+	how := strings.TrimSpace(e.How.String() + " " + e.Reason)
+	p.say("call %d: %s; heard %d packets, %d lost, %d damaged", n, how, h.Heard, h.Lost, h.Damaged)
 }
 
 // sayTask shows how the caller stands in Flex: by his own call, or by that of the edge to an agent.

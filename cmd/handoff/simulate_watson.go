@@ -134,7 +134,8 @@ func (p *watsonPlay) follow(ctx context.Context, n int, c *watson.Call) error {
 		return errors.Join(err, c.Hangup(context.WithoutCancel(ctx)))
 	}
 	h := heardBy(c.Phone().Stats())
-	p.say("call %d: %s %s; heard %d packets, %d lost, %d damaged", n, ending.How, ending.Reason, h.Heard, h.Lost, h.Damaged)
+	how := strings.TrimSpace(ending.How.String() + " " + ending.Reason)
+	p.say("call %d: %s; heard %d packets, %d lost, %d damaged", n, how, h.Heard, h.Lost, h.Damaged)
 	return nil
 }
 

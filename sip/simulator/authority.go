@@ -55,31 +55,6 @@ func NewAuthority() (*Authority, error) {
 	return &Authority{key: key, leaf: leaf, certificate: certificate}, nil
 }
 
-// OpenAuthority is the authority whose ca.pem and ca.key are in dir. If there is none, or its time is over, it makes one and writes it there.
-func OpenAuthority(dir string) (*Authority, error) {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key"))
-	if err == nil && time.Until(pair.Leaf.NotAfter) > time.Hour {
-		key, ok := pair.PrivateKey.(*rsa.PrivateKey)
-		if !ok {
-			return nil, fmt.Errorf("authority in %s: its key is no RSA key", dir)
-		}
-		leaf, err := rsa.GenerateKey(rand.Reader, keyBits)
-		if err != nil {
-			return nil, fmt.Errorf("make the servers' key: %w", err)
-		}
-		return &Authority{key: key, leaf: leaf, certificate: pair.Leaf}, nil
-	}
-	a, err := NewAuthority()
-	if err != nil {
-		return nil, err
-	}
-	if err := writeKey(filepath.Join(dir, "ca.key"), a.key); err != nil {
-		return nil, err
-	}
-	_, err = a.Write(dir)
-	return a, err
-}
-
 // Issue signs a server certificate for names, each a host name or an IP address. The first is its common name.
 func (a *Authority) Issue(names ...string) (tls.Certificate, error) {
 	if len(names) == 0 {
@@ -141,14 +116,22 @@ func (a *Authority) WriteIssued(dir, base string, names ...string) (certificate,
 }
 
 func writeKey(path string, key *rsa.PrivateKey) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	block, err := keyPEM(key)
 	if err != nil {
-		return fmt.Errorf("encode a key: %w", err)
+		return err
 	}
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(path, block, 0o600); err != nil {
 		return fmt.Errorf("write a key: %w", err)
 	}
 	return nil
+}
+
+func keyPEM(key *rsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode a key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
 func template(name string) (*x509.Certificate, error) {

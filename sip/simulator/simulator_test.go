@@ -69,29 +69,3 @@ func TestAuthorityIssuesForNamesAndAddresses(t *testing.T) {
 		t.Error("a certificate without a name was issued")
 	}
 }
-
-func TestAuthorityIsFoundAgain(t *testing.T) {
-	dir := t.TempDir()
-	first, err := OpenAuthority(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := OpenAuthority(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	issued, err := again.Issue("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(issued.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: first.Pool(), DNSName: "127.0.0.1"}); err != nil {
-		t.Errorf("what the second signs, the first does not know: %v", err)
-	}
-	if _, err := OpenAuthority(dir + "/none"); err == nil {
-		t.Error("an authority without a place")
-	}
-}

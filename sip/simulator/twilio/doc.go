@@ -6,6 +6,7 @@
 // the edge's inside. Account, Call, Flex and Studio may be used from any goroutine.
 //
 // What Twilio documents or was captured is done so: header sets and their order, the two Record-Routes, the private Contact, the REFER
-// by referUrl. Where nobody knows, Refer and Options have a knob. RFC 3261 §12–15, 3515, 3264; the TwiML verbs Dial, Sip, Redirect and
-// Enqueue; the JavaScript of the two published functions, oddities included.
+// by referUrl. Where nobody knows, Config, Options, Refer, REST and Reception have a knob; Setup lists them by name. RFC 3261 §12–15, 3515,
+// 3264; the TwiML verbs Dial, Redirect, Enqueue, Hangup and Reject (Say, Play and Pause take no time); the JavaScript of the two published
+// functions, oddities included, or a customer's own webhooks. Webhooks are asked by POST only, and signed.
 package twilio

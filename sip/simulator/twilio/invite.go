@@ -2,6 +2,7 @@ package twilio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -21,7 +22,7 @@ func (a *Account) Place(ctx context.Context, number string, o Options) (*Call, e
 	c := a.newCall(number, o)
 	d, err := a.execute(ctx, c.parent, a.studioURL, nil)
 	if err != nil {
-		a.endParent(c.parent, "busy")
+		a.endParent(c.parent, map[bool]string{true: "busy", false: "failed"}[errors.Is(err, ErrRejected)])
 		return nil, fmt.Errorf("run the flow of %s: %w", number, err)
 	}
 	if d == nil {

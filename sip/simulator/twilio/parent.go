@@ -84,7 +84,7 @@ func (a *Account) endParent(p *parent, unanswered string) {
 	a.spawn(func() {
 		ctx, cancel := context.WithTimeout(a.ctx, webhookWithin)
 		defer cancel()
-		if _, err := a.post(ctx, p.sid, a.webhook("/status"), form); err != nil {
+		if _, _, err := a.post(ctx, p.sid, a.webhook("/status"), form); err != nil {
 			a.log.Info("status callback", zap.Error(err)) // nobody waits for it
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -145,33 +146,40 @@ func (a *Account) enqueue(leg *parent, v verb) error {
 
 // fetch asks a webhook for TwiML.
 func (a *Account) fetch(ctx context.Context, leg *parent, at string, extra url.Values) ([]verb, error) {
-	body, err := a.post(ctx, leg.sid, at, a.form(leg, extra))
+	body, kind, err := a.post(ctx, leg.sid, at, a.form(leg, extra))
 	if err != nil {
 		return nil, err
+	}
+	if kind, _, err := mime.ParseMediaType(kind); err != nil || !slices.Contains(twimlTypes, kind) {
+		a.alert(12300, leg.sid, "invalid Content-Type")
+		return nil, fmt.Errorf("webhook answered Content-Type %q", kind)
 	}
 	return a.parse(leg, body)
 }
 
-// post sends a form to a webhook and returns what it answers, if that is a 200 or 204.
-func (a *Account) post(ctx context.Context, callSid, at string, form url.Values) ([]byte, error) {
+// twimlTypes are the content types that Twilio takes for TwiML.
+var twimlTypes = []string{"text/xml", "application/xml", "text/html"}
+
+// post sends a form to a webhook and returns what it answers, and of which type, if that is a 200 or 204.
+func (a *Account) post(ctx context.Context, callSid, at string, form url.Values) (document []byte, kind string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, fmt.Errorf("webhook: %w", withoutURL(err))
+		return nil, "", fmt.Errorf("webhook: %w", withoutURL(err))
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
 	request.Header.Set("User-Agent", "TwilioProxy/1.1")
 	response, err := a.client.Do(request)
 	if err != nil {
 		a.alert(11200, callSid, "webhook out of reach")
-		return nil, fmt.Errorf("webhook: %w", withoutURL(err))
+		return nil, "", fmt.Errorf("webhook: %w", withoutURL(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
 	if err != nil || response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent {
 		a.alert(11200, callSid, "webhook answered "+response.Status)
-		return nil, fmt.Errorf("webhook answered %s", response.Status)
+		return nil, "", fmt.Errorf("webhook answered %s", response.Status)
 	}
-	return body, nil
+	return body, response.Header.Get("Content-Type"), nil
 }
 
 func (a *Account) parse(leg *parent, document []byte) ([]verb, error) {

@@ -287,3 +287,15 @@ func TestWebhooksThatTakeNobody(t *testing.T) {
 		})
 	}
 }
+
+func TestTwiMLOfAnotherTypeIsNotRead(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte("<Response/>"))
+	}))
+	defer s.Close()
+	a := newAccount(t, nil)
+	if _, err := a.fetch(bounded(t), &parent{sid: sid("CA")}, s.URL, nil); err == nil || len(a.Alerts()) != 1 || a.Alerts()[0].Code != 12300 {
+		t.Errorf("%v, alerts %v", err, a.Alerts())
+	}
+}

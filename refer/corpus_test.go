@@ -3,7 +3,6 @@ package refer
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,11 +15,7 @@ import (
 // readCorpus is what every way to ask for a transfer must lead to.
 func readCorpus(t testing.TB) []corpus.Case {
 	t.Helper()
-	text, err := os.ReadFile("../testdata/refer/cases.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := corpus.Parse(string(text))
+	cases, err := corpus.Read("../testdata/refer/cases.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

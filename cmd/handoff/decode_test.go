@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,11 +15,7 @@ import (
 
 // The command says of every case of the corpus what the corpus says.
 func TestDecodeAgreesWithTheCorpus(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "testdata", "refer", "cases.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := corpus.Parse(string(text))
+	cases, err := corpus.Read(filepath.Join("..", "..", "testdata", "refer", "cases.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

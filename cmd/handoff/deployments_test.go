@@ -65,11 +65,7 @@ func TestDeployments(t *testing.T) {
 // playable are the cases that are carried out, but for those that need a Contact of nobody's.
 func playable(t *testing.T) []corpus.Case {
 	t.Helper()
-	text, err := os.ReadFile("../../testdata/refer/cases.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := corpus.Parse(string(text))
+	all, err := corpus.Read("../../testdata/refer/cases.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -32,11 +31,7 @@ import (
 // of the corpus, in both of its forms: decoded once, Studio must have the key.
 func TestFunctionsReadEveryReferTo(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../testdata/refer/cases.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := corpus.Parse(string(text))
+	cases, err := corpus.Read("../../testdata/refer/cases.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ package corpus
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -48,7 +49,16 @@ func (c Case) Key() (string, error) {
 	return strconv.Unquote(c.One("key"))
 }
 
-// Parse reads the file.
+// Read reads the file at path.
+func Read(path string) ([]Case, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(string(text))
+}
+
+// Parse reads the file's text.
 func Parse(text string) ([]Case, error) {
 	var cases []Case
 	for block := range strings.SplitSeq(text, "\n\n") {

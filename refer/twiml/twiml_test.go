@@ -37,7 +37,7 @@ func TestMarshal(t *testing.T) {
 	for want, doc := range map[string]Response{
 		`<Response></Response>`: {},
 		`<Response><Redirect method="POST">https://h/F?FlowEvent=return&amp;SessionHistoryKey=k</Redirect></Response>`: doc,
-		`<Response><Enqueue workflowSid="WW"><Task>{"k":"&lt;/Task&gt;"}</Task></Enqueue></Response>`:  Queue("WW", []byte(`{"k":"</Task>"}`)),
+		`<Response><Enqueue workflowSid="WW"><Task>{"k":"&lt;/Task&gt;"}</Task></Enqueue></Response>`:                  Queue("WW", []byte(`{"k":"</Task>"}`)),
 	} {
 		if got, err := doc.Marshal(); got != want || err != nil {
 			t.Errorf("%s, %v", got, err)

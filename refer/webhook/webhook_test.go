@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -373,11 +372,7 @@ func TestSignedButNotServed(t *testing.T) {
 
 // What the edge re-issues comes through this handler as it was sent, in either form.
 func TestCorpusComesThrough(t *testing.T) {
-	text, err := os.ReadFile("../../testdata/refer/cases.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := corpus.Parse(string(text))
+	cases, err := corpus.Read("../../testdata/refer/cases.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,9 @@ type byInvite struct {
 }
 
 func (m byInvite) Attempt() {
+	if old := m.call.agent.leg; old != nil && old.State() != leg.Over {
+		m.call.spares = append(m.call.spares, old) // of an earlier transfer: cancelled, and not answered yet
+	}
 	m.call.agent = agent{headers: m.headers, report: m.report}
 	if err := m.call.dialAgent(sdp.Offer); err != nil {
 		m.call.log.Warn("agent not called", zap.Error(err))

@@ -28,7 +28,7 @@ type Call struct {
 
 	// owned by run
 	a, b    *leg.Leg
-	spares  []*leg.Leg  // attempts at Watson given up; a late 2xx of theirs is still ended
+	spares  []*leg.Leg  // attempts at Watson or an agent given up; a late 2xx of theirs is still ended
 	dialogs []dialog.ID // by which the registry finds the call
 	caller  caller
 	setup   setup

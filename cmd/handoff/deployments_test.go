@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -162,7 +163,8 @@ func TestWebhooksTellOneStory(t *testing.T) {
 				said[entry.Message] = fields["call"] == id
 			}
 		case "call ended":
-			if fields["twilio_parent_call_sid"] != caller.ParentSid() || fields["twilio_call_sid"] != caller.Sid() || len(fields["call_ids"].([]any)) != 2 {
+			if fields["twilio_parent_call_sid"] != caller.ParentSid() || fields["twilio_call_sid"] != caller.Sid() || len(fields["call_ids"].([]any)) != 2 ||
+				fmt.Sprint(fields["transfers"]) != "[rest proved]" {
 				t.Errorf("the last line: %v", fields)
 			}
 		}

@@ -38,7 +38,8 @@ func (s serveCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	log.Info("serving", zap.String("version", buildVersion()), zap.Stringers("listen", cfg.SIP.Listen), zap.Stringer("ops", e.ops.Addr()))
+	log.Info("serving", zap.String("version", buildVersion()), zap.Stringers("listen", cfg.SIP.Listen), zap.Stringer("ops", e.ops.Addr()),
+		zap.String("webhooks", cfg.Webhooks.PublicURL))
 
 	got := <-signals
 	log.Info("draining", zap.Stringer("signal", got), zap.Int("calls", e.engine.Calls()), zap.Duration("at_most", s.Drain))

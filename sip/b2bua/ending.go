@@ -220,6 +220,7 @@ func (c *Call) report() {
 		zap.String("twilio_call_sid", c.caller.sid),
 		zap.String("twilio_parent_call_sid", c.caller.parent),
 		zap.Strings("call_ids", callIDs(c.dialogs)),
+		zap.Strings("transfers", c.handoff.outcomes),
 		zap.Duration("duration", duration),
 		zap.Duration("talked", talked),
 		zap.Object("media", &c.talk))

@@ -19,7 +19,18 @@ import (
 )
 
 // handoff is the transfer under way, if any.
-type handoff struct{ executor *transfer.Executor }
+type handoff struct {
+	executor *transfer.Executor
+	outcomes []string // of all that the call has seen, for its last line
+}
+
+// ended notes what became of the transfer.
+func (h *handoff) ended(why metrics.TransferReason) {
+	const enough = 16 // Watson may ask as often as it likes
+	if len(h.outcomes) < enough {
+		h.outcomes = append(h.outcomes, h.executor.Method().String()+" "+why.String())
+	}
+}
 
 func (h *handoff) running() bool { return h.executor != nil && h.executor.Running() }
 
@@ -296,6 +307,7 @@ func (t transferCall) EndCaller(why metrics.TransferReason) {
 
 func (t transferCall) TransferDone(why metrics.TransferReason) {
 	t.c.hush()
+	t.c.handoff.ended(why)
 	switch why {
 	case metrics.TransferProved:
 		t.c.ending.because(metrics.ReasonTransferred)
@@ -308,6 +320,7 @@ func (t transferCall) TransferDone(why metrics.TransferReason) {
 
 // TransferCorrected overwrites what was taken for the reason while nothing was proved.
 func (t transferCall) TransferCorrected(why metrics.TransferReason) {
+	t.c.handoff.ended(why)
 	if why == metrics.TransferProved {
 		t.c.ending.correct(metrics.ReasonTransferred)
 	}

@@ -17,6 +17,9 @@ func (c *Call) record() journal.Record {
 		Answered: c.ending.answered,
 		Kind:     string(c.caller.kind),
 		Transfer: c.handoff.record(),
+
+		TwilioSID:       c.caller.sid,
+		TwilioParentSID: c.caller.parent,
 	}
 	r.Legs = append(r.Legs, recordLeg(c.a.Snapshot(), &c.talk.a))
 	if c.b != nil {

@@ -24,11 +24,14 @@ type Record struct {
 	ID      string    `json:"id"`
 	Started time.Time `json:"started"`
 	// Answered is zero before the caller was answered.
-	Answered time.Time       `json:"answered,omitzero"`
-	Kind     string          `json:"kind"`
-	Legs     []Leg           `json:"legs"`
-	Media    json.RawMessage `json:"media,omitempty"`
-	Transfer *Transfer       `json:"transfer,omitempty"`
+	Answered time.Time `json:"answered,omitzero"`
+	Kind     string    `json:"kind"`
+	// TwilioSID names leg A at Twilio, TwilioParentSID the caller's own call; "" when unknown.
+	TwilioSID       string          `json:"twilio_call_sid,omitempty"`
+	TwilioParentSID string          `json:"twilio_parent_call_sid,omitempty"`
+	Legs            []Leg           `json:"legs"`
+	Media           json.RawMessage `json:"media,omitempty"`
+	Transfer        *Transfer       `json:"transfer,omitempty"`
 }
 
 // Leg is one side of the call.

@@ -11,7 +11,7 @@ import (
 func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 	began := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	want := Record{
-		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv",
+		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv", TwilioSID: "CA1", TwilioParentSID: "CA2",
 		Legs: []Leg{{
 			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferSent: 2, InviteCSeq: 1,
 			Dialog: Dialog{

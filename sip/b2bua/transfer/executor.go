@@ -143,6 +143,9 @@ func (x *Executor) Begin() {
 // State names where the transfer stands.
 func (x *Executor) State() string { return x.machine.State().String() }
 
+// Method is that of the current or last attempt.
+func (x *Executor) Method() metrics.Method { return x.machine.Method() }
+
 // Running tells whether the transfer still has to be asked before a leg is ended.
 func (x *Executor) Running() bool { return !x.machine.Over() || x.parting }
 

@@ -124,6 +124,13 @@ type Watson struct {
 	ServerName string
 	SRTP       SRTP
 	Auth       Auth
+	Health     Health
+}
+
+// Health is how Watson's targets are watched.
+type Health struct {
+	// OptionsEvery is the time between two OPTIONS to a target that is up; 0 sends none.
+	OptionsEvery time.Duration
 }
 
 // Transfer is what happens to Watson's REFER.
@@ -206,6 +213,7 @@ func Default() *Config {
 			Sources:    watsonSources(),
 			MediaLearn: MediaLearnOff,
 			SRTP:       SRTPRequired,
+			Health:     Health{OptionsEvery: 30 * time.Second},
 		},
 		Transfer: Transfer{
 			Intercept: []string{"sip:queue@flex.twilio.com"},

@@ -61,7 +61,9 @@ func schema(c *Config, dir string) fields {
 				"username":      one(&c.Watson.Auth.Username, word),
 				"password_file": one(&c.Watson.Auth.PasswordFile, file(dir)),
 			}),
-			"health": later,
+			"health": section(fields{
+				"options_every": one(&c.Watson.Health.OptionsEvery, lasting(0, time.Hour)),
+			}),
 		}),
 		"transfer": section(fields{
 			"intercept":     many(&c.Transfer.Intercept, pattern),

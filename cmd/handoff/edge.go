@@ -19,6 +19,7 @@ import (
 	"handoff/sip/control"
 	"handoff/sip/journal"
 	"handoff/sip/stack"
+	"handoff/sip/trunk/probe"
 )
 
 // edge is one running edge. Two of them can run in one process.
@@ -27,6 +28,7 @@ type edge struct {
 	stack  *stack.Stack
 	media  *media.Relay
 	engine *b2bua.Engine
+	prober *probe.Prober
 	ops    *ops.Server
 	// webhooks answers Twilio; nil when that is not configured.
 	webhooks *ops.Server
@@ -91,6 +93,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 
 	w := &wire{roots: roots, up: make(chan struct{})}
+	e.prober = newProber(cfg, trunks, w, counters, deps.Log)
 	e.engine, err = b2bua.New(b2bua.Config{
 		Trunk:      trunks,
 		Contact:    w.contact,
@@ -117,6 +120,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Journal:  journal.NewMemory(),
 		Observer: counters,
 		Updater:  update,
+		Health:   e.prober,
 		Hold:     hold,
 		Ringback: tone.Ringback(),
 		Failure:  tone.Reorder(),
@@ -125,7 +129,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.engine.Ready, API: control.Handler(e.engine)})
+	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.targetsInWords, API: control.Handler(e.engine)})
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +160,9 @@ func (e *edge) Close(ctx context.Context) {
 }
 
 func (e *edge) closeSockets() {
+	if e.prober != nil {
+		e.prober.Close()
+	}
 	if e.stack != nil {
 		e.stack.Close()
 	}

@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"sip/dialog":            {"metrics", "sip/uri"},
 	"sip/leg":               {"metrics", "sip/dialog", "sip/uri"},
 	"sip/trunk":             {"metrics", "sip/uri"},
+	"sip/trunk/probe":       {"sip/uri"},
 	"sip/stack":             {"metrics", "sip/uri", "sip/stack/certificate"},
 	"sip/stack/certificate": {},
 	"sip/journal":           {"metrics"},

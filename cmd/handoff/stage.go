@@ -120,6 +120,7 @@ watson:
   targets: ["sips:%[3]s:%[4]d"]
   sources: [%[3]s]
   tls: {ca_file: ca.pem, server_name: %[5]s}
+  health: {options_every: 0s}
 media: {listen: %[1]s, public_ip: %[1]s, ports: %[6]s}
 ops: {listen: "%[1]s:0"}
 `

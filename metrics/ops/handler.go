@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -24,11 +25,14 @@ func handler(deps Deps) http.Handler {
 		text(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status, lines := http.StatusOK, []string{"ok"}
 		if err := deps.Ready(); err != nil {
-			text(w, http.StatusServiceUnavailable, err.Error())
-			return
+			status, lines[0] = http.StatusServiceUnavailable, err.Error()
 		}
-		text(w, http.StatusOK, "ok")
+		if deps.Details != nil {
+			lines = append(lines, deps.Details()...)
+		}
+		text(w, status, strings.Join(lines, "\n"))
 	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

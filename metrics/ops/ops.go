@@ -35,6 +35,8 @@ type Deps struct {
 	// Ready returns nil while the edge takes calls, else why it does not. It is called by any
 	// number of goroutines at once, until Close returns, and must not block.
 	Ready func() error
+	// Details are further lines of /readyz, whatever Ready says; may be nil.
+	Details func() []string
 	// API serves /api/; it judges methods itself. May be nil.
 	API http.Handler
 }

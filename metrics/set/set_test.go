@@ -30,7 +30,7 @@ func exercise(s *Set) {
 	s.Rejected(metrics.RejectSource)
 	s.Connections(metrics.PeerWatson, 1)
 	s.CertificateExpiry(time.Unix(1_900_000_000, 0))
-	s.WatsonTarget("public.0001.example", true)
+	s.WatsonTarget("public.0001.example", true, time.Unix(1, 0))
 	s.CallStarted()
 	s.CallStarted()
 	s.CallSetup(time.Second)
@@ -80,6 +80,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_transfers_active":                nil,
 		"handoff_transfers_corrected_total":       {"reason", "result"},
 		"handoff_transfers_total":                 {"method", "reason", "result"},
+		"handoff_watson_target_since_seconds":     {"target"},
 		"handoff_watson_target_up":                {"target"},
 		"handoff_webhooks_total":                  {"endpoint", "result"},
 	}
@@ -159,7 +160,7 @@ func TestNoSeriesIsAddedByWhatTheNetworkSends(t *testing.T) {
 func TestValues(t *testing.T) {
 	s, reg := newSet(t)
 	exercise(s)
-	s.WatsonTarget("public.0001.example", false)
+	s.WatsonTarget("public.0001.example", false, time.Unix(2, 0))
 	s.Connections(metrics.PeerWatson, -1)
 	want := `
 # HELP handoff_calls_active Calls between their INVITE and their end.

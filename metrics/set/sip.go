@@ -17,6 +17,7 @@ type sipMetrics struct {
 	connections *prometheus.GaugeVec
 	expiry      *prometheus.GaugeVec
 	targets     *prometheus.GaugeVec
+	since       *prometheus.GaugeVec
 }
 
 func newSIPMetrics(f *factory) sipMetrics {
@@ -29,6 +30,7 @@ func newSIPMetrics(f *factory) sipMetrics {
 		// zero would look like one that expired in 1970.
 		expiry:  f.gauges("tls_certificate_expiry_seconds", "When the edge's own certificate expires, in seconds since 1970."),
 		targets: f.gauges("watson_target_up", "Whether the last that was heard of a Watson target was good.", "target"),
+		since:   f.gauges("watson_target_since_seconds", "When that last changed, in seconds since 1970.", "target"),
 	}
 	for _, peer := range metrics.Peers() {
 		m.connections.WithLabelValues(peer.String())
@@ -95,8 +97,9 @@ func (s *Set) CertificateExpiry(notAfter time.Time) {
 	s.sip.expiry.WithLabelValues().Set(float64(notAfter.Unix()))
 }
 
-// WatsonTarget tells whether target, one of the configured, is believed to work.
-func (s *Set) WatsonTarget(target string, up bool) {
+// WatsonTarget tells whether target, one of the configured, is believed to work, and since when.
+func (s *Set) WatsonTarget(target string, up bool, since time.Time) {
+	s.sip.since.WithLabelValues(target).Set(float64(since.UnixMilli()) / 1000)
 	value := 0.0
 	if up {
 		value = 1

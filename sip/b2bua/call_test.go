@@ -3,8 +3,11 @@ package b2bua
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
@@ -194,6 +197,35 @@ func TestNextTargetIsTriedOnlyWhenTheZoneIsIll(t *testing.T) {
 			}
 			r.over()
 		})
+	}
+}
+
+// health is a Health that knows that the second is better, and notes what it is told.
+type health struct{ told []string }
+
+func (*health) Order() []int          { return []int{1, 0} }
+func (h *health) Answered(target int) { h.told = append(h.told, fmt.Sprint("answered ", target)) }
+func (h *health) Failed(target, code int, retry time.Duration, err error) {
+	h.told = append(h.told, fmt.Sprint("failed ", target, " ", code, " ", retry, " ", err))
+}
+
+func TestHealthOrdersTheTargetsAndHearsOfThem(t *testing.T) {
+	r := newRig(t, "sips:one.example.net", "sips:two.example.net")
+	h := &health{}
+	r.engine.deps.Health = h
+	_, tx := r.invite()
+	second := r.next(sipmsg.INVITE)
+	if second.req.Recipient.Host != "two.example.net" && !strings.Contains(second.req.Recipient.String(), "two.example.net") {
+		t.Errorf("the first is %s", second.req.Recipient.String())
+	}
+	second.answer(503, "", "Retry-After: 7 (soon);duration=3")
+	r.next(sipmsg.INVITE).answer(404, "")
+	if code := tx.final(); code != 404 {
+		t.Errorf("caller heard %d", code)
+	}
+	r.over()
+	if want := []string{"failed 1 503 7s <nil>", "answered 0"}; !slices.Equal(h.told, want) {
+		t.Errorf("told %q", h.told)
 	}
 }
 

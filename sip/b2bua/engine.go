@@ -74,8 +74,6 @@ type Observer interface {
 	CallStarted()
 	CallSetup(time.Duration)
 	CallEnded(metrics.Reason, time.Duration)
-	// WatsonTarget tells what a call has just found out about a target, named by its host.
-	WatsonTarget(host string, up bool)
 	MailboxFull()
 	JournalLate()
 	Packets(metrics.Leg, metrics.Direction, metrics.Path, uint64)
@@ -94,11 +92,36 @@ type Deps struct {
 	// Hold is what the caller hears while a transfer runs, Ringback while the agent's phone rings, and
 	// Failure when nobody is left to talk to.
 	Hold, Ringback, Failure *tone.Clip
+	// Health knows which targets are up; nil tries them in the order of the configuration.
+	Health Health
 	// Updater reaches Twilio's API; nil when that is not configured.
 	Updater transfer.Updater
 	// Bury answers late messages of a dialog that is over.
 	Bury func(dialog.ID)
 }
+
+// Health is told what calls find out about Watson's targets, by their index, and says in which order the
+// next call tries them. It does not block.
+type Health interface {
+	Order() []int
+	Answered(target int)
+	// Failed: code is 0 when the target said nothing or was not reached.
+	Failed(target, code int, retryAfter time.Duration, err error)
+}
+
+// anyHealth knows nothing.
+type anyHealth int
+
+func (n anyHealth) Order() []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	return order
+}
+
+func (anyHealth) Answered(int)                          {}
+func (anyHealth) Failed(int, int, time.Duration, error) {}
 
 // Inbound is a request as the transport hands it over.
 type Inbound interface {
@@ -121,6 +144,9 @@ type Engine struct {
 func New(cfg Config, deps Deps) (*Engine, error) {
 	if err := cfg.Trunk.Validate(); err != nil {
 		return nil, fmt.Errorf("trunk: %w", err)
+	}
+	if deps.Health == nil {
+		deps.Health = anyHealth(len(cfg.Trunk.Targets))
 	}
 	return &Engine{cfg: cfg, deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories()}, nil
 }

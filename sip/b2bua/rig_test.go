@@ -82,11 +82,15 @@ type outgoing struct {
 func (o *outgoing) Cancel()    { o.wire.note("CANCEL %s", o.peer) }
 func (o *outgoing) Terminate() {}
 
-func (o *outgoing) answer(code int, body string) {
+func (o *outgoing) answer(code int, body string, headers ...string) {
 	res := sipmsg.NewResponseFromRequest(o.req, code, "", nil)
 	res.RemoveHeader("To")
 	res.AppendHeader(&sipmsg.ToHeader{Address: o.req.To().Address, Params: sipmsg.HeaderParams{{K: "tag", V: "w1"}}})
 	res.AppendHeader(sipmsg.NewHeader("Contact", "<sips:198.51.100.5:5061>"))
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		res.AppendHeader(sipmsg.NewHeader(name, value))
+	}
 	res.SetBody([]byte(body))
 	o.sink(leg.TxEvent{Response: res})
 }
@@ -363,7 +367,6 @@ func (s *seen) Rejected(r metrics.Reject)                                    { s
 func (s *seen) CallStarted()                                                 {}
 func (s *seen) CallSetup(time.Duration)                                      {}
 func (s *seen) CallEnded(r metrics.Reason, _ time.Duration)                  { s.rig.ended <- r }
-func (s *seen) WatsonTarget(host string, up bool)                            { s.note("target %s %v", host, up) }
 func (s *seen) MailboxFull()                                                 { s.note("mailbox full") }
 func (s *seen) JournalLate()                                                 { s.note("journal late") }
 func (s *seen) Lost(metrics.Leg, uint64)                                     {}

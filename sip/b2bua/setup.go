@@ -23,8 +23,9 @@ const (
 
 // setup is the way from the caller's INVITE to two legs that talk.
 type setup struct {
-	next    int // of the targets
-	target  string
+	order   []int // of the targets; those before next were tried
+	next    int
+	target  int // the one now tried
 	heard   bool
 	patient func() // stops the timer that watches the target now tried
 	// What the caller hears, and why, when no target is left.
@@ -54,6 +55,7 @@ func (c *Call) onInvite() {
 		return
 	}
 	c.setup.reason, c.setup.code, c.setup.text = metrics.ReasonWatsonUnreachable, 503, "Service Unavailable"
+	c.setup.order = c.engine.deps.Health.Order()
 	c.tryNextTarget()
 }
 
@@ -82,13 +84,13 @@ func (c *Call) tryNextTarget() {
 		return // the caller has gone meanwhile
 	}
 	c.talk.early, c.talk.b.settled = nil, false
-	targets := c.engine.cfg.Trunk.Targets
-	if c.setup.next >= len(targets) {
+	if c.setup.next >= len(c.setup.order) {
 		c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
 		return
 	}
-	target := c.engine.cfg.Trunk.Dial(targets[c.setup.next], c.caller.dialled)
+	c.setup.target = c.setup.order[c.setup.next]
 	c.setup.next++
+	target := c.engine.cfg.Trunk.Dial(c.engine.cfg.Trunk.Targets[c.setup.target], c.caller.dialled)
 
 	offer, err := c.offerToWatson()
 	if err != nil {
@@ -115,7 +117,6 @@ func (c *Call) tryNextTarget() {
 	}, c.legDeps(metrics.LegB), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
-	c.setup.target = target.Host
 	c.log.Info("dialling", zap.String("target", target.Host))
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
@@ -126,7 +127,7 @@ func (c *Call) tryNextTarget() {
 // that comes after all is ended.
 func (c *Call) onSilentTarget() {
 	c.log.Warn("target silent", zap.Duration("for", firstWord))
-	c.engine.deps.Observer.WatsonTarget(c.setup.target, false)
+	c.engine.deps.Health.Failed(c.setup.target, 0, 0, nil)
 	c.spareWatson()
 	c.tryNextTarget()
 }
@@ -173,7 +174,7 @@ func (c *Call) heardTarget() {
 		return
 	}
 	c.setup.heard = true
-	c.engine.deps.Observer.WatsonTarget(c.setup.target, true)
+	c.engine.deps.Health.Answered(c.setup.target)
 	c.setup.patient()
 	c.setup.patient = c.after(answerTime, c.onNoAnswer)
 }
@@ -228,9 +229,10 @@ func (c *Call) onWatsonFailed(f leg.Failed) {
 		c.setup.code, c.setup.text = trunk.CallerCode(f.Code)
 	}
 	if f.Code == 0 || trunk.NextTarget(f.Code) {
-		c.engine.deps.Observer.WatsonTarget(c.setup.target, false)
+		c.engine.deps.Health.Failed(c.setup.target, f.Code, f.RetryAfter, f.Err)
 		c.tryNextTarget()
 		return
 	}
+	c.engine.deps.Health.Answered(c.setup.target) // it lives, and does not want this call
 	c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
 }

@@ -27,6 +27,8 @@ type (
 		Answered bool
 		Sent     bool
 		Err      error
+		// RetryAfter is what a refusal asks for; 0 when it does not.
+		RetryAfter time.Duration
 	}
 	// Unacknowledged: our 2xx got no ACK; BYE is out and Ended will follow.
 	Unacknowledged struct{}

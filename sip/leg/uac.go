@@ -1,6 +1,10 @@
 package leg
 
 import (
+	"strconv"
+	"strings"
+	"time"
+
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
@@ -69,8 +73,24 @@ func (l *Leg) onInviteResult(ev TxEvent) {
 	case res.IsSuccess():
 		l.onInviteAnswered(res)
 	default:
-		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason})
+		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason, RetryAfter: RetryAfter(res)})
 	}
+}
+
+// RetryAfter reads the header of RFC 3261 §20.33, without its comment and parameters; 0 for none.
+func RetryAfter(res *sipmsg.Response) time.Duration {
+	h := res.GetHeader("Retry-After")
+	if h == nil {
+		return 0
+	}
+	digits, _, _ := strings.Cut(strings.TrimSpace(h.Value()), " ")
+	digits, _, _ = strings.Cut(digits, ";")
+	digits, _, _ = strings.Cut(digits, "(")
+	seconds, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // onProvisional releases a CANCEL that had to wait for a 1xx (RFC 3261 §9.1).

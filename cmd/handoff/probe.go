@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"handoff/configs"
+	"handoff/metrics"
+	"handoff/sip/leg"
+	"handoff/sip/trunk"
+	"handoff/sip/trunk/probe"
+)
+
+// newProber keeps watch over Watson's targets.
+func newProber(cfg *configs.Config, trunks trunk.Config, w *wire, counters probe.Observer, log *zap.Logger) *probe.Prober {
+	var names []string
+	for _, target := range trunks.Targets {
+		names = append(names, target.Host)
+	}
+	return probe.New(probe.Config{Targets: names, Every: cfg.Watson.Health.OptionsEvery}, probe.Deps{
+		Log: log, Observer: counters,
+		Ask: func(ctx context.Context, target int) probe.Answer { return w.ask(ctx, trunks, target) },
+	})
+}
+
+var errNoAnswer = errors.New("no answer to OPTIONS")
+
+// ask sends OPTIONS to a target of Watson's and waits for what comes back.
+func (w *wire) ask(ctx context.Context, trunks trunk.Config, target int) probe.Answer {
+	select {
+	case <-w.up:
+	case <-ctx.Done():
+		return probe.Answer{Err: errNoAnswer}
+	}
+	to := trunks.Targets[target]
+	answers := make(chan probe.Answer, 1)
+	tx := w.Send(probe.Options(to, trunks.Public, w.contact(metrics.PeerWatson, "tls")),
+		leg.Destination{URI: to, Names: trunks.WatsonNames, Peer: metrics.PeerWatson}, func(ev leg.TxEvent) {
+			answer := probe.Answer{Err: ev.Err}
+			if ev.Response != nil {
+				if ev.Response.IsProvisional() {
+					return
+				}
+				answer = probe.Answer{Code: ev.Response.StatusCode, RetryAfter: leg.RetryAfter(ev.Response)}
+			}
+			select {
+			case answers <- answer:
+			default: // a second one tells nothing new
+			}
+		})
+	defer tx.Terminate()
+	select {
+	case answer := <-answers:
+		return answer
+	case <-ctx.Done():
+		return probe.Answer{Err: errNoAnswer}
+	}
+}
+
+// readiness is what /readyz says of the edge.
+func (e *edge) readiness() error { return errors.Join(e.engine.Ready(), e.prober.Ready()) }
+
+// targetsInWords are the lines of /readyz about Watson's targets.
+func (e *edge) targetsInWords() []string {
+	var lines []string
+	for _, s := range e.prober.States() {
+		line := "watson " + s.Name + " up"
+		if !s.Up {
+			line = "watson " + s.Name + " down"
+		}
+		if !s.Since.IsZero() {
+			line += " since " + s.Since.UTC().Format(time.RFC3339)
+		}
+		if s.Why != "" {
+			line += ": " + s.Why
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -95,6 +95,7 @@ watson:
   targets: ["%[10]s"]
   sources: [%[3]s/32, %[4]s/32]
   tls: {ca_file: %[7]s, server_name: %[8]s}
+  health: {options_every: 0s} # the scenarios answer calls only
 media:
   listen: %[1]s
   ports: %[9]s

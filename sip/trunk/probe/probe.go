@@ -146,9 +146,10 @@ func (p *Prober) Ready() error {
 	return fmt.Errorf("no Watson target is up; %s is down since %s: %s", s.Name, s.Since.UTC().Format(time.RFC3339), s.Why)
 }
 
-// watch asks one target again and again. The first question waits a moment, so that those of many targets, or edges, do not come at once.
+// watch asks one target again and again. The first question waits like the others: calls may find out before, and an edge that is started
+// again and again asks nobody.
 func (p *Prober) watch(ctx context.Context, target int) {
-	for wait := rand.N(time.Second); p.sleep(ctx, wait); wait = p.wait(target) {
+	for p.sleep(ctx, p.wait(target)) {
 		asking, stop := context.WithTimeout(ctx, answerTime)
 		answer := p.deps.Ask(asking, target)
 		stop()

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -38,17 +37,7 @@ func (s *Stack) lookup(t target) ([]netip.Addr, error) {
 	if ip, ok := t.literal(); ok {
 		return []netip.Addr{ip}, nil
 	}
-	var resolver Resolver = net.DefaultResolver
-	if s.deps.Resolver != nil {
-		resolver = s.deps.Resolver
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.DialTimeout)
-	defer cancel()
-	addrs, err := resolver.LookupNetIP(ctx, "ip", t.host)
-	if err == nil && len(addrs) == 0 {
-		err = errors.New("no address")
-	}
-	return addrs[:min(len(addrs), maxAddrs)], err
+	return s.names.lookup(s.ctx, t.host)
 }
 
 func (s *Stack) connectTo(t target, addr netip.AddrPort) (*Flow, error) {

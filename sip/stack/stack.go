@@ -91,6 +91,7 @@ type Stack struct {
 	table  table
 	links  links
 	tombs  tombs
+	names  names
 
 	ctx    context.Context // ends dials, lookups and handshakes
 	cancel context.CancelFunc
@@ -128,6 +129,7 @@ func newStack(cfg Config, deps Deps) *Stack {
 		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[string]*ClientTx{}},
 		links:  links{max: cfg.MaxConnections, byTarget: map[target]*link{}},
 		tombs:  tombs{index: map[Tombstone]*grave{}},
+		names:  names{resolver: deps.Resolver, timeout: cfg.DialTimeout, log: deps.Log, good: map[string][]netip.Addr{}},
 		flows:  map[*Flow]struct{}{},
 	}
 	s.links.stack = s

@@ -360,21 +360,6 @@ func TestClosedTLSConnectionIsRedialledAndVerifiedByName(t *testing.T) {
 	}
 }
 
-func TestUnknownAuthorityIsNamed(t *testing.T) {
-	n := start(t, nil)
-	ln, peers := server(t, newAuthority(t).config(t, "sip.twilio.com"))
-	hop := hopTo(t, "sips:"+ln.Addr().String())
-	hop.Names, hop.Roots = []string{"sip.twilio.com"}, newAuthority(t).pool
-	got, sink := events()
-	n.Send(newRequest(t, sipmsg.OPTIONS, "sips:a@b.example"), hop, sink)
-	p := take(t, peers, "connection")
-	go p.Conn.(*tls.Conn).Handshake() // ends when the client hangs up
-	ev := take(t, got, "error")
-	if wantError(t, ev, ErrTransport, false); !strings.Contains(ev.Err.Error(), "certificate of sip.twilio.com: x509") {
-		t.Error(ev.Err)
-	}
-}
-
 func TestAllAddressesOfANameAreTried(t *testing.T) {
 	ln, peers := server(t, nil)
 	n := start(t, func(_ *Config, d *Deps) {

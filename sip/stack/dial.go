@@ -22,15 +22,19 @@ func (s *Stack) connect(t target) (*Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: look up %s: %w", ErrTransport, t.host, err)
 	}
-	var errs []error
+	var failed error
 	for _, addr := range addrs {
 		f, err := s.connectTo(t, netip.AddrPortFrom(addr, t.port))
 		if err == nil {
 			return f, nil
 		}
-		errs = append(errs, err)
+		if failed == nil {
+			failed = err
+		} else {
+			failed = fmt.Errorf("%w; %w", failed, err) // errors.Join would make it several lines
+		}
 	}
-	return nil, fmt.Errorf("%w: %s: %w", ErrTransport, t, errors.Join(errs...))
+	return nil, fmt.Errorf("%w: %s: %w", ErrTransport, t, failed)
 }
 
 func (s *Stack) lookup(t target) ([]netip.Addr, error) {

@@ -3,6 +3,7 @@ package stack
 import (
 	"bufio"
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -424,10 +425,7 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true,
 		BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -440,16 +438,28 @@ func newAuthority(t *testing.T) *authority {
 	return &authority{cert, key, pool}
 }
 
-// pair issues a certificate for a DNS name.
-func (a *authority) pair(t *testing.T, name string) (certPEM, keyPEM []byte) {
+func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
+	return key
+}
+
+// pair issues a certificate for a DNS name.
+func (a *authority) pair(t *testing.T, name string) (certPEM, keyPEM []byte) {
+	t.Helper()
+	return a.issue(t, newKey(t), func(c *x509.Certificate) { c.DNSNames = []string{name} })
+}
+
+// issue signs a certificate for key, good for an hour unless it is changed.
+func (a *authority) issue(t *testing.T, key crypto.Signer, change func(*x509.Certificate)) (certPEM, keyPEM []byte) {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()),
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	change(template)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -482,7 +492,13 @@ func (a *authority) write(t *testing.T, name, cert, key string) {
 func (a *authority) config(t *testing.T, name string) *tls.Config {
 	t.Helper()
 	c, k := a.pair(t, name)
-	pair, err := tls.X509KeyPair(c, k)
+	return showing(t, c, k)
+}
+
+// showing is the configuration of a server with that certificate.
+func showing(t *testing.T, certPEM, keyPEM []byte) *tls.Config {
+	t.Helper()
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		t.Fatal(err)
 	}

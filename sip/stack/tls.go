@@ -2,9 +2,6 @@ package stack
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -34,37 +31,6 @@ func serverName(names []string) string {
 		}
 	}
 	return ""
-}
-
-func verify(chain []*x509.Certificate, roots *x509.CertPool, names []string) error {
-	if len(chain) == 0 {
-		return errors.New("no certificate")
-	}
-	leaf, between := chain[0], x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
-		return fmt.Errorf("certificate of %s: %w", shown(leaf), err)
-	}
-	for _, name := range names {
-		if leaf.VerifyHostname(name) == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("certificate is for %s, want %s", shown(leaf), strings.Join(names, " or "))
-}
-
-// shown lists the names that a certificate is for.
-func shown(c *x509.Certificate) string {
-	names := append([]string(nil), c.DNSNames...)
-	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
-	}
-	if len(names) == 0 {
-		return "no host (" + c.Subject.String() + ")"
-	}
-	return strings.Join(names, ", ")
 }
 
 // serverTLS is what a connection that comes in is answered with.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,9 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 		public, _ := url.Parse(w.PublicURL) // it was read before
 		checkCertificate(&errs, &warns, "webhooks.tls", w.TLS, "webhooks.public_url", public.Hostname(), now)
 	}
+	if c.Watson.TLS != (KeyPair{}) {
+		checkClientCertificate(&errs, &warns, "watson.tls", c.Watson.TLS, now)
+	}
 	checkAuthorities(&errs, "twilio.tls.ca_file", c.Twilio.CAFile)
 	checkAuthorities(&errs, "watson.tls.ca_file", c.Watson.CAFile)
 	checkAuthorities(&errs, "twilio.rest.ca_file", c.Twilio.REST.CAFile)
@@ -46,6 +50,29 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 // checkCertificate reads a pair of the edge's own as a peer would that looks for host, the value of hostKey.
 // It returns nil when the pair can't be read.
 func checkCertificate(errs, warns *findings, section string, files KeyPair, hostKey, host string, now time.Time) *x509.Certificate {
+	leaf := checkPair(errs, warns, section, files, now)
+	if leaf == nil {
+		return nil
+	}
+	if err := leaf.VerifyHostname(host); err != nil {
+		warns.add(section+".certificate", "peers that call %s will refuse it: %v", hostKey, err)
+	}
+	return leaf
+}
+
+// checkClientCertificate reads a pair that the edge shows as a client.
+func checkClientCertificate(errs, warns *findings, section string, files KeyPair, now time.Time) {
+	leaf := checkPair(errs, warns, section, files, now)
+	if leaf == nil || len(leaf.ExtKeyUsage) == 0 ||
+		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return
+	}
+	// Public authorities issue for servers only.
+	warns.add(section+".certificate", "peers will refuse it: it is not for clients (extended key usage clientAuth)")
+}
+
+// checkPair reads a pair and looks at its time.
+func checkPair(errs, warns *findings, section string, files KeyPair, now time.Time) *x509.Certificate {
 	key := section + ".certificate"
 	chain, chainErr := os.ReadFile(files.Certificate)
 	if chainErr != nil {
@@ -64,9 +91,6 @@ func checkCertificate(errs, warns *findings, section string, files KeyPair, host
 		return nil
 	}
 	leaf := pair.Leaf
-	if err := leaf.VerifyHostname(host); err != nil {
-		warns.add(key, "peers that call %s will refuse it: %v", hostKey, err)
-	}
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		warns.add(key, "valid from %s to %s only", leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339))
 	}

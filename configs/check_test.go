@@ -35,6 +35,7 @@ func TestCheckTriesTheFiles(t *testing.T) {
 	ec := write("ec.pem", "CERTIFICATE", certificate(ecKey, "edge.example.com", now.Add(time.Hour)))
 	ecFile := write("ec.key", "PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ecKey)))
 	old := write("old.pem", "CERTIFICATE", certificate(rsaKey, "other.example.com", now.Add(-time.Minute)))
+	forServers := write("servers.pem", "CERTIFICATE", certificate(rsaKey, "edge.example.com", now.Add(-time.Minute), x509.ExtKeyUsageServerAuth))
 	none := filepath.Join(dir, "none.pem")
 
 	tests := []struct {
@@ -52,7 +53,7 @@ func TestCheckTriesTheFiles(t *testing.T) {
 			[]string{"twilio.tls.ca_file: read authorities of " + goodKey + ": no PEM certificate"}, nil},
 		{"good authorities", func(c *Config) { c.Twilio.CAFile, c.Watson.CAFile = good, good }, nil, nil},
 		{"expired and of another name", func(c *Config) { c.SIP.TLS.Certificate = old }, nil,
-			[]string{"sip.tls.certificate: peers that call sip.public will refuse it: x509: ", "sip.tls.certificate: valid from 2025-12-31T21:59:00Z to 2025-12-31T23:59:00Z only"}},
+			[]string{"sip.tls.certificate: valid from 2025-12-31T21:59:00Z to 2025-12-31T23:59:00Z only", "sip.tls.certificate: peers that call sip.public will refuse it: x509: "}},
 		{"not RSA", func(c *Config) { c.SIP.TLS = KeyPair{ec, ecFile} }, nil,
 			[]string{"sip.tls.certificate: Twilio takes RSA certificates only, this one has a key of ECDSA"}},
 		{"webhooks of another name, and no RSA needed", func(c *Config) {
@@ -61,6 +62,11 @@ func TestCheckTriesTheFiles(t *testing.T) {
 		{"webhooks without their files", func(c *Config) {
 			c.Webhooks = Webhooks{PublicURL: "https://hooks.example.com:8443", TLS: KeyPair{none, none}, AuthTokenFile: none}
 		}, []string{"webhooks.tls.certificate: open ", "webhooks.tls.key: open ", "webhooks.auth_token_file: open "}, nil},
+		{"a client certificate, any key and no name needed", func(c *Config) { c.Watson.TLS = KeyPair{ec, ecFile} }, nil, nil},
+		{"a client certificate without its files", func(c *Config) { c.Watson.TLS = KeyPair{none, none} },
+			[]string{"watson.tls.certificate: open ", "watson.tls.key: open "}, nil},
+		{"a client certificate for servers, and old", func(c *Config) { c.Watson.TLS = KeyPair{forServers, goodKey} }, nil,
+			[]string{"watson.tls.certificate: valid from ", "watson.tls.certificate: peers will refuse it: it is not for clients"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,8 +110,8 @@ func compare(t *testing.T, what string, got []Problem, want []string) {
 }
 
 // certificate returns a self-signed one that is valid for the two hours before end.
-func certificate(key crypto.Signer, name string, end time.Time) []byte {
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: end.Add(-2 * time.Hour), NotAfter: end}
+func certificate(key crypto.Signer, name string, end time.Time, usages ...x509.ExtKeyUsage) []byte {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: end.Add(-2 * time.Hour), NotAfter: end, ExtKeyUsage: usages}
 	return must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 }
 

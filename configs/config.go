@@ -122,9 +122,11 @@ type Watson struct {
 	CAFile string
 	// ServerName is the name that a target's certificate must carry; empty: the target's host.
 	ServerName string
-	SRTP       SRTP
-	Auth       Auth
-	Health     Health
+	// TLS is the pair shown to a target that asks for a client certificate; empty: none.
+	TLS    KeyPair
+	SRTP   SRTP
+	Auth   Auth
+	Health Health
 }
 
 // Health is how Watson's targets are watched.

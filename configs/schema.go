@@ -55,6 +55,8 @@ func schema(c *Config, dir string) fields {
 			"tls": section(fields{
 				"ca_file":     one(&c.Watson.CAFile, file(dir)),
 				"server_name": one(&c.Watson.ServerName, hostName),
+				"certificate": one(&c.Watson.TLS.Certificate, file(dir)),
+				"key":         one(&c.Watson.TLS.Key, file(dir)),
 			}),
 			"srtp": one(&c.Watson.SRTP, srtp),
 			"auth": section(fields{

@@ -92,6 +92,9 @@ func (c *Config) validateTargets(f *findings) {
 		f.add("watson.targets", "required: at least one sips: URI of the assistant's phone integration")
 	}
 	duplicates(f, "watson.targets", c.Watson.Targets)
+	if pair := c.Watson.TLS; (pair.Certificate == "") != (pair.Key == "") && !f.touches("watson.tls.certificate") && !f.touches("watson.tls.key") {
+		f.add("watson.tls.key", "expected with certificate, and certificate with it")
+	}
 }
 
 func (c *Config) validateTransfer(f *findings) {

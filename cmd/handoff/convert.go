@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
+
+	"go.uber.org/zap"
 
 	"handoff/configs"
 	"handoff/media"
@@ -14,6 +17,7 @@ import (
 	"handoff/sip/b2bua"
 	"handoff/sip/leg"
 	"handoff/sip/stack"
+	"handoff/sip/stack/certificate"
 	"handoff/sip/trunk"
 	"handoff/sip/uri"
 )
@@ -147,6 +151,19 @@ func authorities(cfg *configs.Config) (map[metrics.Peer]*x509.CertPool, error) {
 		pools[peer] = pool
 	}
 	return pools, nil
+}
+
+// clientCertificates are what the edge shows to peers that it calls; one without an entry sees none.
+func clientCertificates(cfg *configs.Config, log *zap.Logger) (map[metrics.Peer]*certificate.Source, error) {
+	pair := cfg.Watson.TLS
+	if pair == (configs.KeyPair{}) {
+		return nil, nil
+	}
+	source, err := certificate.Read(pair.Certificate, pair.Key, log, func(time.Time) {}) // the gauge is for the one that callers see
+	if err != nil {
+		return nil, fmt.Errorf("watson.tls: %w", err)
+	}
+	return map[metrics.Peer]*certificate.Source{metrics.PeerWatson: source}, nil
 }
 
 // contactBook knows the edge's Contact for each transport. The port is the one that the transport

@@ -91,8 +91,12 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
+	client, err := clientCertificates(cfg, deps.Log)
+	if err != nil {
+		return nil, err
+	}
 
-	w := &wire{roots: roots, up: make(chan struct{})}
+	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.prober = newProber(cfg, trunks, w, counters, deps.Log)
 	e.engine, err = b2bua.New(b2bua.Config{
 		Trunk:      trunks,

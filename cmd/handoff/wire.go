@@ -11,12 +11,14 @@ import (
 	"handoff/sip/dialog"
 	"handoff/sip/leg"
 	"handoff/sip/stack"
+	"handoff/sip/stack/certificate"
 )
 
 // wire joins the stack, which knows no calls, to the engine, which knows no sockets. It adapts
 // types and decides nothing.
 type wire struct {
-	roots map[metrics.Peer]*x509.CertPool // nil: the system's
+	roots  map[metrics.Peer]*x509.CertPool      // nil: the system's
+	client map[metrics.Peer]*certificate.Source // what the edge shows who asks; nil: nothing
 
 	// The stack needs the engine to exist and the engine the stack: what arrives before connect
 	// waits for up, some microseconds once in the life of an edge.
@@ -36,7 +38,7 @@ func (w *wire) contact(peer metrics.Peer, transport string) string {
 
 func (w *wire) hop(to leg.Destination) stack.Hop {
 	flow, _ := to.Flow.(*stack.Flow)
-	return stack.Hop{Flow: flow, URI: to.URI, Names: to.Names, Roots: w.roots[to.Peer], Peer: to.Peer}
+	return stack.Hop{Flow: flow, URI: to.URI, Names: to.Names, Roots: w.roots[to.Peer], Certificate: w.client[to.Peer], Peer: to.Peer}
 }
 
 func (w *wire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {

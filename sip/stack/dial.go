@@ -2,7 +2,6 @@ package stack
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -79,7 +78,7 @@ func (s *Stack) dialTCP(addr netip.AddrPort) (net.Conn, error) {
 }
 
 func (s *Stack) secure(raw net.Conn, t target) (net.Conn, error) {
-	conn := tls.Client(raw, clientTLS(t))
+	conn := tls.Client(raw, s.clientTLS(t))
 	if err := s.handshake(conn); err != nil {
 		s.deps.Observer.Rejected(metrics.RejectTLS)
 		return nil, fmt.Errorf("tls with %s: %w", raw.RemoteAddr(), err)

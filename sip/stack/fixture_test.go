@@ -481,7 +481,12 @@ func (a *authority) files(t *testing.T, name string) (cert, key string) {
 
 func (a *authority) write(t *testing.T, name, cert, key string) {
 	t.Helper()
-	c, k := a.pair(t, name)
+	a.writeIssued(t, cert, key, func(c *x509.Certificate) { c.DNSNames = []string{name} })
+}
+
+func (a *authority) writeIssued(t *testing.T, cert, key string, change func(*x509.Certificate)) {
+	t.Helper()
+	c, k := a.issue(t, newKey(t), change)
 	for file, data := range map[string][]byte{cert: c, key: k} {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)

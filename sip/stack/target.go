@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"handoff/metrics"
+	"handoff/sip/stack/certificate"
 	"handoff/sip/uri"
 )
 
@@ -23,6 +24,8 @@ type Hop struct {
 	Names []string
 	// Roots verify the certificate; nil: the system's.
 	Roots *x509.CertPool
+	// Certificate is shown to a peer that asks for one, after its own was verified; nil: none.
+	Certificate *certificate.Source
 	// Peer tells on whose behalf the other side of a dialled connection speaks.
 	Peer metrics.Peer
 }
@@ -35,6 +38,7 @@ type target struct {
 	port      uint16
 	names     string // divided by blanks, the order kept; TLS only
 	roots     *x509.CertPool
+	own       *certificate.Source // TLS only
 	peer      metrics.Peer
 	socket    *udpSocket // UDP: leave from here; nil: any
 }
@@ -65,7 +69,7 @@ func (h Hop) target() (target, error) {
 		if len(names) == 0 {
 			names = []string{t.host}
 		}
-		t.names, t.roots = strings.Join(names, " "), h.Roots
+		t.names, t.roots, t.own = strings.Join(names, " "), h.Roots, h.Certificate
 	case t.transport == UDP && h.Flow != nil:
 		t.socket = h.Flow.udp
 	}

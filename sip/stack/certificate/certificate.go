@@ -39,6 +39,12 @@ func Read(certFile, keyFile string, log *zap.Logger, expires func(time.Time)) (*
 // Get is a tls.Config's GetCertificate.
 func (s *Source) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.get(time.Now()), nil }
 
+// GetClient is a tls.Config's GetClientCertificate. What the server says that it takes is not asked: a pair that it refuses
+// shows in its alert, one held back would only look like none.
+func (s *Source) GetClient(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return s.get(time.Now()), nil
+}
+
 // get returns the certificate, looking at the files at most once a second. A bad new one doesn't
 // replace the old.
 func (s *Source) get(now time.Time) *tls.Certificate {

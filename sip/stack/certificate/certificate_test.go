@@ -73,6 +73,9 @@ func TestACertificateIsReadAgain(t *testing.T) {
 	if name() != "new.example" || told != 2 {
 		t.Errorf("%s, told %d times", name(), told)
 	}
+	if shown, err := s.GetClient(nil); err != nil || shown.Leaf.DNSNames[0] != "new.example" {
+		t.Errorf("as a client %v, %v", shown, err)
+	}
 	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
 	}

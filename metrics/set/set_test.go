@@ -30,6 +30,8 @@ func exercise(s *Set) {
 	s.Rejected(metrics.RejectSource)
 	s.Connections(metrics.PeerWatson, 1)
 	s.CertificateExpiry(time.Unix(1_900_000_000, 0))
+	s.PeerCertificateExpiry(metrics.PeerWatson, time.Unix(1_700_000_000, 0))
+	s.PeerCertificateExpiry(metrics.PeerWatson, time.Unix(1_800_000_000, 0))
 	s.WatsonTarget("public.0001.example", true, time.Unix(1, 0))
 	s.CallStarted()
 	s.CallStarted()
@@ -55,34 +57,35 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 	s, reg := newSet(t)
 	exercise(s)
 	want := map[string][]string{ // name → labels
-		"handoff_build_info":                      {"goversion", "version"},
-		"handoff_call_duration_seconds":           nil,
-		"handoff_call_setup_seconds":              nil,
-		"handoff_calls_active":                    nil,
-		"handoff_calls_total":                     {"reason", "result"},
-		"handoff_journal_late_total":              nil,
-		"handoff_mailbox_full_total":              nil,
-		"handoff_media_port_rest_shortened_total": nil,
-		"handoff_media_ports_free":                nil,
-		"handoff_media_sessions":                  {"path"},
-		"handoff_rtp_foreign_packets_total":       {"leg", "reason"},
-		"handoff_rtp_jitter_seconds":              {"leg"},
-		"handoff_rtp_lost_total":                  {"leg"},
-		"handoff_rtp_packets_total":               {"direction", "leg", "path"},
-		"handoff_sip_rejected_total":              {"reason"},
-		"handoff_sip_requests_total":              {"direction", "method", "peer"},
-		"handoff_sip_responses_total":             {"code", "direction", "method", "peer"},
-		"handoff_tls_certificate_expiry_seconds":  nil,
-		"handoff_tls_connections":                 {"peer"},
-		"handoff_transfer_context_total":          {"result"},
-		"handoff_transfer_dead_air_seconds":       nil,
-		"handoff_transfer_seconds":                {"method"},
-		"handoff_transfers_active":                nil,
-		"handoff_transfers_corrected_total":       {"reason", "result"},
-		"handoff_transfers_total":                 {"method", "reason", "result"},
-		"handoff_watson_target_since_seconds":     {"target"},
-		"handoff_watson_target_up":                {"target"},
-		"handoff_webhooks_total":                  {"endpoint", "result"},
+		"handoff_build_info":                          {"goversion", "version"},
+		"handoff_call_duration_seconds":               nil,
+		"handoff_call_setup_seconds":                  nil,
+		"handoff_calls_active":                        nil,
+		"handoff_calls_total":                         {"reason", "result"},
+		"handoff_journal_late_total":                  nil,
+		"handoff_mailbox_full_total":                  nil,
+		"handoff_media_port_rest_shortened_total":     nil,
+		"handoff_media_ports_free":                    nil,
+		"handoff_media_sessions":                      {"path"},
+		"handoff_rtp_foreign_packets_total":           {"leg", "reason"},
+		"handoff_rtp_jitter_seconds":                  {"leg"},
+		"handoff_rtp_lost_total":                      {"leg"},
+		"handoff_rtp_packets_total":                   {"direction", "leg", "path"},
+		"handoff_sip_rejected_total":                  {"reason"},
+		"handoff_sip_requests_total":                  {"direction", "method", "peer"},
+		"handoff_sip_responses_total":                 {"code", "direction", "method", "peer"},
+		"handoff_tls_certificate_expiry_seconds":      nil,
+		"handoff_tls_connections":                     {"peer"},
+		"handoff_tls_peer_certificate_expiry_seconds": {"peer"},
+		"handoff_transfer_context_total":              {"result"},
+		"handoff_transfer_dead_air_seconds":           nil,
+		"handoff_transfer_seconds":                    {"method"},
+		"handoff_transfers_active":                    nil,
+		"handoff_transfers_corrected_total":           {"reason", "result"},
+		"handoff_transfers_total":                     {"method", "reason", "result"},
+		"handoff_watson_target_since_seconds":         {"target"},
+		"handoff_watson_target_up":                    {"target"},
+		"handoff_webhooks_total":                      {"endpoint", "result"},
 	}
 	got := families(t, reg)
 	for name, labels := range want {
@@ -114,21 +117,22 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 func TestClosedLabelsHaveAllTheirSeriesFromTheStart(t *testing.T) {
 	_, reg := newSet(t)
 	for name, want := range map[string]int{
-		"handoff_calls_total":               len(metrics.Reasons()),
-		"handoff_transfers_total":           len(metrics.Methods()) * len(metrics.TransferReasons()),
-		"handoff_transfers_corrected_total": len(metrics.TransferReasons()),
-		"handoff_transfer_seconds":          len(metrics.Methods()),
-		"handoff_transfer_context_total":    len(metrics.Contexts()),
-		"handoff_sip_requests_total":        2 * (len(methods()) + 1) * len(metrics.Peers()),
-		"handoff_sip_responses_total":       0, // codes are no closed list
-		"handoff_sip_rejected_total":        len(metrics.Rejects()),
-		"handoff_webhooks_total":            len(metrics.Webhooks()) * len(metrics.WebhookResults()),
-		"handoff_tls_connections":           len(metrics.Peers()),
-		"handoff_rtp_packets_total":         len(metrics.Legs()) * 2 * len(metrics.Paths()),
-		"handoff_rtp_lost_total":            len(metrics.Legs()),
-		"handoff_rtp_jitter_seconds":        len(metrics.Legs()),
-		"handoff_rtp_foreign_packets_total": len(metrics.Legs()) * len(metrics.Foreigns()),
-		"handoff_media_sessions":            len(metrics.Paths()),
+		"handoff_calls_total":                         len(metrics.Reasons()),
+		"handoff_transfers_total":                     len(metrics.Methods()) * len(metrics.TransferReasons()),
+		"handoff_transfers_corrected_total":           len(metrics.TransferReasons()),
+		"handoff_transfer_seconds":                    len(metrics.Methods()),
+		"handoff_transfer_context_total":              len(metrics.Contexts()),
+		"handoff_sip_requests_total":                  2 * (len(methods()) + 1) * len(metrics.Peers()),
+		"handoff_sip_responses_total":                 0, // codes are no closed list
+		"handoff_sip_rejected_total":                  len(metrics.Rejects()),
+		"handoff_webhooks_total":                      len(metrics.Webhooks()) * len(metrics.WebhookResults()),
+		"handoff_tls_connections":                     len(metrics.Peers()),
+		"handoff_tls_peer_certificate_expiry_seconds": 0, // none before one was seen
+		"handoff_rtp_packets_total":                   len(metrics.Legs()) * 2 * len(metrics.Paths()),
+		"handoff_rtp_lost_total":                      len(metrics.Legs()),
+		"handoff_rtp_jitter_seconds":                  len(metrics.Legs()),
+		"handoff_rtp_foreign_packets_total":           len(metrics.Legs()) * len(metrics.Foreigns()),
+		"handoff_media_sessions":                      len(metrics.Paths()),
 	} {
 		got, err := testutil.GatherAndCount(reg, name)
 		if err != nil {
@@ -180,6 +184,9 @@ handoff_tls_certificate_expiry_seconds 1.9e+09
 handoff_tls_connections{peer="twilio"} 0
 handoff_tls_connections{peer="unknown"} 0
 handoff_tls_connections{peer="watson"} 0
+# HELP handoff_tls_peer_certificate_expiry_seconds When the certificate that the peer showed on the last connection dialled to it expires, in seconds since 1970.
+# TYPE handoff_tls_peer_certificate_expiry_seconds gauge
+handoff_tls_peer_certificate_expiry_seconds{peer="watson"} 1.8e+09
 # HELP handoff_transfers_active Transfers between Watson's REFER and their outcome.
 # TYPE handoff_transfers_active gauge
 handoff_transfers_active 1
@@ -189,7 +196,7 @@ handoff_watson_target_up{target="public.0001.example"} 0
 `
 	err := testutil.GatherAndCompare(reg, strings.NewReader(want), "handoff_calls_active", "handoff_media_ports_free",
 		"handoff_sip_responses_total", "handoff_tls_certificate_expiry_seconds", "handoff_tls_connections",
-		"handoff_transfers_active", "handoff_watson_target_up")
+		"handoff_tls_peer_certificate_expiry_seconds", "handoff_transfers_active", "handoff_watson_target_up")
 	if err != nil {
 		t.Error(err)
 	}

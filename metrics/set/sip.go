@@ -16,6 +16,7 @@ type sipMetrics struct {
 	rejected    *prometheus.CounterVec
 	connections *prometheus.GaugeVec
 	expiry      *prometheus.GaugeVec
+	peerExpiry  *prometheus.GaugeVec
 	targets     *prometheus.GaugeVec
 	since       *prometheus.GaugeVec
 }
@@ -26,9 +27,11 @@ func newSIPMetrics(f *factory) sipMetrics {
 		responses:   f.counters("sip_responses_total", "SIP responses received and sent, retransmissions included, by the method they answer.", "direction", "method", "code", "peer"),
 		rejected:    f.counters("sip_rejected_total", "SIP messages, connections and calls turned away.", "reason"),
 		connections: f.gauges("tls_connections", "Open TLS connections.", "peer"),
-		// Without labels, yet a vector: there is no series before a certificate is loaded, as a
-		// zero would look like one that expired in 1970.
-		expiry:  f.gauges("tls_certificate_expiry_seconds", "When the edge's own certificate expires, in seconds since 1970."),
+		// Without labels, yet a vector: there is no series before a certificate is loaded (or, of peerExpiry, seen),
+		// as a zero would look like one that expired in 1970.
+		expiry: f.gauges("tls_certificate_expiry_seconds", "When the edge's own certificate expires, in seconds since 1970."),
+		peerExpiry: f.gauges("tls_peer_certificate_expiry_seconds",
+			"When the certificate that the peer showed on the last connection dialled to it expires, in seconds since 1970.", "peer"),
 		targets: f.gauges("watson_target_up", "Whether the last that was heard of a Watson target was good.", "target"),
 		since:   f.gauges("watson_target_since_seconds", "When that last changed, in seconds since 1970.", "target"),
 	}
@@ -95,6 +98,11 @@ func (s *Set) Connections(p metrics.Peer, delta int) {
 // CertificateExpiry tells when the certificate in use ends.
 func (s *Set) CertificateExpiry(notAfter time.Time) {
 	s.sip.expiry.WithLabelValues().Set(float64(notAfter.Unix()))
+}
+
+// PeerCertificateExpiry tells when the certificate ends that p showed on a connection that the edge dialled and verified.
+func (s *Set) PeerCertificateExpiry(p metrics.Peer, notAfter time.Time) {
+	s.sip.peerExpiry.WithLabelValues(p.String()).Set(float64(notAfter.Unix()))
 }
 
 // WatsonTarget tells whether target, one of the configured, is believed to work, and since when.

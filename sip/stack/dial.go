@@ -83,6 +83,8 @@ func (s *Stack) secure(raw net.Conn, t target) (net.Conn, error) {
 		s.deps.Observer.Rejected(metrics.RejectTLS)
 		return nil, fmt.Errorf("tls with %s: %w", raw.RemoteAddr(), err)
 	}
+	// Verified, so there is a certificate.
+	s.deps.Observer.PeerCertificateExpiry(t.peer, conn.ConnectionState().PeerCertificates[0].NotAfter)
 	return conn, nil
 }
 

@@ -60,6 +60,8 @@ type seen struct {
 	messages    map[string]int
 	connections int
 	expiries    []time.Time
+
+	peerExpiries []string
 }
 
 func (s *seen) OnRequest(tx *ServerTx) {
@@ -103,6 +105,12 @@ func (s *seen) CertificateExpiry(t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expiries = append(s.expiries, t)
+}
+
+func (s *seen) PeerCertificateExpiry(p metrics.Peer, notAfter time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peerExpiries = append(s.peerExpiries, fmt.Sprint(p, " ", notAfter.Unix()))
 }
 
 func (s *seen) rejects(r metrics.Reject) int {

@@ -28,6 +28,8 @@ type Observer interface {
 	Connections(peer metrics.Peer, delta int)
 	// CertificateExpiry is told at the start and whenever the certificate was read again.
 	CertificateExpiry(notAfter time.Time)
+	// PeerCertificateExpiry is told of each connection that was dialled and verified.
+	PeerCertificateExpiry(peer metrics.Peer, notAfter time.Time)
 }
 
 // Handler takes what arrives. All methods run on the goroutine that read the message, in the order

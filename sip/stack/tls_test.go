@@ -3,6 +3,7 @@ package stack
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,31 @@ func TestAStrangerSeesNoClientCertificate(t *testing.T) {
 				t.Errorf("shown %v", shown)
 			}
 		})
+	}
+}
+
+// The gauge is of what was verified: a certificate that was refused leaves it alone.
+func TestTheExpiryOfAPeersCertificateIsTold(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	n := start(t, nil)
+	ends := time.Now().Add(10 * time.Minute).Truncate(time.Second)
+	c, k := a.issue(t, newKey(t), func(c *x509.Certificate) { c.DNSNames, c.NotAfter = []string{"w.example"}, ends })
+	got, sink := events()
+	for _, cfg := range []*tls.Config{showing(t, c, k), stranger.config(t, "w.example")} {
+		ln, peers := server(t, cfg)
+		target := "sips:" + ln.Addr().String()
+		hop := hopTo(t, target)
+		hop.Names, hop.Roots = []string{"w.example"}, a.pool
+		n.Send(newRequest(t, sipmsg.OPTIONS, target), hop, sink)
+		p := take(t, peers, "connection")
+		if p.Conn.(*tls.Conn).Handshake() == nil && cfg.Certificates[0].Leaf.NotAfter.Equal(ends) {
+			p.send(p.read().reply("200 OK"))
+		}
+		take(t, got, "outcome")
+	}
+	n.seen.mu.Lock()
+	defer n.seen.mu.Unlock()
+	if want := fmt.Sprint("watson ", ends.Unix()); len(n.seen.peerExpiries) != 1 || n.seen.peerExpiries[0] != want {
+		t.Errorf("told %q, want %q", n.seen.peerExpiries, want)
 	}
 }

@@ -24,6 +24,9 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 			warns.add("sip.tls.certificate", "Twilio takes RSA certificates only, this one has a key of %v", leaf.PublicKeyAlgorithm)
 		}
 	}
+	if c.SIP.KeyLog != "" {
+		warns.add("sip.tls.key_log", "the secrets of every SIP connection over TLS are written to %s: who has it can read all signalling and decrypt the calls; for debugging only", c.SIP.KeyLog)
+	}
 	if w := c.Webhooks; w.Secure() && w.TLS != c.SIP.TLS {
 		public, _ := url.Parse(w.PublicURL) // it was read before
 		checkCertificate(&errs, &warns, "webhooks.tls", w.TLS, "webhooks.public_url", public.Hostname(), now)

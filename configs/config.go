@@ -43,6 +43,8 @@ type SIP struct {
 	Public string
 	Listen []Listen
 	TLS    KeyPair
+	// KeyLog is a file that gets the secrets of every SIP connection over TLS; empty: none.
+	KeyLog string
 }
 
 // Listen is one listening socket.

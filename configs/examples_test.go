@@ -64,7 +64,7 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		log log.format log.level
 		media media.listen media.path media.ports media.public_ip media.rest media.srtp_keys
 		node ops ops.listen
-		sip sip.listen sip.public sip.tls sip.tls.certificate sip.tls.key
+		sip sip.listen sip.public sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
 		transfer transfer.after_silence transfer.hangup_header transfer.hold_audio
 		transfer.intercept transfer.methods transfer.timeout transfer.total transfer.unmatched
 		twilio twilio.leg twilio.media_learn

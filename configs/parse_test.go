@@ -123,7 +123,7 @@ transfer: {timeout: 2m, total: 1m}
 edge.yaml:3:30: sip.listen[1]: "tls:nowhere": expected tls:, tcp: or udp: and an address, such as tls:0.0.0.0:5061
 edge.yaml:4:3: sip.tls.certificate: required by the tls: listener: the PEM file of the certificate chain
 edge.yaml:4:3: sip.tls.key: required by the tls: listener: the PEM file of the certificate's key
-edge.yaml:4:9: sip.tls.certificat: unknown key; expected certificate, key
+edge.yaml:4:9: sip.tls.certificat: unknown key; expected certificate, key, key_log
 edge.yaml:6:3: watson.targets: required: at least one sips: URI of the assistant's phone integration
 edge.yaml:7:32: transfer.total: 1m0s is less than transfer.timeout, 2m0s: expected at least that`
 	if err == nil || err.Error() != want {

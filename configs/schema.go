@@ -15,6 +15,7 @@ func schema(c *Config, dir string) fields {
 			"tls": section(fields{
 				"certificate": one(&c.SIP.TLS.Certificate, file(dir)),
 				"key":         one(&c.SIP.TLS.Key, file(dir)),
+				"key_log":     one(&c.SIP.KeyLog, file(dir)),
 			}),
 		}),
 		"twilio": section(fields{

@@ -65,6 +65,7 @@ func stackConfig(cfg *configs.Config) stack.Config {
 		Public:      cfg.SIP.Public,
 		Certificate: cfg.SIP.TLS.Certificate,
 		Key:         cfg.SIP.TLS.Key,
+		KeyLog:      cfg.SIP.KeyLog,
 	}
 	for _, l := range cfg.SIP.Listen {
 		c.Listen = append(c.Listen, stack.Listen{Transport: transports[l.Transport], Addr: l.Addr})

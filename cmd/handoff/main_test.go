@@ -18,6 +18,7 @@ func TestExitCodes(t *testing.T) {
 		return path
 	}
 	good := write("good.yaml", "sip: {public: 127.0.0.1, listen: [\"udp:127.0.0.1:0\"]}\nwatson: {targets: [\"sips:watson.example.net\"]}\n")
+	logged := write("logged.yaml", "sip: {public: 127.0.0.1, listen: [\"udp:127.0.0.1:0\"], tls: {key_log: keys.log}}\nwatson: {targets: [\"sips:watson.example.net\"]}\n")
 	bad := write("bad.yaml", "sip: {public: 127.0.0.1, listen: [\"udp:127.0.0.1:0\"]}\nwatson: {targets: [\"sip:watson.example.net\"]}\nfrobnicate: 1\n")
 	tests := []struct {
 		name     string
@@ -30,6 +31,7 @@ func TestExitCodes(t *testing.T) {
 		{"nothing", nil, exitUsage, "", "handoff:"},
 		{"an unknown command", []string{"frobnicate"}, exitUsage, "", "frobnicate"},
 		{"an unknown flag", []string{"version", "--frob"}, exitUsage, "", "--frob"},
+		{"check of a file that gives the TLS secrets away", []string{"check", "--config", logged}, exitOK, "ok", "warning: " + logged + ":1:"},
 		{"check without a file", []string{"check"}, exitUsage, "", "--config"},
 		{"check of a good file", []string{"check", "--config", good}, exitOK, "ok", ""},
 		{"check of a bad file", []string{"check", "--config", bad}, exitError, "", "bad.yaml:2:"},

@@ -62,7 +62,7 @@ func (s *Stack) welcome(raw net.Conn, t Transport, remote netip.AddrPort, peer m
 	keepAlive(raw)
 	conn := raw
 	if t == TLS {
-		secured := tls.Server(raw, serverTLS(s.certificate))
+		secured := tls.Server(raw, s.serverTLS())
 		if err := s.handshake(secured); err != nil {
 			s.deps.Observer.Rejected(metrics.RejectTLS)
 			s.deps.Log.Info("tls handshake", zap.Stringer("remote", remote), zap.Error(err))

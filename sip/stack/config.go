@@ -25,6 +25,8 @@ type Config struct {
 	// Certificate and Key are PEM files, needed with a TLS listener. They are read again when they
 	// change.
 	Certificate, Key string
+	// KeyLog is a file to which the secrets of every TLS connection are appended, for debugging; empty: none.
+	KeyLog string
 
 	// MaxConnections bounds accepted connections, and as many again dialled; default 1024.
 	MaxConnections int

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -88,6 +89,7 @@ type Stack struct {
 	sockets     []*udpSocket
 	addrs       [len(transportNames)]netip.AddrPort
 	certificate *certificate.Source // nil without TLS listener
+	keyLog      io.WriteCloser      // nil: none
 
 	census census
 	table  table
@@ -114,6 +116,7 @@ func New(cfg Config, deps Deps) (*Stack, error) {
 	s := newStack(cfg, deps)
 	if err := s.open(); err != nil {
 		s.cancel()
+		s.closeKeyLog()
 		return nil, fmt.Errorf("sip stack: %w", err)
 	}
 	return s, nil
@@ -147,6 +150,13 @@ func (s *Stack) open() error {
 		if s.certificate, err = certificate.Read(s.cfg.Certificate, s.cfg.Key, s.deps.Log, s.deps.Observer.CertificateExpiry); err != nil {
 			return err
 		}
+	}
+	if s.cfg.KeyLog != "" {
+		k, err := openKeyLog(s.cfg.KeyLog, s.deps.Log)
+		if err != nil {
+			return err
+		}
+		s.keyLog = k
 	}
 	if err := s.bind(); err != nil {
 		return err
@@ -188,6 +198,13 @@ func (s *Stack) Close() {
 	s.wait()
 	// Timers of transactions that wait for retransmissions.
 	s.table.terminate()
+	s.closeKeyLog()
+}
+
+func (s *Stack) closeKeyLog() {
+	if s.keyLog != nil {
+		s.keyLog.Close()
+	}
 }
 
 var errShutdown = errors.New("shutting down")

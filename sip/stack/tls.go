@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
-
-	"handoff/sip/stack/certificate"
 )
 
 // clientTLS verifies the chain against the target's roots and the certificate's name against any of
@@ -17,6 +15,7 @@ func (s *Stack) clientTLS(t target) *tls.Config {
 	names := strings.Fields(t.names)
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		KeyLogWriter:       s.keyLog,
 		ServerName:         serverName(names),
 		InsecureSkipVerify: true, // replaced by VerifyConnection, which runs on resumption too
 		VerifyConnection: func(state tls.ConnectionState) error {
@@ -46,8 +45,10 @@ func serverName(names []string) string {
 }
 
 // serverTLS is what a connection that comes in is answered with.
-func serverTLS(c *certificate.Source) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites(), GetCertificate: c.Get}
+func (s *Stack) serverTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites(), GetCertificate: s.certificate.Get, KeyLogWriter: s.keyLog,
+	}
 }
 
 // cipherSuites are Go's own and the RSA and CBC suites of Twilio's list, which Go leaves out by

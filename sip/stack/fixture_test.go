@@ -495,7 +495,12 @@ func (a *authority) write(t *testing.T, name, cert, key string) {
 func (a *authority) writeIssued(t *testing.T, cert, key string, change func(*x509.Certificate)) {
 	t.Helper()
 	c, k := a.issue(t, newKey(t), change)
-	for file, data := range map[string][]byte{cert: c, key: k} {
+	writeFiles(t, map[string][]byte{cert: c, key: k})
+}
+
+func writeFiles(t *testing.T, files map[string][]byte) {
+	t.Helper()
+	for file, data := range files {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -95,15 +95,6 @@ func TestTLSListener(t *testing.T) {
 	eventually(t, "failed handshake counted", func() bool { return n.seen.rejects(metrics.RejectTLS) == 1 })
 }
 
-func TestTwiliosCipherSuitesAreTaken(t *testing.T) {
-	ids := fmt.Sprint(cipherSuites())
-	for _, id := range []uint16{0xc02f, 0xc030, 0xc027, 0x009c, 0x003c, 0x002f, 0x009d, 0x0035} {
-		if !strings.Contains(ids, fmt.Sprint(id)) {
-			t.Errorf("%#x is missing", id)
-		}
-	}
-}
-
 func TestWildcardMakesASocketForEachAddress(t *testing.T) {
 	n := start(t, func(c *Config, _ *Deps) {
 		c.Listen = []Listen{{UDP, netip.MustParseAddrPort("0.0.0.0:0")}}

@@ -1,9 +1,13 @@
 package stack
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"handoff/metrics"
 	"handoff/sip/stack/certificate"
 )
 
@@ -147,5 +152,109 @@ func TestTheExpiryOfAPeersCertificateIsTold(t *testing.T) {
 	defer n.seen.mu.Unlock()
 	if want := fmt.Sprint("watson ", ends.Unix()); len(n.seen.peerExpiries) != 1 || n.seen.peerExpiries[0] != want {
 		t.Errorf("told %q, want %q", n.seen.peerExpiries, want)
+	}
+}
+
+// Twilio's list (https://www.twilio.com/docs/voice/api/sip-security) but for ECDHE-RSA-AES256-SHA384 and AES256-SHA256, which Go
+// does not speak.
+var twilioSuites = []uint16{
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA256,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_RSA_WITH_AES_256_CBC_SHA,
+}
+
+func TestEachOfTwiliosCipherSuitesConnects(t *testing.T) {
+	a := newAuthority(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	c, k := a.issue(t, key, func(c *x509.Certificate) { c.DNSNames = []string{"edge.example.com"} })
+	writeFiles(t, map[string][]byte{certFile: c, keyFile: k})
+	n := start(t, func(c *Config, _ *Deps) { c.Certificate, c.Key = certFile, keyFile }, TLS)
+	for _, suite := range twilioSuites {
+		t.Run(tls.CipherSuiteName(suite), func(t *testing.T) {
+			conn, err := tls.Dial("tcp", n.Addr(TLS).String(), &tls.Config{
+				RootCAs: a.pool, ServerName: "edge.example.com", CipherSuites: []uint16{suite}, MaxVersion: tls.VersionTLS12,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := peerOn(t, conn)
+			p.send(rawRequest("OPTIONS", newTag(), 1))
+			tx := take(t, n.seen.requests, "OPTIONS")
+			tx.Respond(tx.Response(200, "OK"))
+			p.read()
+			if got := conn.ConnectionState().CipherSuite; got != suite {
+				t.Errorf("connected with %s", tls.CipherSuiteName(got))
+			}
+		})
+	}
+}
+
+func TestTLS11IsRefusedBothWays(t *testing.T) {
+	a := newAuthority(t)
+	n := start(t, func(c *Config, _ *Deps) { c.Certificate, c.Key = a.files(t, "edge.example.com") }, TLS)
+	_, err := tls.Dial("tcp", n.Addr(TLS).String(), &tls.Config{
+		RootCAs: a.pool, ServerName: "edge.example.com", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
+	})
+	if err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("a caller with TLS 1.1: %v", err)
+	}
+	eventually(t, "the caller counted", func() bool { return n.seen.rejects(metrics.RejectTLS) == 1 })
+
+	old := a.config(t, "w.example")
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	if err := mistrust(t, old, a.pool, "w.example"); !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("a target with TLS 1.1: %v", err)
+	}
+}
+
+// An ACME client changes the files below the running edge: who calls from then on sees the new certificate, who is
+// connected talks on.
+func TestARotatedCertificateLeavesConnectionsAlone(t *testing.T) {
+	a := newAuthority(t)
+	cert, key := a.files(t, "old.example")
+	n := start(t, func(c *Config, _ *Deps) { c.Certificate, c.Key = cert, key }, TLS)
+	dial := func(name string) (*tls.Conn, error) {
+		return tls.Dial("tcp", n.Addr(TLS).String(), &tls.Config{RootCAs: a.pool, ServerName: name})
+	}
+	ask := func(p *wirePeer) {
+		t.Helper()
+		p.send(rawRequest("OPTIONS", newTag(), 1))
+		tx := take(t, n.seen.requests, "OPTIONS")
+		tx.Respond(tx.Response(200, "OK"))
+		p.read()
+	}
+	conn, err := dial("old.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := peerOn(t, conn)
+	ask(older)
+
+	a.write(t, "new.example", cert, key)
+	later := time.Now().Add(time.Minute) // however coarse the clock of the file system
+	for _, file := range []string{cert, key} {
+		if err := os.Chtimes(file, later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the new certificate", func() bool { // the files are looked at once a second
+		conn, err = dial("new.example")
+		return err == nil
+	})
+	ask(peerOn(t, conn))
+	ask(older)
+	n.seen.mu.Lock()
+	defer n.seen.mu.Unlock()
+	if len(n.seen.expiries) != 2 {
+		t.Errorf("expiry told %d times", len(n.seen.expiries))
 	}
 }

@@ -2,46 +2,28 @@ package stack
 
 import (
 	"crypto/tls"
-	"net/netip"
 	"strings"
 
 	"go.uber.org/zap"
+
+	"handoff/sip/stack/certificate"
 )
 
-// clientTLS verifies the chain against the target's roots and the certificate's name against any of
-// the target's names: a redialled Twilio connection leads to an IP address whose certificate shows
-// only host names.
+// clientTLS is how a target is called.
 func (s *Stack) clientTLS(t target) *tls.Config {
-	names := strings.Fields(t.names)
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		KeyLogWriter:       s.keyLog,
-		ServerName:         serverName(names),
-		InsecureSkipVerify: true, // replaced by VerifyConnection, which runs on resumption too
-		VerifyConnection: func(state tls.ConnectionState) error {
-			return verify(state.PeerCertificates, t.roots, names)
-		},
-		// Asked only behind VerifyConnection: a stranger doesn't learn who we are.
-		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			if t.own != nil {
-				return t.own.GetClient(asked)
-			}
-			// With TLS 1.3 the refusal comes when the handshake is over, as a connection that is lost.
-			s.deps.Log.Info("peer asks for a client certificate and none is configured",
-				zap.Stringer("peer", t.peer), zap.Stringer("target", t))
-			return new(tls.Certificate), nil
-		},
-	}
-}
-
-// serverName is what SNI says: the first host name, as it can't be an address (RFC 6066 §3).
-func serverName(names []string) string {
-	for _, name := range names {
-		if _, err := netip.ParseAddr(name); err != nil {
-			return name
+	cfg := certificate.ClientTLS(strings.Fields(t.names), t.roots)
+	cfg.KeyLogWriter = s.keyLog
+	// Asked only behind VerifyConnection: a stranger doesn't learn who we are.
+	cfg.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if t.own != nil {
+			return t.own.GetClient(asked)
 		}
+		// With TLS 1.3 the refusal comes when the handshake is over, as a connection that is lost.
+		s.deps.Log.Info("peer asks for a client certificate and none is configured",
+			zap.Stringer("peer", t.peer), zap.Stringer("target", t))
+		return new(tls.Certificate), nil
 	}
-	return ""
+	return cfg
 }
 
 // serverTLS is what a connection that comes in is answered with.

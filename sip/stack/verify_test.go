@@ -16,6 +16,7 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"handoff/metrics"
+	"handoff/sip/stack/certificate"
 )
 
 // mistrust dials a server with that certificate and returns why it was not trusted.
@@ -58,31 +59,31 @@ func TestRefusedCertificatesSayWhatWasWrong(t *testing.T) {
 		name   string
 		by     *authority
 		change func(*x509.Certificate)
-		fault  Fault
+		fault  certificate.Fault
 		want   string
 	}{
-		{"expired", a, valid(now.Add(-time.Hour), before), FaultExpired,
+		{"expired", a, valid(now.Add(-time.Hour), before), certificate.FaultExpired,
 			"certificate for w.example expired at " + before.UTC().Format(time.RFC3339)},
-		{"not yet valid", a, valid(after, now.Add(time.Hour)), FaultNotYetValid,
+		{"not yet valid", a, valid(after, now.Add(time.Hour)), certificate.FaultNotYetValid,
 			"certificate for w.example is not valid before " + after.UTC().Format(time.RFC3339)},
-		{"wrong name", a, named("a.example", "b.example"), FaultName,
+		{"wrong name", a, named("a.example", "b.example"), certificate.FaultName,
 			"certificate is for a.example, b.example, want w.example or v.example"},
-		{"no name but the old one", a, func(c *x509.Certificate) { c.Subject.CommonName = "w.example" }, FaultName,
+		{"no name but the old one", a, func(c *x509.Certificate) { c.Subject.CommonName = "w.example" }, certificate.FaultName,
 			"certificate is for no host (CN=w.example), want w.example or v.example"},
 		{"address and too many names", a, func(c *x509.Certificate) {
 			c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1).To4()}
 			for i := range 20 {
 				c.DNSNames = append(c.DNSNames, fmt.Sprintf("%d.example", i))
 			}
-		}, FaultName, "certificate is for 0.example, 1.example, 2.example, 3.example, 4.example, 5.example, 6.example, 7.example and 13 more, want"},
-		{"unknown authority", stranger, named("w.example"), FaultAuthority,
+		}, certificate.FaultName, "certificate is for 0.example, 1.example, 2.example, 3.example, 4.example, 5.example, 6.example, 7.example and 13 more, want"},
+		{"unknown authority", stranger, named("w.example"), certificate.FaultAuthority,
 			"certificate for w.example is signed by an unknown authority, CN=test"},
 		{"self-signed", &own, func(c *x509.Certificate) {
 			c.Subject.CommonName, c.DNSNames = "w.example", []string{"w.example"}
-		}, FaultSelfSigned, "certificate for w.example is self-signed"},
+		}, certificate.FaultSelfSigned, "certificate for w.example is self-signed"},
 		{"not for servers", a, func(c *x509.Certificate) {
 			c.DNSNames, c.ExtKeyUsage = []string{"w.example"}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		}, FaultOther, "certificate for w.example: x509: certificate specifies an incompatible key usage"},
+		}, certificate.FaultOther, "certificate for w.example: x509: certificate specifies an incompatible key usage"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,7 +93,7 @@ func TestRefusedCertificatesSayWhatWasWrong(t *testing.T) {
 			}
 			c, k := tt.by.issue(t, key, tt.change)
 			err := mistrust(t, showing(t, c, k), a.pool, "w.example", "v.example")
-			var refused *CertificateError
+			var refused *certificate.Error
 			if !errors.As(err, &refused) || refused.Fault != tt.fault || refused.Leaf == nil || len(refused.Names) != 2 {
 				t.Fatalf("%#v", err)
 			}
@@ -116,33 +117,6 @@ func TestAnAuthorityThatHasExpiredIsNamed(t *testing.T) {
 	want := "authority CN=between of the certificate for w.example expired at " + between.cert.NotAfter.Format(time.RFC3339)
 	if !strings.Contains(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
-
-// A peer without a certificate is refused by crypto/tls before anybody else is asked.
-func TestNoCertificateIsNoTrust(t *testing.T) {
-	err := verify(nil, nil, []string{"w.example", "v.example"})
-	var refused *CertificateError
-	if !errors.As(err, &refused) || refused.Fault != FaultMissing || err.Error() != "no certificate, want one for w.example or v.example" {
-		t.Error(err)
-	}
-}
-
-func TestWhatAPeerWroteIsBounded(t *testing.T) {
-	long := strings.Repeat("é", 10_000)
-	e := &CertificateError{Fault: FaultAuthority, Err: errors.New(long), Leaf: &x509.Certificate{
-		DNSNames: []string{long, long}, Issuer: pkix.Name{CommonName: long},
-	}}
-	if n := len(e.Error()); n > 1000 {
-		t.Errorf("%d bytes", n)
-	}
-}
-
-func TestFaultsAreClosed(t *testing.T) {
-	for f, want := range []string{"missing", "expired", "not yet valid", "name", "self-signed", "authority", "other", "fault(7)"} {
-		if got := Fault(f).String(); got != want {
-			t.Errorf("%d is %s, want %s", f, got, want)
-		}
 	}
 }
 

@@ -1,11 +1,13 @@
-package stack
+package certificate
 
 import (
 	"bytes"
 	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -32,9 +34,9 @@ func (f Fault) String() string {
 	return fmt.Sprintf("fault(%d)", uint8(f))
 }
 
-// CertificateError says why a connection that the edge dialled was given up. Its text is one bounded line
+// Error says why a connection that the edge dialled was given up. Its text is one bounded line
 // that tells an operator what to change without asking the peer again.
-type CertificateError struct {
+type Error struct {
 	Fault Fault
 	// Leaf was shown; nil with FaultMissing. It was not trusted, so nothing in it need be true.
 	Leaf *x509.Certificate
@@ -44,9 +46,9 @@ type CertificateError struct {
 	Err error
 }
 
-func (e *CertificateError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-func (e *CertificateError) Error() string {
+func (e *Error) Error() string {
 	wanted := strings.Join(e.Names, " or ")
 	if e.Fault == FaultMissing {
 		return "no certificate, want one for " + wanted
@@ -71,7 +73,7 @@ func (e *CertificateError) Error() string {
 }
 
 // untimely is the certificate of the chain that was met outside its time.
-func (e *CertificateError) untimely() *x509.Certificate {
+func (e *Error) untimely() *x509.Certificate {
 	if invalid := (x509.CertificateInvalidError{}); errors.As(e.Err, &invalid) && invalid.Cert != nil {
 		return invalid.Cert
 	}
@@ -79,31 +81,55 @@ func (e *CertificateError) untimely() *x509.Certificate {
 }
 
 // whose tells of an authority when the leaf itself is within its time.
-func (e *CertificateError) whose() string {
+func (e *Error) whose() string {
 	if c := e.untimely(); c != e.Leaf {
 		return "authority " + short(c.Subject.String()) + " of the "
 	}
 	return ""
 }
 
-// verify checks the chain against the roots (nil: the system's) and the first certificate against any of the names.
-func verify(chain []*x509.Certificate, roots *x509.CertPool, names []string) error {
+// ClientTLS is how the edge calls a peer: its chain is verified against roots (nil: the system's) and the
+// certificate's name against any of names. A redialled Twilio connection leads to an IP address whose
+// certificate shows only host names, so the address that is dialled does not count.
+func ClientTLS(names []string, roots *x509.CertPool) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         serverName(names),
+		InsecureSkipVerify: true, // replaced by VerifyConnection, which runs on resumption too
+		VerifyConnection: func(state tls.ConnectionState) error {
+			return Verify(state.PeerCertificates, roots, names)
+		},
+	}
+}
+
+// serverName is what SNI says: the first host name, as it can't be an address (RFC 6066 §3).
+func serverName(names []string) string {
+	for _, name := range names {
+		if _, err := netip.ParseAddr(name); err != nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// Verify checks the chain against the roots (nil: the system's) and the first certificate against any of the names.
+func Verify(chain []*x509.Certificate, roots *x509.CertPool, names []string) error {
 	if len(chain) == 0 {
-		return &CertificateError{Fault: FaultMissing, Names: names}
+		return &Error{Fault: FaultMissing, Names: names}
 	}
 	leaf, between := chain[0], x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
-		return &CertificateError{Fault: faultOf(leaf, err), Leaf: leaf, Names: names, Err: err}
+		return &Error{Fault: faultOf(leaf, err), Leaf: leaf, Names: names, Err: err}
 	}
 	for _, name := range names {
 		if leaf.VerifyHostname(name) == nil {
 			return nil
 		}
 	}
-	return &CertificateError{Fault: FaultName, Leaf: leaf, Names: names}
+	return &Error{Fault: FaultName, Leaf: leaf, Names: names}
 }
 
 // faultOf reads x509's answer about a leaf.

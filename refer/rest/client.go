@@ -43,7 +43,7 @@ type Deps struct {
 
 // Client is ready as New returns it and owns nothing that must be closed.
 type Client struct {
-	base     string // up to and including "/Calls/"
+	base     string // up to and including the account
 	username string
 	secret   string
 	timeout  time.Duration
@@ -77,7 +77,7 @@ func New(cfg Config, deps Deps) (*Client, error) {
 		deps.Log = zap.NewNop()
 	}
 	return &Client{
-		base:     base + "/2010-04-01/Accounts/" + cfg.AccountSID + "/Calls/",
+		base:     base + "/2010-04-01/Accounts/" + cfg.AccountSID,
 		username: cfg.Username, secret: cfg.Secret, timeout: cfg.Timeout, looks: looks, http: newHTTP(cfg.Roots), log: deps.Log,
 	}, nil
 }
@@ -117,6 +117,9 @@ func newHTTP(roots *x509.CertPool) *http.Client {
 		},
 	}
 }
+
+// ofCall is the resource of a call, whose SID was checked.
+func ofCall(callSid string) string { return "/Calls/" + callSid }
 
 // isSID tells whether s is a Twilio identifier of that kind, and so fit to stand in a URL.
 func isSID(s, prefix string) bool {

@@ -2,7 +2,7 @@
 // learn what became of it.
 //
 // It owns the HTTP client, its credentials and the judgement of what an answer proves. It does not write TwiML, does not decide whether
-// another method may follow, and knows no calls of the edge: it is given SIDs. Update, Parent and Status block for as long as the
+// another method may follow, and knows no calls of the edge: it is given SIDs. Update, Parent, Status and Check block for as long as the
 // network does, at most Config.Timeout an exchange, and Resolve some seconds longer, so they belong on a child goroutine of a call and never on its loop; any number may
 // run at once.
 //
@@ -13,5 +13,7 @@
 //	2xx                                                           Accepted   Twilio will do it; the BYE on leg A is the proof
 //	everything else behind the first byte of the request          Silent     nobody knows, unless Resolve finds out
 //
-// The API is that of version 2010-04-01: POST and GET of Accounts/{AC}/Calls/{CA}.json.
+// Check asks, for an operator, whether the credentials are right.
+//
+// The API is that of version 2010-04-01: POST and GET of Accounts/{AC}/Calls/{CA}.json, GET of Accounts/{AC}.json.
 package rest

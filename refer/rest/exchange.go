@@ -26,16 +26,16 @@ type answer struct {
 	body   []byte // nil when it was cut off or longer than maxBody: the status counts all the same
 }
 
-// exchange is one request on one connection. sent is false only if not a byte of the request can have left:
+// exchange is one request on one connection, for a resource below the account ("": itself). sent is false only if not a byte of the request can have left:
 //
 // net/http calls WroteHeaders when the header stands in its buffer, before the first write to the connection (the header is far smaller
 // than the buffer). When the context ends before that, the connection is closed before Do returns and the buffer has nowhere to go.
-func (c *Client) exchange(ctx context.Context, method, callSid string, form url.Values) (a answer, sent bool, err error) {
+func (c *Client) exchange(ctx context.Context, method, resource string, form url.Values) (a answer, sent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var wrote atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
-	request, err := http.NewRequestWithContext(ctx, method, c.base+callSid+".json", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, method, c.base+resource+".json", strings.NewReader(form.Encode()))
 	if err != nil {
 		return answer{}, false, err // its parts were checked
 	}

@@ -97,7 +97,7 @@ func (c *Client) lookUp(ctx context.Context, callSid string) (resource, error) {
 	if !isSID(callSid, "CA") {
 		return resource{}, ErrSID
 	}
-	a, _, err := c.exchange(ctx, http.MethodGet, callSid, nil)
+	a, _, err := c.exchange(ctx, http.MethodGet, ofCall(callSid), nil)
 	if err != nil || a.status >= 500 || a.status == http.StatusTooManyRequests {
 		wait, told := a.retryAfter(time.Now())
 		if !told {
@@ -105,7 +105,7 @@ func (c *Client) lookUp(ctx context.Context, callSid string) (resource, error) {
 		}
 		if pause(ctx, wait) {
 			c.log.Debug("lookup repeated", zap.String("call", callSid), zap.Int("status", a.status), zap.Error(err))
-			a, _, err = c.exchange(ctx, http.MethodGet, callSid, nil)
+			a, _, err = c.exchange(ctx, http.MethodGet, ofCall(callSid), nil)
 		}
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"testing"
+	"time"
 
 	"handoff/sip/simulator"
 	"handoff/sip/simulator/twilio"
@@ -38,6 +39,12 @@ func TestSimulatedTwilioUnderstandsTheClient(t *testing.T) {
 	wrong, err := New(Config{AccountSID: account, Secret: "wrong", BaseURL: a.RESTURL(), Roots: ca.Pool()}, Deps{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if date, err := c.Check(bounded(t)); err != nil || time.Since(date) > time.Minute {
+		t.Errorf("check: %v, %v", date, err)
+	}
+	if _, err := wrong.Check(bounded(t)); err == nil || err.Error() != "twilio answered 401, error 20003: Authenticate" {
+		t.Errorf("check with a wrong secret: %v", err)
 	}
 	if got := kind(wrong.Update(bounded(t), call, twiml)); got != "rejected 401 20003 Authenticate" {
 		t.Errorf("wrong secret: %s", got)

@@ -31,14 +31,14 @@ func (c *Client) Update(ctx context.Context, callSid, twiml string) Outcome {
 		return Unsent{ErrTwiML}
 	}
 	form := url.Values{"Twiml": {twiml}}
-	a, sent, err := c.exchange(ctx, http.MethodPost, callSid, form)
+	a, sent, err := c.exchange(ctx, http.MethodPost, ofCall(callSid), form)
 	if err == nil && a.status == http.StatusTooManyRequests {
 		wait, told := a.retryAfter(time.Now())
 		if !told || !pause(ctx, wait) {
 			return a.rejected(twiml)
 		}
 		c.log.Debug("twilio asked to wait", zap.String("call", callSid), zap.Duration("for", wait))
-		a, sent, err = c.exchange(ctx, http.MethodPost, callSid, form)
+		a, sent, err = c.exchange(ctx, http.MethodPost, ofCall(callSid), form)
 	}
 	switch {
 	case err != nil && !sent:

@@ -102,14 +102,19 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	}
 }
 
-// serveREST is the handler of /2010-04-01/Accounts/{AC}/Calls/{CA}.json.
+// serveREST is the handler of /2010-04-01/Accounts/{AC}.json and /2010-04-01/Accounts/{AC}/Calls/{CA}.json.
 func (a *Account) serveREST(w http.ResponseWriter, r *http.Request) {
 	if user, password, _ := r.BasicAuth(); !equal(user, a.cfg.AccountSid) || !equal(password, a.cfg.AuthToken) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
 		refuse(w, http.StatusUnauthorized)
 		return
 	}
-	path, ok := strings.CutPrefix(r.URL.Path, "/2010-04-01/Accounts/"+a.cfg.AccountSid+"/Calls/")
+	account := "/2010-04-01/Accounts/" + a.cfg.AccountSid
+	if r.URL.Path == account+".json" && r.Method == http.MethodGet {
+		writeJSON(w, http.StatusOK, map[string]any{"sid": a.cfg.AccountSid, "friendly_name": "simulated", "status": "active", "type": "Full"})
+		return
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, account+"/Calls/")
 	callSid, isJSON := strings.CutSuffix(path, ".json")
 	switch {
 	case !ok || !isJSON:

@@ -16,6 +16,7 @@ import (
 // of the design run one way. Tests may import more; cmd may import everything.
 var allowed = map[string][]string{
 	"configs":               {"metrics", "refer"},
+	"configs/doctor":        {"configs", "refer/rest", "sip/stack/certificate", "sip/uri"},
 	"configs/setup":         {"configs", "metrics"},
 	"media":                 {"metrics", "media/*"},
 	"media/port":            {"metrics"},

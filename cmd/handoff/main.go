@@ -24,6 +24,7 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run the edge."`
 	Demo     demoCmd     `cmd:"" help:"Play a whole hand-off on loopback and show it."`
 	Check    checkCmd    `cmd:"" help:"Validate a configuration file."`
+	Doctor   doctorCmd   `cmd:"" help:"Probe the surroundings of a configuration and say what to do."`
 	Setup    setupCmd    `cmd:"" help:"Print what to paste into Twilio and Watson."`
 	Simulate simulateCmd `cmd:"" help:"Play Twilio or Watson against a real edge."`
 	Decode   decodeCmd   `cmd:"" help:"Show what becomes of a transfer request."`

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -306,5 +308,36 @@ func TestUnusableFilesAreFindings(t *testing.T) {
 func TestWhatAPeerSaysIsNotForTheTerminal(t *testing.T) {
 	if got := printable("a\x1b[2Jb\nc"); got != "a?[2Jb; c" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestATargetThatDemandsACertificateGetsIt(t *testing.T) {
+	w := newWorld(t)
+	pair := w.authority.issue(rsaKey(), longEnough, edgeName)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	shown := make(chan int, 1)
+	go func() { // ends with the doctor's connection
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		err = conn.(*tls.Conn).Handshake()
+		if err != nil {
+			shown <- 0
+			return
+		}
+		shown <- len(conn.(*tls.Conn).ConnectionState().PeerCertificates)
+	}()
+	own := configs.KeyPair{Certificate: filepath.Join(t.TempDir(), "own.pem"), Key: filepath.Join(t.TempDir(), "own.key")}
+	w.authority.write(pair, own)
+	d := &doctor{w.cfg, w.deps.withDefaults()}
+	a := d.attempt(t.Context(), peer{names: []string{edgeName}, own: own}, w.authority.pool(), netip.MustParseAddrPort(l.Addr().String()))
+	if n := <-shown; a.err != nil || n == 0 {
+		t.Errorf("%d certificates, %v", n, a.err)
 	}
 }

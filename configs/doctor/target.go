@@ -26,8 +26,9 @@ type peer struct {
 	names   []string // of which the certificate must show one
 	caFile  string
 	caKey   string
-	nameDo  string // what to do about a wrong name
-	request string // the Request-URI
+	own     configs.KeyPair // shown to one who asks for a client certificate
+	nameDo  string          // what to do about a wrong name
+	request string          // the Request-URI
 }
 
 func (d *doctor) watson(ctx context.Context, target string) Finding {
@@ -36,7 +37,7 @@ func (d *doctor) watson(ctx context.Context, target string) Finding {
 		return fail("watson", "", "correct watson.targets", "%v", err)
 	}
 	p := peer{
-		probe: "watson", uri: u, caFile: d.cfg.Watson.CAFile, caKey: "watson.tls.ca_file",
+		probe: "watson", uri: u, caFile: d.cfg.Watson.CAFile, caKey: "watson.tls.ca_file", own: d.cfg.Watson.TLS,
 		nameDo:  "correct the target, or set watson.tls.server_name to a name of the certificate if that is the assistant's",
 		request: "sips:" + hostPort(u),
 	}
@@ -124,7 +125,16 @@ func (d *doctor) attempt(ctx context.Context, p peer, roots *x509.CertPool, addr
 	defer raw.Close()
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
-	conn := tls.Client(raw, certificate.ClientTLS(p.names, roots))
+	cfg := certificate.ClientTLS(p.names, roots)
+	if p.own != (configs.KeyPair{}) {
+		pair, err := tls.LoadX509KeyPair(p.own.Certificate, p.own.Key)
+		if err != nil {
+			a.err = err
+			return a
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	conn := tls.Client(raw, cfg)
 	if a.err = conn.HandshakeContext(connecting); a.err != nil {
 		return a
 	}

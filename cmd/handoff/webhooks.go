@@ -48,23 +48,24 @@ func newWebhooks(cfg *configs.Config, log *zap.Logger, counters *set.Set, policy
 	return ops.Serve(listen, handler, log)
 }
 
-// dialledEdge is what a <Sip> dials to reach this edge: over TLS with SRTP where that is to be had.
+// dialledEdge is what a <Sip> dials to reach this edge: over TLS with SRTP where that is to be had. The
+// port stands there only when it is not the default, as in the published integration.
 func dialledEdge(cfg *configs.Config, s *stack.Stack) uri.URI {
-	edge := uri.URI{Scheme: "sip", Host: cfg.SIP.Public}
-	param := func(name, value string) { edge.Params = []uri.Param{{Name: name, Value: value, HasValue: true}} }
+	edge := uri.URI{Scheme: "sip", Host: hostText(cfg.SIP.Public)}
+	at := func(t stack.Transport, usual uint16, name, value string) uri.URI {
+		if edge.Port = s.Addr(t).Port(); edge.Port == usual {
+			edge.Port = 0
+		}
+		edge.Params = []uri.Param{{Name: name, Value: value, HasValue: true}}
+		return edge
+	}
 	switch {
 	case s.Addr(stack.TLS).IsValid() && cfg.Twilio.SRTP != configs.SRTPOff:
-		edge.Port = s.Addr(stack.TLS).Port()
-		param("secure", "true")
+		return at(stack.TLS, 5061, "secure", "true")
 	case s.Addr(stack.TLS).IsValid():
-		edge.Port = s.Addr(stack.TLS).Port()
-		param("transport", "tls")
+		return at(stack.TLS, 5061, "transport", "tls")
 	case s.Addr(stack.TCP).IsValid():
-		edge.Port = s.Addr(stack.TCP).Port()
-		param("transport", "tcp")
-	default:
-		edge.Port = s.Addr(stack.UDP).Port()
-		param("transport", "udp")
+		return at(stack.TCP, 5060, "transport", "tcp")
 	}
-	return edge
+	return at(stack.UDP, 5060, "transport", "udp")
 }

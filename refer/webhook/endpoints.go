@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -26,7 +27,7 @@ func (h *Handler) receiveCall(params url.Values) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	number, err := dialled(params.Get("Called"))
+	number, err := dialled(cmp.Or(params.Get("Called"), params.Get("To")))
 	if err != nil {
 		return "", err
 	}

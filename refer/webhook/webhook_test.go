@@ -154,6 +154,9 @@ func TestEndpoints(t *testing.T) {
 		dial.AnswerOnBridge != "true" || dial.ReferURL != public+ReferHandler || dial.Action != public+DialAction {
 		t.Errorf("dial %+v", dial)
 	}
+	if got := r.ask(ReceiveCall, "To", "+18885557777").Dial.Sip; got != dial.Sip {
+		t.Errorf("without Called it dials %s", got)
+	}
 	if got := r.ask(ReceiveCall, "Called", "sip:help@acme.sip.twilio.com").Dial.Sip; !strings.HasPrefix(got, "sip:help@edge.example.com:5061;") {
 		t.Errorf("a SIP caller dials %s", got)
 	}

@@ -80,6 +80,13 @@ func (f *findings) addAt(pos position, key, format string, args ...any) {
 	})
 }
 
+// need notes what is missing at key, unless that has a problem already.
+func (f *findings) need(missing bool, key, format string, args ...any) {
+	if missing && !f.touches(key) {
+		f.add(key, format, args...)
+	}
+}
+
 // touches reports whether a problem with key, or with something inside it, is known already.
 func (f *findings) touches(key string) bool {
 	return slices.ContainsFunc(f.problems, func(p Problem) bool {

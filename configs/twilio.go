@@ -65,23 +65,18 @@ func headerName(text string) (string, error) {
 
 // validateMethods checks that what a method of transfer needs is there when a part of it is.
 func (c *Config) validateMethods(f *findings) {
-	need := func(missing bool, key, format string, a ...any) {
-		if missing && !f.touches(key) {
-			f.add(key, format, a...)
-		}
-	}
 	if rest := c.Twilio.REST; rest.AccountSID != "" {
-		need(rest.AuthTokenFile == "", "twilio.rest.auth_token_file", "required by twilio.rest: the file with the auth token or the API key's secret")
-		need(rest.TwiML == TwiMLRedirect && rest.StudioURL == "", "twilio.rest.studio_url", "required by twiml: redirect: the webhook URL of the Studio flow")
-		need(rest.TwiML == TwiMLEnqueue && rest.WorkflowSID == "", "twilio.rest.workflow_sid", "required by twiml: enqueue: the TaskRouter workflow")
+		f.need(rest.AuthTokenFile == "", "twilio.rest.auth_token_file", "required by twilio.rest: the file with the auth token or the API key's secret")
+		f.need(rest.TwiML == TwiMLRedirect && rest.StudioURL == "", "twilio.rest.studio_url", "required by twiml: redirect: the webhook URL of the Studio flow")
+		f.need(rest.TwiML == TwiMLEnqueue && rest.WorkflowSID == "", "twilio.rest.workflow_sid", "required by twiml: enqueue: the TaskRouter workflow")
 	} else if rest != (REST{BaseURL: rest.BaseURL, TwiML: rest.TwiML, StudioURL: rest.StudioURL, WorkflowSID: rest.WorkflowSID}) {
 		// The flow and the workflow alone are what `handoff setup` wants to know.
-		need(true, "twilio.rest.account_sid", "required by twilio.rest")
+		f.need(true, "twilio.rest.account_sid", "required by twilio.rest")
 	}
 	if domain := c.Twilio.SIPDomain; domain.URI == "" {
-		need(domain.Username != "" || domain.PasswordFile != "", "twilio.sip_domain.uri", "required by twilio.sip_domain: where the call goes")
+		f.need(domain.Username != "" || domain.PasswordFile != "", "twilio.sip_domain.uri", "required by twilio.sip_domain: where the call goes")
 	} else {
-		need((domain.Username == "") != (domain.PasswordFile == ""), "twilio.sip_domain.password_file", "expected with username, and username with it")
+		f.need((domain.Username == "") != (domain.PasswordFile == ""), "twilio.sip_domain.password_file", "expected with username, and username with it")
 	}
-	need((c.Watson.Auth.Username == "") != (c.Watson.Auth.PasswordFile == ""), "watson.auth.password_file", "expected with username, and username with it")
+	f.need((c.Watson.Auth.Username == "") != (c.Watson.Auth.PasswordFile == ""), "watson.auth.password_file", "expected with username, and username with it")
 }

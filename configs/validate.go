@@ -17,14 +17,10 @@ func (c *Config) Validate() error {
 
 // validate adds its problems to f and stays silent about keys that have one already.
 func (c *Config) validate(f *findings) {
-	if c.SIP.Public == "" && !f.touches("sip.public") {
-		f.add("sip.public", "required: the host name or IP address at which Twilio and Watson reach this edge")
-	}
+	f.need(c.SIP.Public == "", "sip.public", "required: the host name or IP address at which Twilio and Watson reach this edge")
 	c.validateListeners(f)
 	c.validateTLS(f)
-	if len(c.Twilio.Sources) == 0 && !f.touches("twilio.sources") {
-		f.add("twilio.sources", "expected at least one range: nobody could call")
-	}
+	f.need(len(c.Twilio.Sources) == 0, "twilio.sources", "expected at least one range: nobody could call")
 	c.validateTargets(f)
 	c.validateTransfer(f)
 	c.validateMethods(f)
@@ -34,9 +30,7 @@ func (c *Config) validate(f *findings) {
 
 // validateListeners refuses sockets that cannot be bound beside each other.
 func (c *Config) validateListeners(f *findings) {
-	if len(c.SIP.Listen) == 0 && !f.touches("sip.listen") {
-		f.add("sip.listen", "expected at least one listener")
-	}
+	f.need(len(c.SIP.Listen) == 0, "sip.listen", "expected at least one listener")
 	if f.touches("sip.listen") || f.touches("ops.listen") || f.touches("webhooks.listen") {
 		return // the indices below would not be those of the file
 	}
@@ -79,18 +73,12 @@ func (c *Config) validateTLS(f *findings) {
 	if i < 0 && pair == (KeyPair{}) {
 		return
 	}
-	if pair.Certificate == "" && !f.touches("sip.tls.certificate") {
-		f.add("sip.tls.certificate", "required by the tls: listener: the PEM file of the certificate chain")
-	}
-	if pair.Key == "" && !f.touches("sip.tls.key") {
-		f.add("sip.tls.key", "required by the tls: listener: the PEM file of the certificate's key")
-	}
+	f.need(pair.Certificate == "", "sip.tls.certificate", "required by the tls: listener: the PEM file of the certificate chain")
+	f.need(pair.Key == "", "sip.tls.key", "required by the tls: listener: the PEM file of the certificate's key")
 }
 
 func (c *Config) validateTargets(f *findings) {
-	if len(c.Watson.Targets) == 0 && !f.touches("watson.targets") {
-		f.add("watson.targets", "required: at least one sips: URI of the assistant's phone integration")
-	}
+	f.need(len(c.Watson.Targets) == 0, "watson.targets", "required: at least one sips: URI of the assistant's phone integration")
 	duplicates(f, "watson.targets", c.Watson.Targets)
 	if pair := c.Watson.TLS; (pair.Certificate == "") != (pair.Key == "") && !f.touches("watson.tls.certificate") && !f.touches("watson.tls.key") {
 		f.add("watson.tls.key", "expected with certificate, and certificate with it")
@@ -98,12 +86,8 @@ func (c *Config) validateTargets(f *findings) {
 }
 
 func (c *Config) validateTransfer(f *findings) {
-	if len(c.Transfer.Intercept) == 0 && !f.touches("transfer.intercept") {
-		f.add("transfer.intercept", "expected at least one target: every transfer would be refused")
-	}
-	if len(c.Transfer.Methods) == 0 && !f.touches("transfer.methods") {
-		f.add("transfer.methods", "expected at least one of refer, rest and invite")
-	}
+	f.need(len(c.Transfer.Intercept) == 0, "transfer.intercept", "expected at least one target: every transfer would be refused")
+	f.need(len(c.Transfer.Methods) == 0, "transfer.methods", "expected at least one of refer, rest and invite")
 	duplicates(f, "transfer.methods", c.Transfer.Methods)
 	if c.Transfer.Total < c.Transfer.Timeout && !f.touches("transfer.timeout") && !f.touches("transfer.total") {
 		f.add("transfer.total", "%v is less than transfer.timeout, %v: expected at least that", c.Transfer.Total, c.Transfer.Timeout)

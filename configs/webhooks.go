@@ -1,6 +1,9 @@
 package configs
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Webhooks are the addresses at which Twilio asks the edge. They are configured when PublicURL is set.
 type Webhooks struct {
@@ -21,9 +24,8 @@ type Webhooks struct {
 func (c *Config) validateWebhooks(f *findings) {
 	w := &c.Webhooks
 	if w.PublicURL == "" {
-		if *w != (Webhooks{Listen: w.Listen}) && !f.touches("webhooks.public_url") {
-			f.add("webhooks.public_url", "required by webhooks: the address at which Twilio finds this edge, such as https://edge.example.com:8443")
-		}
+		f.need(*w != (Webhooks{Listen: w.Listen}), "webhooks.public_url",
+			"required by webhooks: the address at which Twilio finds this edge, such as https://edge.example.com:8443")
 		return
 	}
 	rest := c.Twilio.REST
@@ -36,16 +38,11 @@ func (c *Config) validateWebhooks(f *findings) {
 	if w.TLS == (KeyPair{}) {
 		w.TLS = c.SIP.TLS
 	}
-	need := func(missing bool, key, text string) {
-		if missing && !f.touches(key) {
-			f.add(key, "%s", text)
-		}
-	}
-	need(w.AuthTokenFile == "", "webhooks.auth_token_file", "required by webhooks: the file with the account's auth token, which signs Twilio's requests")
-	need(w.StudioURL == "" && w.WorkflowSID == "", "webhooks.studio_url", "required by webhooks, or workflow_sid: where a referred caller goes")
-	need(w.Secure() && w.TLS.Certificate == "", "webhooks.tls.certificate", "required by an https: public_url: the PEM file of the certificate chain")
-	need(w.Secure() && w.TLS.Key == "", "webhooks.tls.key", "required by an https: public_url: the PEM file of the certificate's key")
+	f.need(w.AuthTokenFile == "", "webhooks.auth_token_file", "required by webhooks: the file with the account's auth token, which signs Twilio's requests")
+	f.need(w.StudioURL == "" && w.WorkflowSID == "", "webhooks.studio_url", "required by webhooks, or workflow_sid: where a referred caller goes")
+	f.need(w.Secure() && w.TLS.Certificate == "", "webhooks.tls.certificate", "required by an https: public_url: the PEM file of the certificate chain")
+	f.need(w.Secure() && w.TLS.Key == "", "webhooks.tls.key", "required by an https: public_url: the PEM file of the certificate's key")
 }
 
 // Secure tells that the listener speaks TLS.
-func (w Webhooks) Secure() bool { return len(w.PublicURL) > 5 && w.PublicURL[:5] == "https" }
+func (w Webhooks) Secure() bool { return strings.HasPrefix(strings.ToLower(w.PublicURL), "https:") }

@@ -2,12 +2,9 @@ package webhook
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
-
-	"go.uber.org/zap"
 
 	"handoff/metrics"
 	"handoff/refer"
@@ -51,13 +48,13 @@ func (h *Handler) referHandler(params url.Values) (string, error) {
 	}
 	request, err := refer.Decode(refer.Ask{ReferTo: params["ReferTransferTarget"]}, h.cfg.Policy)
 	if err != nil {
-		return "", h.refused("refer-handler", sid, err)
+		return "", notCarriedOut(sid, err)
 	}
 	h.tell(News{Endpoint: metrics.WebhookReferHandler, CallSid: sid, Status: params.Get("CallStatus")})
 	if !request.Intercepted { // transfer.unmatched: pass
 		return passOn(request.Target).Marshal()
 	}
-	return h.handOver("refer-handler", sid, request, h.cfg.REST)
+	return handOver(sid, request, h.cfg.REST)
 }
 
 // passOn dials a target that is nobody's queue.
@@ -101,10 +98,10 @@ func (h *Handler) sipDomain(params url.Values) (string, error) {
 	}
 	request, err := refer.Decode(ask, h.domain)
 	if err != nil {
-		return "", h.refused("sip-domain", sid, err)
+		return "", notCarriedOut(sid, err)
 	}
 	h.tell(News{Endpoint: metrics.WebhookSIPDomain, CallSid: sid, SIPCallID: params.Get("SipCallId"), Status: params.Get("CallStatus")})
-	return h.handOver("sip-domain", sid, request, refer.REST{Workflow: h.cfg.REST.Workflow}) // a flow of its own would wait for nobody
+	return handOver(sid, request, refer.REST{Workflow: h.cfg.REST.Workflow}) // a flow of its own would wait for nobody
 }
 
 // status hears how the caller's own call ended.
@@ -117,20 +114,19 @@ func (h *Handler) status(params url.Values) (string, error) {
 	return twiml.Response{}.Marshal()
 }
 
-func (h *Handler) handOver(endpoint, sid string, request refer.Request, via refer.REST) (string, error) {
+func handOver(sid string, request refer.Request, via refer.REST) (string, error) {
 	text, err := request.TwiML(via)
 	if err != nil {
-		return "", h.refused(endpoint, sid, err)
+		return "", notCarriedOut(sid, err)
 	}
 	return text, nil
 }
 
-// refused logs why a signed request is not carried out and hides it from the answer: the caller is given back to Watson, who hears of a
-// failure.
-func (h *Handler) refused(endpoint, sid string, err error) error {
-	why := &refusal{http.StatusBadRequest, metrics.WebhookRefused, "the transfer is not carried out"}
-	h.deps.Log.Warn("webhook's transfer refused", zap.String("endpoint", endpoint), zap.String("twilio_parent_call_sid", sid), zap.Error(err))
-	return errors.Join(why, err)
+// notCarriedOut hides why from the answer: the caller is given back to Watson, who hears of a failure.
+func notCarriedOut(sid string, cause error) error {
+	return &refusal{
+		code: http.StatusBadRequest, result: metrics.WebhookRefused, text: "the transfer is not carried out", call: sid, cause: cause,
+	}
 }
 
 // tell shortens what came from outside and passes it on.

@@ -96,7 +96,7 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 	h.serve(SIPDomain, metrics.WebhookSIPDomain, h.sipDomain)
 	h.serve(Status, metrics.WebhookStatus, h.status)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		h.refuse(w, metrics.WebhookUnknown, &refusal{http.StatusNotFound, metrics.WebhookForm, "no such webhook"})
+		h.refuse(w, metrics.WebhookUnknown, outOfForm(http.StatusNotFound, "no such webhook"))
 	})
 	return h, nil
 }
@@ -108,12 +108,19 @@ type refusal struct {
 	code   int
 	result metrics.WebhookResult
 	text   string
+	// Of a signed request whose transfer is not carried out: the caller's call, and why. For our log alone.
+	call  string
+	cause error
 }
 
 func (r *refusal) Error() string { return r.text }
 
 func malformed(text string) error {
-	return &refusal{http.StatusBadRequest, metrics.WebhookMalformed, text}
+	return &refusal{code: http.StatusBadRequest, result: metrics.WebhookMalformed, text: text}
+}
+
+func outOfForm(code int, text string) error {
+	return &refusal{code: code, result: metrics.WebhookForm, text: text}
 }
 
 // serve lets a path be answered with the TwiML that answer returns for the parameters of a signed request.
@@ -137,12 +144,13 @@ func (h *Handler) serve(path string, endpoint metrics.Webhook, answer func(url.V
 }
 
 func (h *Handler) refuse(w http.ResponseWriter, endpoint metrics.Webhook, err error) {
-	why := &refusal{http.StatusInternalServerError, metrics.WebhookMalformed, "internal error"}
+	why := &refusal{code: http.StatusInternalServerError, result: metrics.WebhookMalformed, text: "internal error"}
 	if !errors.As(err, &why) {
 		h.deps.Log.Error("webhook failed", zap.Stringer("endpoint", endpoint), zap.Error(err))
 	}
 	h.deps.Observer.Webhook(endpoint, why.result)
-	h.deps.Log.Warn("webhook refused", zap.Stringer("endpoint", endpoint), zap.Int("code", why.code), zap.String("why", why.text))
+	h.deps.Log.Warn("webhook refused", zap.Stringer("endpoint", endpoint), zap.Int("code", why.code), zap.String("why", why.text),
+		zap.String("twilio_parent_call_sid", why.call), zap.NamedError("cause", why.cause))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if why.code == http.StatusMethodNotAllowed {
@@ -153,28 +161,27 @@ func (h *Handler) refuse(w http.ResponseWriter, endpoint metrics.Webhook, err er
 
 // read returns the parameters of a request that Twilio has signed.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	form := func(code int, text string) error { return &refusal{code, metrics.WebhookForm, text} }
 	asked := h.cfg.PublicURL + r.URL.RequestURI()
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, form(http.StatusBadRequest, "the query can't be read")
+		return nil, outOfForm(http.StatusBadRequest, "the query can't be read")
 	}
 	switch r.Method {
 	case http.MethodGet:
 		return query, h.verify(r, asked, nil)
 	case http.MethodPost:
 	default:
-		return nil, form(http.StatusMethodNotAllowed, "only GET and POST")
+		return nil, outOfForm(http.StatusMethodNotAllowed, "only GET and POST")
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
-		return nil, form(http.StatusUnsupportedMediaType, "neither a form nor JSON")
+		return nil, outOfForm(http.StatusUnsupportedMediaType, "neither a form nor JSON")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-		return nil, form(http.StatusRequestEntityTooLarge, "the body is too long")
+		return nil, outOfForm(http.StatusRequestEntityTooLarge, "the body is too long")
 	} else if err != nil {
-		return nil, form(http.StatusBadRequest, "the body ends early")
+		return nil, outOfForm(http.StatusBadRequest, "the body ends early")
 	}
 	if kind == "application/json" {
 		if err := h.verifyBody(r, asked, query.Get(bodyHash), body); err != nil {
@@ -184,7 +191,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (url.Values, erro
 	}
 	posted, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, form(http.StatusBadRequest, "the form can't be read")
+		return nil, outOfForm(http.StatusBadRequest, "the form can't be read")
 	}
 	return posted, h.verify(r, asked, posted)
 }

@@ -22,7 +22,7 @@ const (
 	bodyHash = "bodySHA256"
 )
 
-var errUnsigned = &refusal{http.StatusForbidden, metrics.WebhookUnsigned, "not signed by Twilio"}
+var errUnsigned = &refusal{code: http.StatusForbidden, result: metrics.WebhookUnsigned, text: "not signed by Twilio"}
 
 // verify holds a request against its signature.
 func (h *Handler) verify(r *http.Request, asked string, posted url.Values) error {

@@ -50,7 +50,7 @@ type offerer func(ours, theirs sdp.Description, local sdp.Local, own []sdp.Crypt
 
 // dialAgent sends the INVITE with the key in its headers, and keys of the edge's own: what the caller
 // and Watson encrypt under is nothing for a third party.
-func (c *Call) dialAgent(describe offerer) error {
+func (c *Call) dialAgent(offering offerer) error {
 	domain := c.engine.cfg.Domain
 	if c.talk.c.endpoint == nil {
 		if err := c.talk.c.open(c.talk.media, metrics.LegC); err != nil {
@@ -58,7 +58,7 @@ func (c *Call) dialAgent(describe offerer) error {
 		}
 	}
 	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP))
-	offer, err := describe(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
+	offer, err := offering(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -204,10 +206,7 @@ func (a *Account) alert(code int, call, text string) {
 func (a *Account) Close() {
 	a.mu.Lock()
 	a.closed = true
-	calls := make([]*Call, 0, len(a.calls))
-	for _, c := range a.calls {
-		calls = append(calls, c)
-	}
+	calls := slices.Collect(maps.Values(a.calls))
 	a.mu.Unlock()
 	a.stop()
 	for _, s := range a.servers {

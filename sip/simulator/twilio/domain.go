@@ -3,7 +3,9 @@ package twilio
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,10 +95,7 @@ func (d *Domain) Accept(ctx context.Context) (*Inbound, error) {
 func (d *Domain) close() {
 	d.wire.Close()
 	d.mu.Lock()
-	calls := make([]*Inbound, 0, len(d.calls))
-	for _, c := range d.calls {
-		calls = append(calls, c)
-	}
+	calls := slices.Collect(maps.Values(d.calls))
 	d.mu.Unlock()
 	for _, c := range calls {
 		c.end(Ending{How: Abandoned})

@@ -144,13 +144,7 @@ func (c *Call) Request(method string) *wire.Message {
 
 // Send sends a request over the leg's connection, or a new one when that is gone, and waits for its final response.
 func (c *Call) Send(ctx context.Context, m *wire.Message) (*wire.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	conn, err := c.flow(ctx)
-	if err != nil {
-		return nil, err
-	}
-	response, err := c.account.wire.Do(ctx, conn, m)
+	response, err := c.account.wire.Ask(ctx, answerWithin, c.flow, m)
 	if err == nil {
 		c.checkHidden(response)
 	}

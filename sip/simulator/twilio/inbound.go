@@ -112,13 +112,7 @@ func (c *Inbound) Request(method string) *wire.Message {
 
 // Send sends a request over the connection that brought the call, or a new one when that is gone, and waits for its final response.
 func (c *Inbound) Send(ctx context.Context, m *wire.Message) (*wire.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	conn, err := c.flow(ctx)
-	if err != nil {
-		return nil, err
-	}
-	response, err := c.domain.wire.Do(ctx, conn, m)
+	response, err := c.domain.wire.Ask(ctx, answerWithin, c.flow, m)
 	if err == nil {
 		c.checkHidden(response)
 	}

@@ -17,7 +17,7 @@ func (c *Inbound) onRequest(r *wire.Request) {
 	status := checkDialog(&c.dialog, c.routes(), r, c.violate)
 	c.mu.Unlock()
 	if status != 0 {
-		c.respond(r, status, map[int]string{481: "Call/Transaction Does Not Exist", 500: "Server Internal Error"}[status])
+		c.respond(r, status, reasons[status])
 		return
 	}
 	switch r.Method() {

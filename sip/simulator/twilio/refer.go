@@ -259,7 +259,7 @@ func (c *Call) notifyLocked(r *wire.Request, code int, terminated bool) *wire.Me
 	return m.SetBody("message/sipfrag", []byte(sipfrag))
 }
 
-var reasons = map[int]string{100: "Trying", 200: "OK", 404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here", 500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline"}
+var reasons = map[int]string{100: "Trying", 200: "OK", 404: "Not Found", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist", 486: "Busy Here", 500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline"}
 
 // wait pauses; false when the call or the account ended meanwhile.
 func (c *Call) wait(d time.Duration) bool {

@@ -18,7 +18,7 @@ func (c *Call) onRequest(r *wire.Request) {
 		return
 	}
 	if status := c.checkRequest(r); status != 0 {
-		c.respond(r, status, map[int]string{481: "Call/Transaction Does Not Exist", 500: "Server Internal Error"}[status])
+		c.respond(r, status, reasons[status])
 		return
 	}
 	switch r.Method() {

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -133,10 +134,7 @@ func (a *Assistant) Accept(ctx context.Context) (*Call, error) {
 func (a *Assistant) Close() {
 	a.mu.Lock()
 	a.closed = true
-	calls := make([]*Call, 0, len(a.calls))
-	for _, c := range a.calls {
-		calls = append(calls, c)
-	}
+	calls := slices.Collect(maps.Values(a.calls))
 	a.mu.Unlock()
 	a.stop()
 	a.wire.Close()

@@ -126,13 +126,7 @@ func (c *Call) Request(method string) *wire.Message {
 
 // Send sends a request to the edge and waits for its final response.
 func (c *Call) Send(ctx context.Context, m *wire.Message) (*wire.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	conn, err := c.flow(ctx)
-	if err != nil {
-		return nil, err
-	}
-	response, err := c.assistant.wire.Do(ctx, conn, m)
+	response, err := c.assistant.wire.Ask(ctx, answerWithin, c.flow, m)
 	if err == nil {
 		c.assistant.checkHidden(response)
 	}

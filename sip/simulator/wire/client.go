@@ -96,6 +96,17 @@ func (e *Endpoint) Do(ctx context.Context, c *Conn, request *Message) (*Message,
 	}
 }
 
+// Ask is Do over the connection that flow finds or opens, all within a time.
+func (e *Endpoint) Ask(ctx context.Context, within time.Duration, flow func(context.Context) (*Conn, error), request *Message) (*Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	conn, err := flow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.Do(ctx, conn, request)
+}
+
 // Request is the message as it was sent.
 func (t *ClientTx) Request() *Message { return t.request }
 

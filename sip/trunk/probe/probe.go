@@ -149,7 +149,7 @@ func (p *Prober) Ready() error {
 // watch asks one target again and again. The first question waits like the others: calls may find out before, and an edge that is started
 // again and again asks nobody.
 func (p *Prober) watch(ctx context.Context, target int) {
-	for p.sleep(ctx, p.wait(target)) {
+	for sleep(ctx, p.wait(target)) {
 		asking, stop := context.WithTimeout(ctx, answerTime)
 		answer := p.deps.Ask(asking, target)
 		stop()
@@ -160,7 +160,8 @@ func (p *Prober) watch(ctx context.Context, target int) {
 	}
 }
 
-func (p *Prober) sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits; false when ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

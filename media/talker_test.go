@@ -221,9 +221,11 @@ func newTalk(t testing.TB, r rig, m mode) talk {
 	return c
 }
 
-// inEveryMode runs a test in each.
-func inEveryMode(t *testing.T, test func(t *testing.T, m mode, c talk)) {
-	for _, m := range modes {
+// inEveryMode runs a test in each, inModes in some.
+func inEveryMode(t *testing.T, test func(t *testing.T, m mode, c talk)) { inModes(t, modes, test) }
+
+func inModes(t *testing.T, some []mode, test func(t *testing.T, m mode, c talk)) {
+	for _, m := range some {
 		t.Run(string(m), func(t *testing.T) { test(t, m, newTalk(t, newRig(t, 3), m)) })
 	}
 }

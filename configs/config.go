@@ -108,7 +108,11 @@ type SIPDomain struct {
 }
 
 // Auth answers Watson's digest challenges. It is configured when Username is set.
-type Auth struct{ Username, PasswordFile string }
+type Auth struct {
+	Username, PasswordFile string
+	// Realm that may ask for the password; empty: any that a target names.
+	Realm string
+}
 
 // Watson is leg B's side.
 type Watson struct {
@@ -129,6 +133,9 @@ type Watson struct {
 	SRTP   SRTP
 	Auth   Auth
 	Health Health
+	// SessionExpires is the session timer that Watson is asked for; 0 asks for none. One that Watson asks for
+	// is kept in any case.
+	SessionExpires time.Duration
 }
 
 // Health is how Watson's targets are watched.

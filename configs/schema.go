@@ -63,7 +63,9 @@ func schema(c *Config, dir string) fields {
 			"auth": section(fields{
 				"username":      one(&c.Watson.Auth.Username, word),
 				"password_file": one(&c.Watson.Auth.PasswordFile, file(dir)),
+				"realm":         one(&c.Watson.Auth.Realm, word),
 			}),
+			"session_expires": one(&c.Watson.SessionExpires, offOr(lasting(90*time.Second, 24*time.Hour))),
 			"health": section(fields{
 				"options_every": one(&c.Watson.Health.OptionsEvery, lasting(0, time.Hour)),
 			}),

@@ -235,6 +235,20 @@ func lasting(low, high time.Duration) func(string) (time.Duration, error) {
 	}
 }
 
+// offOr reads 0s as none.
+func offOr(parse func(string) (time.Duration, error)) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		if d, err := time.ParseDuration(text); err == nil && d == 0 {
+			return 0, nil
+		}
+		d, err := parse(text)
+		if err != nil {
+			err = fmt.Errorf("%w, or 0s", err)
+		}
+		return d, err
+	}
+}
+
 // optional reads an empty value as none.
 func optional(parse func(string) (string, error)) func(string) (string, error) {
 	return func(text string) (string, error) {

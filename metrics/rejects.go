@@ -17,7 +17,7 @@ const (
 	RejectVersion
 	// RejectScheme: 416.
 	RejectScheme
-	// RejectExtension: 420.
+	// RejectExtension: 420, or 422 for a session timer that is too short.
 	RejectExtension
 	// RejectHops: 483.
 	RejectHops

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -109,8 +110,8 @@ func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
 	return c, nil
 }
 
-// credentials reads what answers a peer's challenges; nil without a user.
-func credentials(realm, user, passwordFile string) (*leg.Credentials, error) {
+// credentials reads what answers a peer's challenges, if they come from one of the hosts; nil without a user.
+func credentials(hosts []string, realm, user, passwordFile string) (*leg.Credentials, error) {
 	if user == "" {
 		return nil, nil
 	}
@@ -118,7 +119,16 @@ func credentials(realm, user, passwordFile string) (*leg.Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &leg.Credentials{Realm: realm, Username: user, Password: password}, nil
+	return &leg.Credentials{Hosts: hosts, Realm: realm, Username: user, Password: password}, nil
+}
+
+// hostsOf are those of URIs as they are dialled.
+func hostsOf(uris ...uri.URI) []string {
+	var all []string
+	for _, u := range uris {
+		all = append(all, strings.Trim(u.Host, "[]"))
+	}
+	return all
 }
 
 // sipDomain is where leg C goes, nil when that is not configured.
@@ -131,7 +141,7 @@ func sipDomain(cfg *configs.Config) (*b2bua.Domain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("twilio.sip_domain.uri: %w", err)
 	}
-	answer, err := credentials(c.Realm, c.Username, c.PasswordFile)
+	answer, err := credentials(hostsOf(target), c.Realm, c.Username, c.PasswordFile)
 	if err != nil {
 		return nil, err
 	}

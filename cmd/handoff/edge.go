@@ -73,7 +73,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	watson, err := credentials("", cfg.Watson.Auth.Username, cfg.Watson.Auth.PasswordFile)
+	watson, err := credentials(hostsOf(trunks.Targets...), cfg.Watson.Auth.Realm, cfg.Watson.Auth.Username, cfg.Watson.Auth.PasswordFile)
 	if err != nil {
 		return nil, err
 	}
@@ -104,9 +104,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		TwilioSRTP: policies[cfg.Twilio.SRTP],
 		WatsonSRTP: policies[cfg.Watson.SRTP],
 
-		WatsonCredentials: watson,
-		TerminateSRTP:     cfg.Media.SRTPKeys == configs.SRTPKeysTerminate,
-		Domain:            domain,
+		WatsonCredentials:     watson,
+		WatsonSessionInterval: cfg.Watson.SessionExpires,
+		TerminateSRTP:         cfg.Media.SRTPKeys == configs.SRTPKeysTerminate,
+		Domain:                domain,
 		Transfer: b2bua.TransferConfig{
 			Policy:       policy,
 			Carry:        carry(cfg),

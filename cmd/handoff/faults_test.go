@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 			from := f.play(sc)
 			sc.cleanBut(f)
 			if f.races == "" {
-				sc.goldenOf(f.file(), func() string { return sc.faultLadder(from) })
+				sc.goldenOf(f.file(), func() string { return sc.legLadders(from) })
 			}
 		})
 	}
@@ -396,9 +396,9 @@ func (f fault) file() string {
 	return filepath.Join("faults", strings.ReplaceAll(name, "__", "_"))
 }
 
-// faultLadder draws the exchange from Watson's wish on, one leg below the other: what legs do at the
+// legLadders draws the exchange from a message on, one leg below the other: what legs do at the
 // same time has no order. What a redial sends again, and how far it came before, is left out.
-func (sc *scene) faultLadder(from int) string {
+func (sc *scene) legLadders(from int) string {
 	messages := sc.recorder.Messages()[from:]
 	var legs []string
 	for _, m := range messages {

@@ -49,6 +49,24 @@ func (d Description) Terminated(local Local, own []Crypto) (Description, error) 
 	return d.keyed(own).For(local)
 }
 
+// NewOffer returns an offer of the edge's own where nobody has offered yet: what both vendors speak, in the
+// order that both want. Keys are as Terminated has them.
+func NewOffer(local Local, own []Crypto) (Description, error) {
+	d := Description{
+		lines: []line{{media: "audio"}},
+		audio: Audio{
+			Direction: SendRecv,
+			Ptime:     20,
+			Codecs: []Codec{
+				statics[0],
+				statics[8],
+				{PT: 101, Name: "telephone-event", Clock: 8000, Channels: 1, Fmtp: "0-16"},
+			},
+		},
+	}
+	return d.keyed(own).For(local)
+}
+
 // Offer returns an offer of the edge's own to a further leg on behalf of a peer, to which nothing new
 // is to be offered: it lists what ours and theirs, in force on the peer's leg, agree on, the codec
 // spoken now first, telephone events kept, each under the number that it has there. Keys are as

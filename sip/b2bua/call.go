@@ -271,6 +271,8 @@ func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
 		c.onOfferAnswered(l, ev.SDP)
 	case leg.OfferRejected:
 		c.onOfferRejected(l, ev.Code)
+	case leg.RefreshDue:
+		c.onRefreshDue(l)
 	case leg.Referred:
 		c.onReferred(l, ev.Refer)
 	case leg.ReferAnswered:

@@ -250,7 +250,6 @@ func TestOffersThatAreRefused(t *testing.T) {
 		name, headers, body string
 		want                int
 	}{
-		{"none at all", "", "", 488},
 		{"no SDP", "Content-Type: text/plain\n", "hello", 415},
 		{"broken", "", "v=0\r\ngarbage", 400},
 		{"only video", "", strings.Replace(offerSDP, "m=audio 40000 RTP/AVP 0", "m=video 40000 RTP/AVP 96", 1), 488},

@@ -97,7 +97,7 @@ func reasonOf(name metrics.Leg, cause leg.Cause, answered bool) metrics.Reason {
 			return metrics.ReasonCallerNoACK
 		}
 		return metrics.ReasonWatsonLost
-	case leg.ByLoss:
+	case leg.ByLoss, leg.ByTimer:
 		if caller {
 			return metrics.ReasonCallerLost
 		}

@@ -36,8 +36,10 @@ type Config struct {
 	Domain *Domain
 	// WatsonCredentials answer Watson's challenges; nil answers none.
 	WatsonCredentials *leg.Credentials
-	Transfer          TransferConfig
-	Limits            Limits
+	// WatsonSessionInterval is the session timer that Watson is asked for; 0 asks for none.
+	WatsonSessionInterval time.Duration
+	Transfer              TransferConfig
+	Limits                Limits
 }
 
 // Domain is a Twilio SIP domain, in which an agent is called.
@@ -215,6 +217,10 @@ func (e *Engine) onOptions(tx Inbound) {
 func (e *Engine) onInvite(tx Inbound) {
 	if tx.Peer() != metrics.PeerTwilio {
 		e.refuse(tx, metrics.RejectSource, 403, "Forbidden")
+		return
+	}
+	if minSE, brief := leg.TooBrief(tx.Request()); brief {
+		e.refuse(tx, metrics.RejectExtension, 422, leg.IntervalTooSmall, minSE)
 		return
 	}
 	if err := e.admit.call(tx.Source().Addr()); err != nil {

@@ -32,6 +32,8 @@ const (
 	modifyRestoring
 	// modifyRecoding: the caller's leg is offered the codec of an agent who has answered.
 	modifyRecoding
+	// modifyRefreshing: a leg is offered what is in force, for its session timer.
+	modifyRefreshing
 )
 
 // onOffered takes a re-INVITE or UPDATE with an offer. Watson's hold and resume, and refreshes of
@@ -106,6 +108,9 @@ func (c *Call) onOfferAnswered(by *leg.Leg, body []byte) {
 	case modifyRecoding:
 		c.onCallerRecoded(body)
 		return
+	case modifyRefreshing:
+		c.takeAlone(by, body)
+		return
 	}
 	answer, err := c.joinOffer(m, by, body)
 	if err != nil {
@@ -138,6 +143,16 @@ func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, erro
 	return offering.body, nil
 }
 
+// onRefreshDue offers a leg what is in force, unchanged (RFC 4028 §7.4).
+func (c *Call) onRefreshDue(l *leg.Leg) {
+	if c.modify.state != modifyNone || !c.side(l).settled {
+		l.Refresh(nil)
+		return
+	}
+	c.modify = modification{state: modifyRefreshing}
+	l.Refresh(c.side(l).body)
+}
+
 // restore offers a leg again what was in force before it took something that the other leg does not
 // have: legs in different sessions do not hear each other.
 func (c *Call) restore(by *leg.Leg) {
@@ -147,10 +162,20 @@ func (c *Call) restore(by *leg.Leg) {
 
 // onAnsweredInACK takes the answer of a leg that had asked us to offer.
 func (c *Call) onAnsweredInACK(from *leg.Leg, body []byte) {
+	if !c.side(from).settled {
+		c.onLateAnswer(body)
+		return
+	}
+	c.takeAlone(from, body)
+}
+
+// takeAlone takes the answer of a leg to an offer of ours for which nobody waits on the other leg. If it
+// changes media, the other leg is brought to the same.
+func (c *Call) takeAlone(from *leg.Leg, body []byte) {
 	side := c.side(from)
 	answer, err := describe(body, c.policy(from))
 	if err != nil {
-		c.log.Warn("answer in ACK refused", zap.Stringer("leg", from.Name), zap.Error(err))
+		c.log.Warn("answer refused", zap.Stringer("leg", from.Name), zap.Error(err))
 		return // what was in force stays: the peer has been told nothing else
 	}
 	change := sdp.Compare(side.remote.Description, answer.Description)

@@ -44,6 +44,11 @@ func recordLeg(s leg.Snapshot, side *side) journal.Leg {
 		InviteCSeq: s.InviteCSeq,
 		Refers:     s.Refers,
 		ReferSent:  s.ReferSent,
+
+		SessionInterval: s.SessionInterval,
+		Refreshes:       s.Refreshes,
+		TakesUPDATE:     s.TakesUPDATE,
+
 		Dialog: journal.Dialog{
 			Role:         string(s.Dialog.Role),
 			CallID:       s.Dialog.CallID,

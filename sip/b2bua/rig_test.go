@@ -101,6 +101,7 @@ type incoming struct {
 	req  *sipmsg.Request
 	peer metrics.Peer
 	got  chan int
+	body []byte // of the response that was got last
 }
 
 func (i *incoming) Request() *sipmsg.Request { return i.req }
@@ -123,6 +124,7 @@ func (i *incoming) Response(code int, reason string) *sipmsg.Response {
 
 func (i *incoming) Respond(res *sipmsg.Response) error {
 	i.rig.wire.note("%d %s %s", res.StatusCode, i.req.Method, i.peer)
+	i.body = res.Body()
 	i.got <- res.StatusCode
 	return nil
 }

@@ -20,7 +20,6 @@ type session struct {
 	a, b, c side
 	// terminated tells that each leg has keys of the edge, or none: the legs differ, or shall.
 	terminated bool
-	early      []byte                         // Watson's answer in a 18x
 	closed     bool                           // no media flow any more
 	quiet      func()                         // stops what is played to the caller
 	told       map[metrics.Leg]quality.Report // the counts that the observer has
@@ -53,17 +52,14 @@ func describe(body []byte, policy sdp.Policy) (described, error) {
 	return described{d, body}, policy.Admit(d)
 }
 
-// errNoOffer is why an INVITE without SDP is refused with 488.
-var errNoOffer = errors.New("an INVITE must carry an offer")
-
-// openSession judges the caller's offer and takes ports for both legs.
+// openSession judges the caller's offer, if he makes one, and takes ports for both legs.
 func (c *Call) openSession() error {
-	if c.caller.offer == nil {
-		return errNoOffer
-	}
-	offer, err := describe(c.caller.offer, c.engine.cfg.TwilioSRTP)
-	if err != nil {
-		return err
+	var offer described
+	if !c.late() {
+		var err error
+		if offer, err = describe(c.caller.offer, c.engine.cfg.TwilioSRTP); err != nil {
+			return err
+		}
 	}
 	c.talk.media = c.engine.deps.Media.NewSession(c.id)
 	if err := c.talk.a.open(c.talk.media, metrics.LegA); err != nil {
@@ -89,6 +85,13 @@ func (s *side) open(m *media.Session, name metrics.Leg) (err error) {
 // offerToWatson is the caller's offer with the edge's addresses. Where Watson needs another profile
 // than the caller has, or keys are not passed, it carries fresh keys of the edge.
 func (c *Call) offerToWatson() ([]byte, error) {
+	if c.late() {
+		offer, err := c.offerOwn()
+		if err != nil {
+			return nil, err
+		}
+		return c.talk.b.propose(offer), nil
+	}
 	spoken := c.talk.a.remote.Audio().Profile
 	wanted := c.engine.cfg.WatsonSRTP.Offered(spoken)
 	c.talk.terminated = c.engine.cfg.TerminateSRTP || wanted != spoken
@@ -130,19 +133,22 @@ func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Desc
 	return sdp.TerminatedAnswer(offer, theirs, to.address(), to.key())
 }
 
-// connectMedia takes Watson's answer, lets media flow and returns the answer to the caller.
-func (c *Call) connectMedia(body []byte) ([]byte, error) {
+// connectMedia takes Watson's answer and lets media flow. What the caller hears of it is his side's body.
+func (c *Call) connectMedia(body []byte) error {
 	theirs, err := describe(body, c.engine.cfg.WatsonSRTP)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if c.late() {
+		return c.prepareOffer(theirs)
 	}
 	answer, err := c.answerTo(c.talk.a.remote.Description, theirs.Description, &c.talk.b, &c.talk.a)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
 	c.talk.a.agree(answer, c.talk.a.remote)
-	return c.talk.a.body, c.talk.apply(&c.talk.b)
+	return c.talk.apply(&c.talk.b)
 }
 
 // policy is what a leg's peer may offer and answer.

@@ -83,7 +83,7 @@ func (c *Call) tryNextTarget() {
 	if c.ending.decided() {
 		return // the caller has gone meanwhile
 	}
-	c.talk.early, c.talk.b.settled = nil, false
+	c.talk.b.settled = false
 	if c.setup.next >= len(c.setup.order) {
 		c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
 		return
@@ -113,7 +113,9 @@ func (c *Call) tryNextTarget() {
 		Contact: c.engine.cfg.Contact(metrics.PeerWatson, "tls"),
 		Names:   c.engine.cfg.Trunk.WatsonNames,
 
-		Credentials: c.engine.cfg.WatsonCredentials,
+		Credentials:     c.engine.cfg.WatsonCredentials,
+		Extensions:      true,
+		SessionInterval: c.engine.cfg.WatsonSessionInterval,
 	}, c.legDeps(metrics.LegB), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
@@ -180,27 +182,26 @@ func (c *Call) heardTarget() {
 }
 
 func (c *Call) onEarlyMedia(ev leg.EarlyMedia) {
-	answer, err := c.connectMedia(ev.SDP)
-	if err != nil { // the 2xx may still bring a good one
+	switch err := c.connectMedia(ev.SDP); {
+	case err != nil: // the 2xx may still bring a good one
 		c.log.Warn("early media refused", zap.Error(err))
 		c.a.Ring(180, "Ringing", nil)
-		return
+	case c.late(): // an offer may not go in a response that is not reliable (RFC 3262 §5)
+		c.a.Ring(ev.Code, ringing[ev.Code], nil)
+	default:
+		c.a.Ring(ev.Code, ringing[ev.Code], c.talk.a.body)
 	}
-	c.talk.early = ev.SDP
-	c.a.Ring(ev.Code, ringing[ev.Code], answer)
 }
 
 func (c *Call) onWatsonAnswered(body []byte) {
-	if len(body) == 0 && c.talk.b.settled {
-		body = c.talk.early // the answer came with the 18x and is not repeated
+	if len(body) > 0 || !c.talk.b.settled { // else all was agreed on before
+		if err := c.connectMedia(body); err != nil {
+			c.log.Warn("Watson's answer refused", zap.Error(err))
+			c.hangUp(metrics.ReasonWatsonBadAnswer)
+			return
+		}
 	}
-	answer, err := c.connectMedia(body)
-	if err != nil {
-		c.log.Warn("Watson's answer refused", zap.Error(err))
-		c.hangUp(metrics.ReasonWatsonBadAnswer)
-		return
-	}
-	c.promise(func() { c.answerCaller(answer) })
+	c.promise(func() { c.answerCaller(c.talk.a.body) })
 }
 
 func (c *Call) answerCaller(answer []byte) {

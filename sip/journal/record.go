@@ -47,6 +47,10 @@ type Leg struct {
 	// Refers counts the REFERs that the peer sent; ReferSent is the number of our last one.
 	Refers    int    `json:"refers,omitempty"`
 	ReferSent uint32 `json:"refer_sent,omitempty"`
+	// SessionInterval is that of the leg's session timer, 0 for none; who refreshes, and whether by UPDATE.
+	SessionInterval time.Duration `json:"session_interval,omitempty"`
+	Refreshes       bool          `json:"refreshes,omitempty"`
+	TakesUPDATE     bool          `json:"takes_update,omitempty"`
 }
 
 // Dialog is RFC 3261 §12's state.

@@ -24,6 +24,7 @@ func (l *Leg) sendBYE(cause Cause) {
 		return
 	}
 	l.state, l.byeSent = Leaving, true
+	l.timer.stop()
 	l.failOffer()
 	bye := l.dialog.Request(sipmsg.BYE)
 	if l.byeText != "" {

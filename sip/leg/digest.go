@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"slices"
 	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -11,9 +12,12 @@ import (
 )
 
 // Credentials answer a digest challenge (RFC 7616, RFC 3261 §22). They belong to one peer: a leg that
-// has none answers nobody, so that a challenge to our BYE or REFER from elsewhere gets nothing.
+// has none answers nobody, and one that has them answers only over a connection to a host of theirs, so that
+// a challenge to our BYE or REFER from elsewhere gets nothing.
 type Credentials struct {
-	// Realm that may ask; "" is any that the leg's own peer names.
+	// Hosts that the edge dials for this peer, without brackets. Nobody else may ask.
+	Hosts []string
+	// Realm that may ask; "" is any that these hosts name.
 	Realm              string
 	Username, Password string
 }
@@ -30,36 +34,48 @@ func (c *Credentials) String() string {
 // because the nonce was stale.
 const maxChallenges = 2
 
-// authorization is what a challenge is answered with.
-type authorization struct{ name, value string }
+// nonce is a challenge that was answered. Later requests of the leg show the answer before they are asked,
+// each with a count of its own (RFC 7616 §3.4).
+type nonce struct {
+	header    string
+	challenge *digest.Challenge
+	count     int
+}
 
-// authorize answers the challenge of a 401 or 407 to req; ok is false when it can't or may not be
-// answered.
-func (c *Credentials) authorize(req *sipmsg.Request, res *sipmsg.Response) (a authorization, stale, ok bool) {
-	if c == nil {
-		return a, false, false
-	}
-	challenged := "WWW-Authenticate"
-	a.name = "Authorization"
+// serves tells whether the other side of a connection may see what is made of the password.
+func (c *Credentials) serves(f Flow) bool {
+	return c != nil && f != nil && slices.ContainsFunc(c.Hosts, func(host string) bool { return strings.EqualFold(host, f.Host()) })
+}
+
+// take reads the challenge of a 401 or 407; nil when there is none, or none that can or may be answered.
+func (c *Credentials) take(res *sipmsg.Response) *nonce {
+	var asks string
+	n := &nonce{header: "Authorization"}
 	switch res.StatusCode {
 	case 401:
+		asks = "WWW-Authenticate"
 	case 407:
-		challenged, a.name = "Proxy-Authenticate", "Proxy-Authorization"
+		asks, n.header = "Proxy-Authenticate", "Proxy-Authorization"
 	default:
-		return a, false, false
+		return nil
 	}
-	challenge := c.strongest(dialog.Values(res, challenged))
-	if challenge == nil {
-		return a, false, false
+	if n.challenge = c.strongest(dialog.Values(res, asks)); n.challenge == nil {
+		return nil
 	}
-	credentials, err := digest.Digest(challenge, digest.Options{
-		Method: string(req.Method), URI: req.Recipient.String(), Username: c.Username, Password: c.Password,
+	return n
+}
+
+// authorize shows the credentials in a request, under the next count.
+func (c *Credentials) authorize(req *sipmsg.Request, n *nonce) error {
+	n.count++
+	credentials, err := digest.Digest(n.challenge, digest.Options{
+		Method: string(req.Method), URI: req.Recipient.String(), Username: c.Username, Password: c.Password, Count: n.count,
 	})
 	if err != nil {
-		return a, false, false
+		return err
 	}
-	a.value = credentials.String()
-	return a, challenge.Stale, true
+	req.AppendHeader(sipmsg.NewHeader(n.header, credentials.String()))
+	return nil
 }
 
 // strongest picks the challenge to answer: of our realm, SHA-256 before MD5 (RFC 7616 §3.7), with
@@ -79,11 +95,14 @@ func (c *Credentials) strongest(values []string) *digest.Challenge {
 	return best
 }
 
-// again returns req as the next request of the dialog, with the answer to a challenge. Its Call-ID,
-// From tag and body stay, its number rises (RFC 3261 §22.2).
-func (l *Leg) again(req *sipmsg.Request, a authorization) *sipmsg.Request {
+// again returns req as the next request of the dialog, without its credentials and the headers named in
+// drop. Its Call-ID, From tag and body stay, its number rises (RFC 3261 §8.1.3.5).
+func (l *Leg) again(req *sipmsg.Request, drop ...string) *sipmsg.Request {
 	next := l.dialog.Request(req.Method)
-	made := map[string]bool{strings.ToLower(a.name): true}
+	made := map[string]bool{"authorization": true, "proxy-authorization": true}
+	for _, name := range drop {
+		made[strings.ToLower(name)] = true
+	}
 	for _, h := range next.Headers() {
 		made[strings.ToLower(h.Name())] = true
 	}
@@ -93,22 +112,49 @@ func (l *Leg) again(req *sipmsg.Request, a authorization) *sipmsg.Request {
 		}
 	}
 	*next.MaxForwards() = *req.MaxForwards()
-	next.AppendHeader(sipmsg.NewHeader(a.name, a.value))
 	next.SetBody(req.Body())
 	return next
 }
 
-// challenged sends req again with credentials, through send, when res asks for them and the leg may
+// challenged sends req again with credentials, through send, when its response asks for them and the leg may
 // give them; tries counts how often that has happened.
-func (l *Leg) challenged(req *sipmsg.Request, res *sipmsg.Response, tries int, send func(*sipmsg.Request)) bool {
-	if res == nil || tries >= maxChallenges {
+func (l *Leg) challenged(req *sipmsg.Request, ev TxEvent, tries int, send func(*sipmsg.Request)) bool {
+	if ev.Response == nil || tries >= maxChallenges || !l.Credentials.serves(ev.Flow) {
 		return false
 	}
-	a, stale, ok := l.Credentials.authorize(req, res)
-	if !ok || tries > 0 && !stale {
+	n := l.Credentials.take(ev.Response)
+	if n == nil || tries > 0 && !n.challenge.Stale {
 		return false // the same credentials would be refused again
 	}
-	l.deps.Log.Debug("challenge answered", zap.String("method", string(req.Method)), zap.Int("code", res.StatusCode))
-	send(l.again(req, a))
+	next := l.again(req)
+	if err := l.Credentials.authorize(next, n); err != nil {
+		l.deps.Log.Info("challenge not answered", zap.Error(err))
+		return false
+	}
+	l.nonce = n
+	l.deps.Log.Debug("challenge answered", zap.String("method", string(req.Method)), zap.Int("code", ev.Response.StatusCode))
+	send(next)
 	return true
+}
+
+// authorizeAhead shows the credentials of the last challenge in a request that is not yet asked for them. It
+// goes without them where it may have to be redialled: who answers there is not known yet.
+func (l *Leg) authorizeAhead(req *sipmsg.Request) {
+	if l.nonce == nil || l.flow == nil || !l.flow.Open() || !l.Credentials.serves(l.flow) {
+		return
+	}
+	if err := l.Credentials.authorize(req, l.nonce); err != nil {
+		l.deps.Log.Info("credentials not shown", zap.Error(err))
+	}
+}
+
+// ackOf returns the ACK of a 2xx to an INVITE of ours, with the credentials of the INVITE (RFC 3261 §13.2.2.4).
+func (l *Leg) ackOf(invite *sipmsg.Request) *sipmsg.Request {
+	ack := l.dialog.ACK(invite.CSeq().SeqNo)
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+		for _, h := range invite.GetHeaders(name) {
+			ack.AppendHeader(sipmsg.HeaderClone(h))
+		}
+	}
+	return ack
 }

@@ -63,7 +63,7 @@ func verify(t *testing.T, req *sipmsg.Request, header, password string, h hash.H
 
 func TestChallengedInviteIsSentAgainWithCredentials(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.calleeWith(&Credentials{Realm: "sip.twilio.com", Username: "edge", Password: "secret"}).
+		b.calleeWith(&Credentials{Hosts: dialled, Realm: "sip.twilio.com", Username: "edge", Password: "secret"}).
 			challenge(407, "Proxy-Authenticate", twilioChallenge)
 		again := b.txs[1].req
 		verify(t, again, "Proxy-Authorization", "secret", md5.New())
@@ -78,7 +78,7 @@ func TestChallengedInviteIsSentAgainWithCredentials(t *testing.T) {
 }
 
 func TestChallengesThatAreNotAnswered(t *testing.T) {
-	right := &Credentials{Realm: "sip.twilio.com", Username: "edge", Password: "secret"}
+	right := &Credentials{Hosts: dialled, Realm: "sip.twilio.com", Username: "edge", Password: "secret"}
 	tests := []struct {
 		name        string
 		credentials *Credentials
@@ -108,7 +108,7 @@ func TestChallengesThatAreNotAnswered(t *testing.T) {
 
 func TestStrongerChallengeIsTaken(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.calleeWith(&Credentials{Username: "edge", Password: "secret"}).
+		b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"}).
 			challenge(401, "WWW-Authenticate", twilioChallenge, shaChallenge)
 		verify(t, b.txs[1].req, "Authorization", "secret", sha256.New())
 	})
@@ -119,7 +119,7 @@ func TestRefusedCredentialsAreNotTriedAgainButAStaleNonceIs(t *testing.T) {
 		t.Run(fmt.Sprint(stale), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bench) {
 				challenge := twilioChallenge + fmt.Sprintf(",stale=%v", stale)
-				b.calleeWith(&Credentials{Username: "edge", Password: "secret"}).challenge(407, "Proxy-Authenticate", challenge)
+				b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"}).challenge(407, "Proxy-Authenticate", challenge)
 				b.txs[1].challenge(407, "Proxy-Authenticate", challenge)
 				b.txs[len(b.txs)-1].challenge(407, "Proxy-Authenticate", challenge)
 				b.wantSent(want)
@@ -130,7 +130,7 @@ func TestRefusedCredentialsAreNotTriedAgainButAStaleNonceIs(t *testing.T) {
 
 func TestChallengedByeIsSentAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.calleeWith(&Credentials{Username: "edge", Password: "secret"}).answer(200)
+		b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"}).answer(200)
 		b.leg.Bye("")
 		b.txs[1].challenge(407, "Proxy-Authenticate", twilioChallenge)
 		b.txs[2].answer(200)
@@ -140,8 +140,73 @@ func TestChallengedByeIsSentAgain(t *testing.T) {
 }
 
 func TestPasswordIsNotPrinted(t *testing.T) {
-	c := &Credentials{Username: "edge", Password: "secret"}
+	c := &Credentials{Hosts: dialled, Username: "edge", Password: "secret"}
 	if text := fmt.Sprintf("%v %s", c, c); strings.Contains(text, "secret") {
 		t.Error(text)
 	}
+}
+
+func TestChallengeFromAnotherHostIsNotAnswered(t *testing.T) {
+	for _, host := range []string{"attacker.example.net", ""} { // "": on a connection that came in
+		t.Run(host, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"}).answer(200)
+				b.leg.Bye("")
+				b.txs[1].flow.host = host
+				b.txs[1].challenge(407, "Proxy-Authenticate", twilioChallenge)
+				b.wantSent("INVITE 1, ACK 1, BYE 2")
+				b.wantTold("Connected, Ended(us)")
+			})
+		})
+	}
+}
+
+// counts reads who is shown what of the credentials.
+func (b *bench) counts() string {
+	b.t.Helper()
+	var all []string
+	for _, s := range b.sent {
+		req, ok := s.msg.(*sipmsg.Request)
+		if !ok {
+			continue
+		}
+		shown := "-"
+		if h := req.GetHeader("Proxy-Authorization"); h != nil {
+			credentials, err := digest.ParseCredentials(h.Value())
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			shown = fmt.Sprintf("%s/%d", credentials.Nonce, credentials.Nc)
+		}
+		all = append(all, string(req.Method)+" "+shown)
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestNonceServesTheWholeDialogEachTimeUnderTheNextCount(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"}).challenge(407, "Proxy-Authenticate", twilioChallenge)
+		b.txs[1].answer(200)
+		b.leg.Reinvite([]byte("v=0\r\n"))
+		b.txs[2].challenge(407, "Proxy-Authenticate", strings.ReplaceAll(twilioChallenge, "n1", "n9")+",stale=true")
+		b.txs[3].answer(200)
+		b.leg.Bye("")
+		want := "INVITE -, INVITE n1/1, ACK n1/1, INVITE n1/2, INVITE n9/1, ACK n9/1, BYE n9/2"
+		if got := b.counts(); got != want {
+			t.Errorf("shown\n%s, want\n%s", got, want)
+		}
+		verify(t, b.last(), "Proxy-Authorization", "secret", md5.New())
+	})
+}
+
+func TestCredentialsAreNotShownAheadWhereTheConnectionIsNotTheHosts(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"}).challenge(407, "Proxy-Authenticate", twilioChallenge)
+		b.txs[1].answer(200)
+		b.leg.flow = flow{"192.0.2.1"} // redialled by its Route
+		b.leg.Bye("")
+		if got := b.counts(); !strings.HasSuffix(got, "BYE -") {
+			t.Errorf("shown %s", got)
+		}
+	})
 }

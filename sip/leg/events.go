@@ -15,7 +15,8 @@ type (
 		Code int
 		SDP  []byte
 	}
-	// Connected: a UAC got its 2xx; the ACK is out.
+	// Connected: a UAC got its 2xx; the ACK is out. SDP is nil when what was told as EarlyMedia last, or
+	// agreed on since, is not repeated.
 	Connected struct{ SDP []byte }
 	// Confirmed: a UAS got the ACK of its 2xx.
 	Confirmed struct{}
@@ -35,7 +36,7 @@ type (
 	// Offered: the peer re-offers by re-INVITE or UPDATE. Answer or RejectOffer must follow.
 	// SDP is nil for a re-INVITE that asks us to offer.
 	Offered struct{ SDP []byte }
-	// AnsweredInACK: the ACK of a re-INVITE without SDP brought the answer to our offer.
+	// AnsweredInACK: the ACK of an INVITE without SDP brought the answer to our offer; nil if it did not.
 	AnsweredInACK struct{ SDP []byte }
 	// OfferCancelled: the peer gave its re-INVITE up before it was answered.
 	OfferCancelled struct{}
@@ -43,6 +44,8 @@ type (
 	OfferAnswered struct{ SDP []byte }
 	// OfferRejected: the peer refused our re-INVITE; the session stays as it was.
 	OfferRejected struct{ Code int }
+	// RefreshDue: the session timer wants the peer to be offered again what is in force. Refresh must follow.
+	RefreshDue struct{}
 	// Referred: the peer asks for a transfer. AcceptRefer or RejectRefer must follow.
 	Referred struct{ Refer *Refer }
 	// ReferAnswered: the final response to our REFER; Code 0 is none, and then Sent tells whether
@@ -82,6 +85,7 @@ func (OfferCancelled) event() {}
 func (Offered) event()        {}
 func (OfferAnswered) event()  {}
 func (OfferRejected) event()  {}
+func (RefreshDue) event()     {}
 func (Referred) event()       {}
 func (ReferAnswered) event()  {}
 func (Notified) event()       {}
@@ -101,8 +105,10 @@ const (
 	ByNoACK
 	// ByLoss: the connection of an unanswered INVITE closed, or the peer no longer knows the dialog.
 	ByLoss
+	// ByTimer: the session timer ran out; our BYE is out.
+	ByTimer
 )
 
-var causes = [...]string{"peer", "cancel", "us", "no_ack", "loss"}
+var causes = [...]string{"peer", "cancel", "us", "no_ack", "loss", "session_timer"}
 
 func (c Cause) String() string { return causes[c] }

@@ -46,6 +46,7 @@ type clientTx struct {
 	b         *bench
 	req       *sipmsg.Request
 	sink      func(TxEvent)
+	flow      flow
 	cancelled int
 	forgotten bool
 }
@@ -63,8 +64,16 @@ func (c *clientTx) answer(code int, edit ...func(*sipmsg.Response)) {
 	for _, e := range edit {
 		e(res)
 	}
-	c.sink(TxEvent{Response: res})
+	c.sink(TxEvent{Response: res, Flow: c.flow})
 }
+
+// dialled is where the tests' connections lead.
+var dialled = []string{"acme.sip.twilio.com"}
+
+type flow struct{ host string }
+
+func (flow) Open() bool     { return true }
+func (f flow) Host() string { return f.host }
 
 func toTag(tag string) func(*sipmsg.Response) {
 	return func(res *sipmsg.Response) { res.To().Params.Add("tag", tag) }
@@ -74,7 +83,7 @@ type wire struct{ b *bench }
 
 func (w wire) Send(req *sipmsg.Request, _ Destination, sink func(TxEvent)) ClientTx {
 	w.b.sent = append(w.b.sent, sending{time.Since(w.b.start), req})
-	tx := &clientTx{b: w.b, req: req, sink: sink}
+	tx := &clientTx{b: w.b, req: req, sink: sink, flow: flow{dialled[0]}}
 	w.b.txs = append(w.b.txs, tx)
 	return tx
 }
@@ -123,14 +132,23 @@ func (b *bench) deps() Deps {
 	}
 }
 
-// run lets time pass and runs what timers post.
+// run lets time pass and runs what timers post, the last moment's too.
 func (b *bench) run(d time.Duration) {
-	end := time.After(d)
-	for {
+	end, over := time.After(d), false
+	for !over {
 		select {
 		case f := <-b.posts:
 			f()
 		case <-end:
+			over = true
+		}
+	}
+	synctest.Wait()
+	for {
+		select {
+		case f := <-b.posts:
+			f()
+		default:
 			return
 		}
 	}

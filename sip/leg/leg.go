@@ -7,8 +7,8 @@
 // other leg, SDP, or why anything happens.
 //
 // Implemented: RFC 3261 §9 (CANCEL), §13 and §14 (INVITE and re-INVITE, with 491), §15 (BYE),
-// RFC 6026 (2xx and its ACK), RFC 3515 (REFER and its NOTIFYs, both roles), RFC 3311 (UPDATE, as
-// receiver).
+// RFC 6026 (2xx and its ACK), RFC 3515 (REFER and its NOTIFYs, both roles), RFC 3311 (UPDATE),
+// RFC 3262 (100rel, as UAC), RFC 4028 (session timers, both roles).
 package leg
 
 import (
@@ -60,6 +60,11 @@ type Config struct {
 	Names []string
 	// Credentials answer challenges of this peer; nil answers none.
 	Credentials *Credentials
+	// Extensions tells the peer, in our INVITE, that it may use reliable provisional responses and session
+	// timers. Whether told or not, both are taken.
+	Extensions bool
+	// SessionInterval is the session timer that our INVITE asks for; 0 asks for none (RFC 4028).
+	SessionInterval time.Duration
 }
 
 // Deps are a leg's only ways out.
@@ -88,7 +93,9 @@ type Leg struct {
 	waiting []*twoHundred // 2xx of ours without an ACK yet
 	offer   offerState    // the re-INVITE under way, if any
 	refers  referState    // subscriptions, both roles
-	byeText string        // Reason of our BYE, which may have to wait for an ACK
+	timer   sessionTimer
+	nonce   *nonce // of the last challenge that was answered
+	byeText string // Reason of our BYE, which may have to wait for an ACK
 	byeSent bool
 }
 
@@ -98,7 +105,10 @@ type inviteRole struct {
 
 	client      ClientTx // UAC
 	cseq        uint32
-	provisional bool // a 1xx came: CANCEL may be sent
+	sent        dialog.Dialog // as the INVITE left it: every fork begins here
+	forks       []*fork
+	early       *fork // whose EarlyMedia was told last
+	provisional bool  // a 1xx came: CANCEL may be sent
 	lastACK     *sipmsg.Request
 	stopCancel  func()
 }
@@ -126,7 +136,10 @@ func (l *Leg) destination() Destination {
 
 // request sends a request in the dialog, and again if its peer asks for credentials. done gets the
 // final response or the error, once.
-func (l *Leg) request(req *sipmsg.Request, done func(TxEvent)) { l.attempt(req, 0, done) }
+func (l *Leg) request(req *sipmsg.Request, done func(TxEvent)) {
+	l.authorizeAhead(req)
+	l.attempt(req, 0, done)
+}
 
 func (l *Leg) attempt(req *sipmsg.Request, tries int, done func(TxEvent)) {
 	l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
@@ -134,7 +147,7 @@ func (l *Leg) attempt(req *sipmsg.Request, tries int, done func(TxEvent)) {
 		if ev.Response != nil && ev.Response.IsProvisional() {
 			return
 		}
-		if l.challenged(req, ev.Response, tries, func(next *sipmsg.Request) { l.attempt(next, tries+1, done) }) {
+		if l.challenged(req, ev, tries, func(next *sipmsg.Request) { l.attempt(next, tries+1, done) }) {
 			return
 		}
 		done(ev)
@@ -156,6 +169,7 @@ func (l *Leg) overBy(cause Cause, headers [][2]string) {
 		return
 	}
 	l.state = Over
+	l.timer.stop()
 	for _, w := range l.waiting {
 		w.stop()
 	}
@@ -173,7 +187,12 @@ type Wire interface {
 }
 
 // Flow is a connection to the peer; what it is only the transport knows.
-type Flow interface{ Open() bool }
+type Flow interface {
+	Open() bool
+	// Host is the name or address, without brackets, that the edge dialled and over TLS has verified; "" for a
+	// connection that came in.
+	Host() string
+}
 
 // Destination tells where a request goes.
 type Destination struct {

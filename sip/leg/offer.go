@@ -21,32 +21,50 @@ func (l *Leg) Reinvite(sdp []byte) {
 	}
 	req := l.dialog.Request(sipmsg.INVITE)
 	req.AppendHeader(sipmsg.NewHeader("Allow", Allow))
+	l.announce(req)
+	l.proposeTimer(req)
 	setSDP(req, sdp)
+	l.authorizeAhead(req)
+	l.sendReinvite(req, 0)
+}
+
+func (l *Leg) sendReinvite(req *sipmsg.Request, tries int) {
 	cseq := req.CSeq().SeqNo
 	l.offer.cseq = cseq
-	tx := l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) { l.onReinviteResult(cseq, ev) })
+	tx := l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
+		l.keepFlow(ev.Flow)
+		if l.offer.cseq == cseq && (l.challenged(req, ev, tries, func(next *sipmsg.Request) { l.sendReinvite(next, tries+1) }) ||
+			l.longer(req, ev.Response, func(next *sipmsg.Request) { l.sendReinvite(next, tries) })) {
+			return
+		}
+		l.onReinviteResult(req, ev)
+	})
 	l.deps.After(transactionTime, func() { // a 1xx has stopped the transaction's own timer
 		if l.offer.cseq == cseq {
 			tx.Terminate()
-			l.onReinviteResult(cseq, TxEvent{})
+			l.onReinviteResult(req, TxEvent{})
 		}
 	})
 }
 
-func (l *Leg) onReinviteResult(cseq uint32, ev TxEvent) {
-	l.keepFlow(ev.Flow)
-	res := ev.Response
+func (l *Leg) onReinviteResult(req *sipmsg.Request, ev TxEvent) {
+	res, cseq := ev.Response, req.CSeq().SeqNo
 	if res != nil && res.IsProvisional() {
 		return
 	}
 	if res != nil && res.IsSuccess() { // also each retransmission of it
 		l.dialog.Refresh(res)
-		l.deps.Wire.SendACK(l.dialog.ACK(cseq), l.destination())
+		l.deps.Wire.SendACK(l.ackOf(req), l.destination())
 	}
 	if l.offer.cseq != cseq {
 		return
 	}
 	l.offer.cseq = 0
+	if res != nil && res.IsSuccess() {
+		l.takeTimer(res)
+	} else {
+		l.refreshLater()
+	}
 	switch {
 	case res == nil:
 		// Deviation: RFC 3261 §12.2.1.2 would end the dialog; a caller who is heard is not hung up on.
@@ -79,9 +97,13 @@ func (l *Leg) onOffer(tx ServerTx) {
 	case l.offer.cseq != 0: // glare (RFC 3261 §14.2)
 		l.refuse(tx, metrics.RejectGlare, 491, "Request Pending")
 		return
-	case l.offer.server != nil, l.state == Calling, l.state == Answered:
-		// One at a time (RFC 3261 §14.2); before the ACK the first offer/answer is not over.
+	case l.offer.server != nil, l.state == Calling && !l.agreedEarly(), l.state == Answered:
+		// One at a time (RFC 3261 §14.2); before the ACK, or a PRACK, the first offer/answer is not over.
 		l.refuse(tx, metrics.RejectGlare, 500, "Server Internal Error", [2]string{"Retry-After", "1"})
+		return
+	}
+	if minSE, brief := TooBrief(tx.Request()); brief {
+		l.refuse(tx, metrics.RejectExtension, 422, IntervalTooSmall, minSE)
 		return
 	}
 	sdp, err := SDP(tx.Request())
@@ -101,6 +123,7 @@ func (l *Leg) AnswerOffer(sdp []byte) {
 	}
 	l.offer.server = nil
 	res := l.dialogResponse(tx, 200, "OK", sdp)
+	l.answerTimer(tx.Request(), res)
 	l.send(tx, res)
 	if tx.Request().Method == sipmsg.INVITE {
 		l.awaitACK(tx, res)

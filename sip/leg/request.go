@@ -11,8 +11,11 @@ import (
 // Allow lists the methods that a leg takes.
 const Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE"
 
-// Matches tells whether a request belongs to the leg's dialog: Call-ID and both tags.
-func (l *Leg) Matches(req *sipmsg.Request) bool { return l.dialog.Matches(req) }
+// Matches tells whether a request belongs to the leg's dialog, or to one of its early ones: Call-ID and
+// both tags.
+func (l *Leg) Matches(req *sipmsg.Request) bool {
+	return l.dialog.Matches(req) || l.state == Calling && l.earlyDialog(req) != nil
+}
 
 // OnRequest takes a request of the dialog.
 func (l *Leg) OnRequest(tx ServerTx) {
@@ -23,6 +26,9 @@ func (l *Leg) OnRequest(tx ServerTx) {
 	}
 	if l.acceptedBefore(tx) {
 		return
+	}
+	if early := l.earlyDialog(req); early != nil && l.state == Calling {
+		l.dialog = early
 	}
 	if err := l.dialog.Receive(req); err != nil {
 		l.deps.Log.Info("request out of order", zap.Error(err))
@@ -76,11 +82,17 @@ func (l *Leg) onLate(tx ServerTx) {
 }
 
 func (l *Leg) onUPDATE(tx ServerTx) {
-	if len(tx.Request().Body()) == 0 {
-		l.send(tx, l.dialogResponse(tx, 200, "OK", nil))
+	if len(tx.Request().Body()) > 0 {
+		l.onOffer(tx)
 		return
 	}
-	l.onOffer(tx)
+	if minSE, brief := TooBrief(tx.Request()); brief {
+		l.refuse(tx, metrics.RejectExtension, 422, IntervalTooSmall, minSE)
+		return
+	}
+	res := l.dialogResponse(tx, 200, "OK", nil)
+	l.answerTimer(tx.Request(), res)
+	l.send(tx, res)
 }
 
 // refuse turns a request away and counts it. headers are added, name by value.

@@ -2,6 +2,7 @@ package leg
 
 import (
 	"slices"
+	"time"
 
 	"handoff/metrics"
 	"handoff/sip/dialog"
@@ -18,6 +19,10 @@ type Snapshot struct {
 	InviteCSeq uint32
 	Refers     int
 	ReferSent  uint32
+	// SessionInterval is that of the session timer, 0 for none; Refreshes tells that it is ours to refresh, and
+	// TakesUPDATE how.
+	SessionInterval        time.Duration
+	Refreshes, TakesUPDATE bool
 }
 
 // Snapshot returns the leg as it stands, sharing nothing with it.
@@ -33,19 +38,27 @@ func (l *Leg) Snapshot() Snapshot {
 		InviteCSeq: l.invite.cseq,
 		Refers:     l.refers.received,
 		ReferSent:  l.refers.sent,
+
+		SessionInterval: l.timer.interval,
+		Refreshes:       l.timer.ours,
+		TakesUPDATE:     l.timer.update,
 	}
 }
 
-// Restore returns the leg of a snapshot, without a connection: its next request dials.
+// Restore returns the leg of a snapshot, without a connection: its next request dials. Its session timer starts
+// a whole interval anew.
 func Restore(s Snapshot, deps Deps) *Leg {
 	d := s.Dialog
 	d.RouteSet = slices.Clone(d.RouteSet)
-	return &Leg{
+	l := &Leg{
 		Config: Config{Name: s.Name, Peer: s.Peer, Contact: d.Contact, Names: slices.Clone(s.Names)},
 		deps:   deps,
 		state:  s.State,
 		dialog: &d,
 		invite: inviteRole{cseq: s.InviteCSeq},
 		refers: referState{received: s.Refers, sent: s.ReferSent},
+		timer:  sessionTimer{update: s.TakesUPDATE},
 	}
+	l.startTimer(s.SessionInterval, s.Refreshes)
+	return l
 }

@@ -39,26 +39,30 @@ func (l *Leg) Invite(inv Invitation) {
 	req := l.dialog.Request(sipmsg.INVITE)
 	*req.MaxForwards() = sipmsg.MaxForwardsHeader(inv.MaxForwards)
 	req.AppendHeader(sipmsg.NewHeader("Allow", Allow))
+	l.state = Calling
+	l.announce(req)
+	l.proposeTimer(req)
 	for _, h := range inv.Headers {
 		req.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
 	}
 	setSDP(req, inv.SDP)
-	l.state = Calling
 	l.sendInvite(req, 0)
 }
 
 func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
-	l.invite.cseq, l.invite.provisional = req.CSeq().SeqNo, false
+	l.invite.cseq, l.invite.sent = req.CSeq().SeqNo, *l.dialog
+	l.invite.provisional, l.invite.forks, l.invite.early = false, nil, nil
 	l.invite.client = l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
-		if l.state == Calling && l.challenged(req, ev.Response, tries, func(next *sipmsg.Request) { l.sendInvite(next, tries+1) }) {
+		if l.state == Calling && (l.challenged(req, ev, tries, func(next *sipmsg.Request) { l.sendInvite(next, tries+1) }) ||
+			l.longer(req, ev.Response, func(next *sipmsg.Request) { l.sendInvite(next, tries) })) {
 			return
 		}
-		l.onInviteResult(ev)
+		l.onInviteResult(req, ev)
 	})
 }
 
-func (l *Leg) onInviteResult(ev TxEvent) {
+func (l *Leg) onInviteResult(req *sipmsg.Request, ev TxEvent) {
 	switch res := ev.Response; {
 	case res == nil:
 		l.onInviteFailed(Failed{Err: ev.Err, Sent: ev.Sent})
@@ -71,7 +75,7 @@ func (l *Leg) onInviteResult(ev TxEvent) {
 		l.onProvisional()
 		l.onProgress(res)
 	case res.IsSuccess():
-		l.onInviteAnswered(res)
+		l.onInviteAnswered(req, res)
 	default:
 		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason, RetryAfter: RetryAfter(res)})
 	}
@@ -101,15 +105,24 @@ func (l *Leg) onProvisional() {
 	}
 }
 
+// onProgress takes a 18x. The fork that spoke last is the leg's dialog until the 2xx decides: its peer may
+// send requests at once (UPDATE, BYE).
 func (l *Leg) onProgress(res *sipmsg.Response) {
 	if l.state != Calling {
 		return
 	}
-	// The early dialog may be used by the peer at once (UPDATE, BYE); the 2xx decides which fork stays.
-	if early, err := l.dialog.Established(res); err == nil {
-		l.dialog = early
+	f, err := l.forkOf(res)
+	if err != nil {
+		l.deps.Log.Debug("no early dialog", zap.Int("code", res.StatusCode), zap.Error(err))
+		l.emit(Ringing{Code: res.StatusCode})
+		return
+	}
+	l.dialog = f.dialog
+	if !l.acknowledge(f, res) {
+		return
 	}
 	if body := res.Body(); len(body) > 0 {
+		f.sdp, l.invite.early = body, f
 		l.emit(EarlyMedia{Code: res.StatusCode, SDP: body})
 		return
 	}
@@ -118,8 +131,8 @@ func (l *Leg) onProgress(res *sipmsg.Response) {
 
 // onInviteAnswered takes a 2xx: the first makes the dialog; the same again is ACKed again; one of
 // another fork, or one that crossed our CANCEL, is ACKed and ended with BYE (RFC 3261 §13.2.2.4).
-func (l *Leg) onInviteAnswered(res *sipmsg.Response) {
-	answered, err := l.dialog.Established(res)
+func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
+	f, err := l.forkOf(res)
 	if err != nil {
 		l.deps.Log.Warn("2xx without dialog", zap.Error(err))
 		l.onInviteFailed(Failed{Answered: true, Err: err})
@@ -127,37 +140,50 @@ func (l *Leg) onInviteAnswered(res *sipmsg.Response) {
 	}
 	switch {
 	case l.state == Calling:
-		l.dialog = answered
-		l.ack()
+		l.dialog = f.dialog
+		l.ack(req)
 		l.state = Up
-		l.emit(Connected{SDP: res.Body()})
+		l.takeTimer(res)
+		l.emit(Connected{SDP: l.answerOf(f, res)})
 	case l.state == Cancelling:
 		l.stopCancelTimer()
-		l.dialog = answered
-		l.ack()
+		l.dialog = f.dialog
+		l.ack(req)
 		l.sendBYE(ByUs)
-	case answered.RemoteTag != l.dialog.RemoteTag || l.invite.lastACK == nil:
-		l.endFork(answered)
+	case f.dialog.RemoteTag != l.dialog.RemoteTag || l.invite.lastACK == nil:
+		l.endFork(f)
 	default:
 		l.deps.Wire.SendACK(l.invite.lastACK, l.destination())
 	}
 }
 
-func (l *Leg) ack() {
-	l.invite.lastACK = l.dialog.ACK(l.invite.cseq)
+// answerOf returns the session description of a 2xx: its own, else the one that its fork gave before, nil
+// when that is the one that was told last.
+func (l *Leg) answerOf(f *fork, res *sipmsg.Response) []byte {
+	if body := res.Body(); len(body) > 0 || f == l.invite.early {
+		return body
+	}
+	return f.sdp
+}
+
+func (l *Leg) ack(invite *sipmsg.Request) {
+	l.invite.lastACK = l.ackOf(invite)
 	l.deps.Wire.SendACK(l.invite.lastACK, l.destination())
 }
 
 // endFork acknowledges and ends a dialog that nobody wants.
-func (l *Leg) endFork(fork *dialog.Dialog) {
-	hop, err := fork.NextHop()
+func (l *Leg) endFork(f *fork) {
+	hop, err := f.dialog.NextHop()
 	if err != nil {
 		l.deps.Log.Warn("forked 2xx without target", zap.Error(err))
 		return
 	}
 	to := Destination{Flow: l.flow, URI: hop, Names: l.Names, Peer: l.Peer}
-	l.deps.Wire.SendACK(fork.ACK(l.invite.cseq), to)
-	l.deps.Wire.Send(fork.Request(sipmsg.BYE), to, func(TxEvent) {})
+	l.deps.Wire.SendACK(f.dialog.ACK(l.invite.cseq), to)
+	if !f.ended {
+		f.ended = true
+		l.deps.Wire.Send(f.dialog.Request(sipmsg.BYE), to, func(TxEvent) {})
+	}
 }
 
 func (l *Leg) onInviteFailed(f Failed) {

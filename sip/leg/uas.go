@@ -16,14 +16,16 @@ func NewUAS(cfg Config, deps Deps, tx ServerTx) (*Leg, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Leg{
+	l := &Leg{
 		Config: cfg,
 		deps:   deps,
 		state:  Calling,
 		dialog: d,
 		flow:   tx.Flow(),
 		invite: inviteRole{server: tx},
-	}, nil
+	}
+	l.timer.learn(tx.Request())
+	return l, nil
 }
 
 // Ring sends a provisional response; sdp may be nil.
@@ -31,7 +33,7 @@ func (l *Leg) Ring(code int, reason string, sdp []byte) {
 	if l.state != Calling {
 		return
 	}
-	l.respondInvite(code, reason, sdp)
+	l.send(l.invite.server, l.dialogResponse(l.invite.server, code, reason, sdp))
 }
 
 // Accept answers the initial INVITE with 200 and retransmits it until the ACK comes (RFC 6026,
@@ -41,7 +43,10 @@ func (l *Leg) Accept(sdp []byte) {
 		return
 	}
 	l.state = Answered
-	l.awaitACK(l.invite.server, l.respondInvite(200, "OK", sdp))
+	res := l.dialogResponse(l.invite.server, 200, "OK", sdp)
+	l.answerTimer(l.invite.server.Request(), res)
+	l.send(l.invite.server, res)
+	l.awaitACK(l.invite.server, res)
 }
 
 // Reject answers the initial INVITE finally. headers are added to the response, name by value.
@@ -55,12 +60,6 @@ func (l *Leg) Reject(code int, reason string, headers ...[2]string) {
 	}
 	l.send(l.invite.server, res)
 	l.over(ByUs)
-}
-
-func (l *Leg) respondInvite(code int, reason string, sdp []byte) *sipmsg.Response {
-	res := l.dialogResponse(l.invite.server, code, reason, sdp)
-	l.send(l.invite.server, res)
-	return res
 }
 
 // dialogResponse builds a response that makes or refreshes the dialog.
@@ -114,7 +113,7 @@ type twoHundred struct {
 
 // awaitACK retransmits res at T1 doubling to T2, over every transport, and gives up after 64*T1.
 func (l *Leg) awaitACK(tx ServerTx, res *sipmsg.Response) {
-	w := &twoHundred{cseq: tx.Request().CSeq().SeqNo, offered: len(tx.Request().Body()) == 0}
+	w := &twoHundred{cseq: tx.Request().CSeq().SeqNo, offered: len(tx.Request().Body()) == 0 && len(res.Body()) > 0}
 	l.waiting = append(l.waiting, w)
 	l.retransmit(w, tx, res, T1, transactionTime)
 }
@@ -150,7 +149,8 @@ func (l *Leg) OnACK(req *sipmsg.Request) {
 			w.stop()
 			l.forgetWaiting(w)
 			l.onConfirmed()
-			if sdp, err := SDP(req); w.offered && sdp != nil && err == nil {
+			if w.offered && l.state == Up {
+				sdp, _ := SDP(req) // what is no SDP is no answer
 				l.emit(AnsweredInACK{SDP: sdp})
 			}
 			return

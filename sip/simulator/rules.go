@@ -58,6 +58,9 @@ const (
 	ReferSub
 	SameAccept
 	OneAtATime
+	// Of what extensions ask for.
+	Acknowledged
+	Refreshed
 	rulesEnd
 )
 
@@ -108,6 +111,8 @@ var rules = [rulesEnd]struct{ word, demand string }{
 	ReferSub:          {"refer_sub", "Refer-Sub: false is echoed in the 2xx, and no NOTIFY follows (RFC 4488 §4)"},
 	SameAccept:        {"same_accept", "a REFER that comes again with its CSeq gets the same answer and starts nothing"},
 	OneAtATime:        {"one_at_a_time", "a REFER while another runs is refused with 491"},
+	Acknowledged:      {"acknowledged", "each reliable provisional response is acknowledged once, by a PRACK with its number (RFC 3262)"},
+	Refreshed:         {"refreshed", "a session with a timer is refreshed in time, by who is to (RFC 4028)"},
 }
 
 func (r Rule) String() string {

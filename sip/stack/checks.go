@@ -23,7 +23,7 @@ func malformed(reason string) *refusal {
 }
 
 // supported are the option tags that a peer may require.
-var supported []string
+var supported = []string{"timer"}
 
 // understand turns a frame into a message, or says why it won't be one. in.head and, where it can be
 // read, in.start are set in any case.

@@ -40,6 +40,9 @@ func (f *Flow) Transport() Transport { return f.transport }
 // Remote returns the peer's address.
 func (f *Flow) Remote() netip.AddrPort { return f.remote }
 
+// Host returns the name or address that was dialled, and over TLS verified; "" for what came in.
+func (f *Flow) Host() string { return f.target.host }
+
 // Peer tells on whose behalf the other side speaks.
 func (f *Flow) Peer() metrics.Peer { return f.peer }
 

@@ -29,6 +29,7 @@ type Call struct {
 	actionURL      string        // absolute action; empty: none
 	answerOnBridge bool
 	phone          *phone.Phone
+	lateAnswer     []byte      // for the ACK, by Options.LateOffer; of the goroutine that reads the edge's responses
 	edge           peerAddress // where the INVITE went
 
 	ringing  chan struct{}

@@ -148,6 +148,12 @@ func (c *Call) buildInvite(uri string) *wire.Message {
 		m.Add("X-Twilio-CallSid", c.sid)
 		m.Headers = append(m.Headers, c.headers...)
 	}
+	if expires := c.options.SessionExpires; expires != "" {
+		m.Add("Supported", "timer").Add("Session-Expires", expires)
+	}
+	if c.options.LateOffer {
+		return m.Remove("Content-Type")
+	}
 	m.Body = c.phone.Offer()
 	return m
 }

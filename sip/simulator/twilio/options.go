@@ -15,6 +15,8 @@ type Options struct {
 	CutAfter       time.Duration // so long after the answer the connection ends without close_notify; 0: never
 	RefuseReinvite int           // status for the edge's re-INVITEs; 0: 200
 	Twnat          bool          // responses over another connection than the INVITE's have Record-Routes with twnat, good for that transaction only
+	LateOffer      bool          // the INVITE has no SDP; the ACK answers what the 200 offers
+	SessionExpires string        // of the INVITE, which then says Supported: timer; empty: none
 	Refer          Refer
 }
 

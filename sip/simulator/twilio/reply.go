@@ -62,12 +62,17 @@ func (c *Call) onAccepted(m *wire.Message) {
 		c.checkContact(m)
 		c.dialog.Target = wire.Address(m.Get("Contact"))
 	}
-	ack := c.ackLocked(m)
 	cancelled := c.cancelled
 	c.mu.Unlock()
 	if first {
-		c.accept(m.Body)
+		c.lateAnswer = c.agree(m.Body)
 		c.phone.Talk()
+	}
+	c.mu.Lock()
+	ack := c.ackLocked(m)
+	c.mu.Unlock()
+	if c.lateAnswer != nil {
+		ack.SetBody("application/sdp", c.lateAnswer)
 	}
 	c.acknowledge(ack, func() {
 		switch {
@@ -108,6 +113,19 @@ func (c *Call) acknowledge(ack *wire.Message, then func()) {
 		conn.Send(ack) // lost: the 200 comes again
 		then()
 	})
+}
+
+// agree takes the SDP of a 2xx, and returns the answer that the ACK owes: nil when the INVITE has offered.
+func (c *Call) agree(sdp []byte) []byte {
+	if !c.options.LateOffer {
+		c.accept(sdp)
+		return nil
+	}
+	answer, err := c.phone.Answer(sdp)
+	if err != nil {
+		c.violate(simulator.AnswerSDP, "%v", err)
+	}
+	return answer
 }
 
 // accept checks an answer and gives it to the phone.

@@ -61,6 +61,8 @@ func (o *Options) knobs() []simulator.Knob {
 		simulator.Wait("cut-after", "the connection is cut so long after the answer", &o.CutAfter),
 		simulator.Number("refuse-reinvite", "status for the edge's re-INVITEs", &o.RefuseReinvite),
 		simulator.Flag("twnat", "Record-Route with twnat over later connections", &o.Twnat),
+		simulator.Flag("late-offer", "the INVITE has no SDP", &o.LateOffer),
+		simulator.Text("session-expires", "of the INVITE", &o.SessionExpires),
 	}
 }
 

@@ -24,6 +24,12 @@ type Behaviour struct {
 	Digest         *digest.Style // "enable SIP authentication": the INVITE needs Config's credentials; nil: none
 	SetupFailure   string        // "SIP target when a call fails": the call is answered and referred there at once; empty: none
 	Options        int           // status for OPTIONS outside a call; 0: 200
+	Reliable       bool          // provisional responses want PRACK (RFC 3262)
+	EarlyFork      bool          // a 183 with the SDP of another phone, of another fork, comes before the answer
+	SessionExpires time.Duration // the 200 asks for a session timer (RFC 4028), in whole seconds; 0: none
+	Refreshes      bool          // the assistant refreshes that; else the edge is to
+	Forgetful      bool          // the assistant is to refresh and does not
+	NoUpdate       bool          // UPDATE is not in Allow, and answered 405
 
 	// Script runs on its own goroutine once the call is answered. Its context ends with the assistant.
 	Script func(context.Context, *Call)

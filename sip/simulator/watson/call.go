@@ -31,6 +31,9 @@ type Call struct {
 	invites    map[uint32]bool // CSeq of the edge's INVITEs that we accepted
 	reinviting bool
 	fork       forked
+	rseq       uint32        // of the last reliable response
+	pracked    chan struct{} // closed by its PRACK; nil: none is waited for
+	session    session
 	transfer   subscription
 	ending     Ending
 }

@@ -51,6 +51,12 @@ func (b *Behaviour) knobs() []simulator.Knob {
 		digest.Knob("digest", "the INVITE needs credentials", &b.Digest),
 		simulator.Text("setup-failure", "answers and refers there at once", &b.SetupFailure),
 		simulator.Number("options", "status for OPTIONS", &b.Options),
+		simulator.Flag("reliable", "provisional responses want PRACK", &b.Reliable),
+		simulator.Flag("early-fork", "183 with SDP of another fork first", &b.EarlyFork),
+		simulator.Wait("session-expires", "a session timer of so long", &b.SessionExpires),
+		simulator.Flag("refreshes", "the assistant refreshes the session", &b.Refreshes),
+		simulator.Flag("forgetful", "it should and does not", &b.Forgetful),
+		simulator.Flag("no-update", "UPDATE is not known", &b.NoUpdate),
 	}
 }
 

@@ -23,6 +23,8 @@ func (c *Call) onRequest(r *wire.Request) {
 	switch r.Method() {
 	case "ACK":
 		c.onACK(r)
+	case "PRACK":
+		c.onPRACK(r)
 	case "BYE":
 		c.onBye(r)
 	case "NOTIFY":
@@ -103,7 +105,11 @@ func (c *Call) onReoffer(r *wire.Request) {
 	case refuse != 0:
 		c.respond(r, refuse, reasons[refuse])
 		return
+	case r.Method() == "UPDATE" && c.behaviour.NoUpdate:
+		c.respond(r, 405, "Method Not Allowed", wire.Header{Name: "Allow", Value: c.allow()})
+		return
 	}
+	c.onRefresh(r)
 	body := c.phone.Offer()
 	if len(r.Body) > 0 {
 		c.checkOffer(r.Body)
@@ -123,7 +129,7 @@ func (c *Call) onReoffer(r *wire.Request) {
 		c.dialog.Target = wire.Address(contact)
 	}
 	c.mu.Unlock()
-	m := wire.Respond(r.Message, 200, "OK", "").Add("Contact", c.dialog.Contact)
+	m := c.timed(wire.Respond(r.Message, 200, "OK", "").Add("Contact", c.dialog.Contact))
 	if r.Method() == "INVITE" || len(r.Body) > 0 {
 		m.SetBody("application/sdp", body)
 	}

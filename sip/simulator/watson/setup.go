@@ -15,6 +15,13 @@ import (
 // allow is what a VoIP gateway of that family is expected to list; nobody published it.
 const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE"
 
+func (c *Call) allow() string {
+	if c.behaviour.NoUpdate {
+		return strings.TrimSuffix(allow, ", UPDATE")
+	}
+	return allow
+}
+
 var reasons = map[int]string{
 	180: "Ringing", 183: "Session Progress", 200: "OK", 403: "Forbidden", 404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here",
 	488: "Not Acceptable Here", 491: "Request Pending", 500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline",
@@ -29,6 +36,7 @@ func (a *Assistant) onInvite(r *wire.Request, b Behaviour) {
 	c := &Call{
 		assistant: a, behaviour: b, callID: r.Get("Call-ID"), invite: r, conn: r.Conn, invites: map[uint32]bool{},
 		answered: make(chan struct{}), over: make(chan struct{}), transfer: subscription{changed: make(chan struct{})},
+		session: session{refreshed: make(chan struct{}, 1)},
 	}
 	number, _ := r.CSeq()
 	c.dialog = wire.Dialog{
@@ -88,12 +96,22 @@ func (c *Call) openPhone() ([]byte, error) {
 // ring sends the provisional responses, waits, and sends the final one.
 func (c *Call) ring(answer []byte) {
 	b := c.behaviour
-	if !b.NoRinging {
-		c.invite.Respond(c.response(c.invite, 180).Add("Contact", c.dialog.Contact))
+	if !b.NoRinging && !c.progress(c.response(c.invite, 180)) {
+		return
 	}
 	if b.EarlyMedia {
-		c.invite.Respond(c.response(c.invite, 183).Add("Contact", c.dialog.Contact).SetBody("application/sdp", answer))
+		if !c.progress(c.response(c.invite, 183).SetBody("application/sdp", answer)) {
+			return
+		}
 		c.phone.Talk()
+	}
+	if b.EarlyFork {
+		hush, err := c.ringElsewhere()
+		if err != nil {
+			c.violate(simulator.OfferSDP, "%v", err)
+			return
+		}
+		defer hush()
 	}
 	t := time.NewTimer(b.RingFor)
 	defer t.Stop()
@@ -139,7 +157,10 @@ func (c *Call) answer(sdp []byte) {
 	if !c.finally(true) {
 		return
 	}
-	ok := c.response(c.invite, 200).Add("Contact", c.dialog.Contact).Add("Allow", allow).SetBody("application/sdp", sdp)
+	ok := c.timed(c.response(c.invite, 200).Add("Contact", c.dialog.Contact).Add("Allow", c.allow()))
+	if !c.behaviour.Reliable || !c.behaviour.EarlyMedia { // else the answer is there already (RFC 3262 §5)
+		ok.SetBody("application/sdp", sdp)
+	}
 	tag := ""
 	if c.behaviour.Fork {
 		tag = wire.Token(8)
@@ -164,6 +185,9 @@ func (c *Call) answer(sdp []byte) {
 		c.violate(simulator.ACKMissing, "none")
 		c.end(Ending{How: NotAcknowledged})
 		return
+	}
+	if c.behaviour.SessionExpires > 0 {
+		c.assistant.spawn(c.keepSession)
 	}
 	for range c.behaviour.Repeat {
 		c.invite.Conn.Send(ok) // likewise

@@ -150,6 +150,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 	w.connect(e.stack, cfg.SIP.Public)
+	w.lookUp(trunks, domain)
 	e.webhooks, err = newWebhooks(cfg, deps.Log, counters, policy, e.engine, dialledEdge(cfg, e.stack))
 	if err != nil {
 		return nil, err

@@ -198,6 +198,10 @@ func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	return nil, fmt.Errorf("no such host: %s", host)
 }
 
+func (h hosts) LookupSRV(_ context.Context, _, _, host string) (string, []*net.SRV, error) {
+	return "", nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
 // stages counts those of this process, from anywhere: each has ports of its own, below those that the
 // kernel gives to connections.
 var stages = func() (n atomic.Uint32) { n.Store(rand.Uint32N(10000)); return }()

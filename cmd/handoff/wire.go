@@ -12,6 +12,7 @@ import (
 	"handoff/sip/leg"
 	"handoff/sip/stack"
 	"handoff/sip/stack/certificate"
+	"handoff/sip/trunk"
 )
 
 // wire joins the stack, which knows no calls, to the engine, which knows no sockets. It adapts
@@ -39,6 +40,18 @@ func (w *wire) contact(peer metrics.Peer, transport string) string {
 func (w *wire) hop(to leg.Destination) stack.Hop {
 	flow, _ := to.Flow.(*stack.Flow)
 	return stack.Hop{Flow: flow, URI: to.URI, Names: to.Names, Roots: w.roots[to.Peer], Certificate: w.client[to.Peer], Peer: to.Peer}
+}
+
+// lookUp resolves in the background where calls will go, before the first one wants to know.
+func (w *wire) lookUp(trunks trunk.Config, domain *b2bua.Domain) {
+	var hops []stack.Hop
+	for _, target := range trunks.Targets {
+		hops = append(hops, w.hop(leg.Destination{URI: target, Peer: metrics.PeerWatson}))
+	}
+	if domain != nil {
+		hops = append(hops, w.hop(leg.Destination{URI: domain.URI, Peer: metrics.PeerTwilio}))
+	}
+	w.stack.LookUp(hops...)
 }
 
 func (w *wire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {

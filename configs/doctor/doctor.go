@@ -7,7 +7,7 @@
 //
 // No secret and no path behind one is in a Finding: peers are named by host, errors by what went wrong.
 //
-// RFC 3261 §11 (OPTIONS), RFC 9110 §6.6.1 (Date).
+// RFC 3261 §11 (OPTIONS), RFC 3263 §4.2 (SRV), RFC 9110 §6.6.1 (Date).
 package doctor
 
 import (
@@ -61,9 +61,10 @@ type Finding struct {
 	Do      string `json:"do,omitempty"` // one sentence, with Warn and Fail
 }
 
-// Resolver finds the addresses of hosts; it returns when ctx is over.
+// Resolver finds the addresses and the SRV records of hosts; it returns when ctx is over.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }
 
 // Deps are the surroundings. Every zero value is the real thing.

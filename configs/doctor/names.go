@@ -24,6 +24,7 @@ type host struct {
 	name string
 	do   string // when it does not resolve
 	idle bool   // only this program wants it
+	srv  bool   // calls go where its SRV records say, if there are any
 }
 
 // hosts are the names of the configuration, each once, in its order.
@@ -37,16 +38,22 @@ func (d *doctor) hosts() []host {
 	api := theirs(webHost(d.cfg.Twilio.REST.BaseURL), "twilio.rest.base_url")
 	api.idle = d.cfg.Twilio.REST.AccountSID == ""
 	all := []host{own(d.cfg.SIP.Public, "sip.public")}
+	called := func(text, key string) host {
+		u, _ := uri.Parse(text) // without a host it is skipped
+		h := theirs(strings.Trim(u.Host, "[]"), key)
+		h.srv = asksService(u)
+		return h
+	}
 	for _, t := range d.cfg.Watson.Targets {
-		all = append(all, theirs(hostOf(t), "watson.targets"))
+		all = append(all, called(t, "watson.targets"))
 	}
 	all = append(all,
-		theirs(hostOf(d.cfg.Twilio.SIPDomain.URI), "twilio.sip_domain.uri"),
+		called(d.cfg.Twilio.SIPDomain.URI, "twilio.sip_domain.uri"),
 		own(webHost(d.cfg.Webhooks.PublicURL), "webhooks.public_url"), api)
 	var names []host
 	for _, h := range all {
 		_, err := netip.ParseAddr(h.name)
-		known := slices.ContainsFunc(names, func(n host) bool { return n.name == h.name })
+		known := slices.ContainsFunc(names, func(n host) bool { return n.name == h.name && n.srv == h.srv })
 		if h.name != "" && err != nil && !known {
 			names = append(names, h)
 		}
@@ -57,6 +64,13 @@ func (d *doctor) hosts() []host {
 func (d *doctor) resolve(ctx context.Context, h host) Finding {
 	ctx, cancel := context.WithTimeout(ctx, d.deps.Within)
 	defer cancel()
+	if h.srv {
+		if records, err := d.records(ctx, h.name); err != nil {
+			return warn("dns", h.name, "see to this machine's resolver (/etc/resolv.conf): calls wait for it", "SRV: %v", err)
+		} else if len(records) > 0 {
+			return d.follow(ctx, h, records)
+		}
+	}
 	asked := time.Now()
 	addrs, err := d.lookup(ctx, h.name)
 	took := time.Since(asked)
@@ -93,15 +107,6 @@ func (d *doctor) lookup(ctx context.Context, name string) ([]netip.Addr, error) 
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
 	return addrs[:min(len(addrs), maxAddrs)], nil
-}
-
-// hostOf is the host of a SIP URI, without brackets.
-func hostOf(text string) string {
-	u, err := uri.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return strings.Trim(u.Host, "[]")
 }
 
 // webHost is the host of a URL, without brackets.

@@ -97,15 +97,15 @@ func (d *doctor) reach(ctx context.Context, p peer) Finding {
 	}
 	lookingUp, cancel := context.WithTimeout(ctx, d.deps.Within)
 	defer cancel()
-	addrs, err := d.lookup(lookingUp, name)
+	addrs, err := d.where(lookingUp, p.uri)
 	if err != nil {
 		return fail(p.probe, name, "see dns", "%v", err)
 	}
 	attempts := make([]attempt, len(addrs))
 	var all sync.WaitGroup
-	for i, ip := range addrs {
+	for i, addr := range addrs {
 		all.Go(func() { // ends with its steps, each of them bounded
-			attempts[i] = d.attempt(ctx, p, roots, netip.AddrPortFrom(ip, cmp.Or(p.uri.Port, 5061)))
+			attempts[i] = d.attempt(ctx, p, roots, addr)
 		})
 	}
 	all.Wait()

@@ -55,6 +55,24 @@ func (n names) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, e
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
+func (n names) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	return "", nil, &net.DNSError{Err: "no such host", Name: "_" + service + "._" + proto + "." + name, IsNotFound: true}
+}
+
+// recorded is a resolver that knows SRV records too, by the host that they are of.
+type recorded struct {
+	names
+	srv map[string][]*net.SRV
+	err error // instead of records
+}
+
+func (r recorded) LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	if r.err != nil || service == "sips" && proto == "tcp" && r.srv[name] != nil {
+		return name, r.srv[name], r.err
+	}
+	return r.names.LookupSRV(ctx, service, proto, name)
+}
+
 // rsaKey is one for all: making it costs more than the rest.
 var rsaKey = sync.OnceValue(func() crypto.Signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -35,9 +35,10 @@ type Config struct {
 	// MaxTransactions bounds requests of peers under way, each kept for up to 32 s; above it they
 	// hear 503. Default 65536.
 	MaxTransactions int
-	// HandshakeTimeout bounds a TLS handshake, in and out; default 10 s.
+	// HandshakeTimeout bounds the TLS handshake of who connects to us; default 10 s.
 	HandshakeTimeout time.Duration
-	// DialTimeout bounds the connect to each single address; default 5 s.
+	// DialTimeout bounds the connection to each single address, its TLS handshake included, and the wait for an unknown name;
+	// default 3 s, less than the patience of a call: the next one after a silent target's return shall not wait behind an old dial.
 	DialTimeout time.Duration
 	// SilenceTimeout ends an accepted connection that has not brought one valid message; default 30 s.
 	SilenceTimeout time.Duration
@@ -68,7 +69,7 @@ func (c Config) withDefaults() Config {
 	c.MaxConnectionsPerSource = cmp.Or(c.MaxConnectionsPerSource, 256)
 	c.MaxTransactions = cmp.Or(c.MaxTransactions, 65536)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
-	c.DialTimeout = cmp.Or(c.DialTimeout, 5*time.Second)
+	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
 	c.SilenceTimeout = cmp.Or(c.SilenceTimeout, 30*time.Second)
 	return c
 }

@@ -1,91 +1,134 @@
 package stack
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"go.uber.org/zap"
 
 	"handoff/metrics"
 )
 
-// maxAddrs bounds how many addresses of one name are tried.
-const maxAddrs = 8
+// stagger is how long an address has for itself before the next one is tried beside it: RFC 8305 §5, with time for a TLS handshake
+// across an ocean. A silent address costs a call this and not its patience.
+const stagger = 500 * time.Millisecond
 
-// connect makes a flow to a target: every address of the host in the resolver's order, each with
-// its own timeout. The error tells what was wrong with each.
+// connect makes a flow to a target. The connection stays for as long as both sides want it, even when the name servers no longer name
+// its address: only the next dial follows them. The error tells what was wrong with each address.
 func (s *Stack) connect(t target) (*Flow, error) {
-	addrs, err := s.lookup(t)
+	addrs, err := s.names.locate(t)
 	if err != nil {
 		return nil, fmt.Errorf("%w: look up %s: %w", ErrTransport, t.host, err)
 	}
-	var failed error
-	for _, addr := range addrs {
-		f, err := s.connectTo(t, netip.AddrPortFrom(addr, t.port))
-		if err == nil {
-			return f, nil
-		}
-		if failed == nil {
-			failed = err
-		} else {
-			failed = fmt.Errorf("%w; %w", failed, err) // errors.Join would make it several lines
-		}
+	f, err := s.connectTo(t, addrs)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrTransport, t, err)
 	}
-	return nil, fmt.Errorf("%w: %s: %w", ErrTransport, t, failed)
+	return f, nil
 }
 
-func (s *Stack) lookup(t target) ([]netip.Addr, error) {
-	if ip, ok := t.literal(); ok {
-		return []netip.Addr{ip}, nil
-	}
-	return s.names.lookup(s.ctx, t.host)
-}
-
-func (s *Stack) connectTo(t target, addr netip.AddrPort) (*Flow, error) {
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+func (s *Stack) connectTo(t target, addrs []netip.AddrPort) (*Flow, error) {
 	if t.transport == UDP {
-		u, err := s.socketFor(addr.Addr(), t.socket)
-		if err != nil {
-			return nil, err
-		}
-		return s.udpFlow(u, addr, t.peer), nil
+		return s.connectUDP(t, addrs)
 	}
-	raw, err := s.dialTCP(addr)
+	won, err := s.race(t, addrs)
 	if err != nil {
 		return nil, err
 	}
-	conn := raw
-	if t.transport == TLS {
-		if conn, err = s.secure(raw, t); err != nil {
-			raw.Close()
-			return nil, err
-		}
+	if secured, ok := won.conn.(*tls.Conn); ok {
+		// Verified, so there is a certificate.
+		s.deps.Observer.PeerCertificateExpiry(t.peer, secured.ConnectionState().PeerCertificates[0].NotAfter)
 	}
-	f := &Flow{stack: s, transport: t.transport, local: addrPortOf(raw.LocalAddr()), remote: addr, peer: t.peer,
-		target: t, stream: newStream(conn, raw)}
+	f := &Flow{stack: s, transport: t.transport, local: addrPortOf(won.raw.LocalAddr()), remote: won.addr, peer: t.peer,
+		target: t, stream: newStream(won.conn, won.raw)}
 	return f, s.run(f)
 }
 
-func (s *Stack) dialTCP(addr netip.AddrPort) (net.Conn, error) {
-	d := net.Dialer{Timeout: s.cfg.DialTimeout}
-	conn, err := d.DialContext(s.ctx, "tcp", addr.String())
-	if err == nil {
-		keepAlive(conn)
+// connectUDP takes the first address that a socket of ours can reach.
+func (s *Stack) connectUDP(t target, addrs []netip.AddrPort) (*Flow, error) {
+	var failed error
+	for _, addr := range addrs {
+		u, err := s.socketFor(addr.Addr(), t.socket)
+		if err == nil {
+			return s.udpFlow(u, addr, t.peer), nil
+		}
+		failed = also(failed, err)
 	}
-	return conn, err
+	return nil, failed
 }
 
-func (s *Stack) secure(raw net.Conn, t target) (net.Conn, error) {
-	conn := tls.Client(raw, s.clientTLS(t))
-	if err := s.handshake(conn); err != nil {
-		s.deps.Observer.Rejected(metrics.RejectTLS)
-		return nil, fmt.Errorf("tls with %s: %w", raw.RemoteAddr(), err)
+// attempt is the connection to one address, or why there is none.
+type attempt struct {
+	addr netip.AddrPort
+	raw  net.Conn
+	conn net.Conn // raw, or what is above it
+	err  error
+}
+
+// race tries the addresses in their order, the next one as soon as one has failed or was silent for stagger, and returns the first
+// connection that stands: with TLS, one whose peer was verified. The others are closed.
+func (s *Stack) race(t target, addrs []netip.AddrPort) (attempt, error) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan attempt)
+	running := 0
+	defer func() {
+		cancel()
+		for range running {
+			if late := <-done; late.err == nil {
+				late.conn.Close()
+			}
+		}
+	}()
+	var failed error
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for len(addrs) > 0 || running > 0 {
+		select {
+		case <-next.C:
+			if len(addrs) > 0 {
+				go func(addr netip.AddrPort) { done <- s.attempt(ctx, t, addr) }(addrs[0]) // ends within DialTimeout or with ctx; race waits
+				addrs = addrs[1:]
+				running++
+				next.Reset(stagger)
+			}
+		case a := <-done:
+			running--
+			if a.err == nil {
+				return a, nil
+			}
+			failed = also(failed, a.err)
+			next.Reset(0)
+		}
 	}
-	// Verified, so there is a certificate.
-	s.deps.Observer.PeerCertificateExpiry(t.peer, conn.ConnectionState().PeerCertificates[0].NotAfter)
-	return conn, nil
+	return attempt{}, failed
+}
+
+// attempt connects to one address.
+func (s *Stack) attempt(ctx context.Context, t target, addr netip.AddrPort) attempt {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DialTimeout)
+	defer cancel()
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return attempt{err: err}
+	}
+	keepAlive(raw)
+	if t.transport != TLS {
+		return attempt{addr: addr, raw: raw, conn: raw}
+	}
+	secured := tls.Client(raw, s.clientTLS(t))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		if !errors.Is(ctx.Err(), context.Canceled) { // not because another address was faster
+			s.deps.Observer.Rejected(metrics.RejectTLS)
+		}
+		return attempt{err: fmt.Errorf("tls with %s: %w", addr, err)}
+	}
+	return attempt{addr: addr, raw: raw, conn: secured}
 }
 
 // run serves a dialled connection.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -18,6 +19,11 @@ type stuckResolver struct{}
 func (stuckResolver) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+func (stuckResolver) LookupSRV(ctx context.Context, _, _, _ string) (string, []*net.SRV, error) {
+	<-ctx.Done()
+	return "", nil, ctx.Err()
 }
 
 func TestWaitersAreBoundedAndHearOfTheFailure(t *testing.T) {

@@ -24,6 +24,10 @@ func (r table1) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, er
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
+func (r table1) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	return "", nil, &net.DNSError{Err: "no such host", Name: question{service, proto, name}.String(), IsNotFound: true}
+}
+
 func strangers(_ *Config, d *Deps) {
 	d.Admit = func(netip.AddrPort, Transport) metrics.Peer { return metrics.PeerUnknown }
 }

@@ -48,11 +48,6 @@ type Handler interface {
 	OnLost(tx *ServerTx)
 }
 
-// Resolver finds the addresses of a host; *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 // Tapped is one message as it was received or handed to the socket.
 type Tapped struct {
 	Time          time.Time
@@ -134,13 +129,14 @@ func newStack(cfg Config, deps Deps) *Stack {
 		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[string]*ClientTx{}},
 		links:  links{max: cfg.MaxConnections, byTarget: map[target]*link{}},
 		tombs:  tombs{index: map[Tombstone]*grave{}},
-		names:  names{resolver: deps.Resolver, timeout: cfg.DialTimeout, log: deps.Log, good: map[string][]netip.Addr{}},
 		flows:  map[*Flow]struct{}{},
 	}
 	s.links.stack = s
 	s.idle = sync.NewCond(&s.mu)
 	rand.Read(s.secret[:])
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.names = names{resolver: deps.Resolver, timeout: cfg.DialTimeout, log: deps.Log, ctx: s.ctx, spawn: s.spawn,
+		good: map[question]answer{}, open: map[question]*query{}}
 	return s
 }
 

@@ -36,6 +36,7 @@ type target struct {
 	transport Transport
 	host      string // without brackets
 	port      uint16
+	service   bool   // no port was given: SRV records come first
 	names     string // divided by blanks, the order kept; TLS only
 	roots     *x509.CertPool
 	own       *certificate.Source // TLS only
@@ -48,7 +49,8 @@ func (t target) String() string {
 }
 
 // target reads where the hop leads: a sips URI over TLS whatever its parameter says, else the
-// transport parameter, else UDP (RFC 3263 §4.1 without NAPTR and SRV).
+// transport parameter, else UDP (RFC 3263 §4.1 without NAPTR). The certificate is verified for the host that stands in the URI, whatever
+// name an SRV record leads to: only the URI was told by somebody who is trusted (RFC 5922 §7.3, RFC 6125 §6.2.1).
 func (h Hop) target() (target, error) {
 	if h.URI.Host == "" {
 		return target{}, fmt.Errorf("%w: next hop has no host", ErrTransport)
@@ -61,7 +63,8 @@ func (h Hop) target() (target, error) {
 		t.transport = TLS
 	}
 	if t.port == 0 {
-		t.port = t.transport.defaultPort()
+		_, literal := t.literal()
+		t.port, t.service = t.transport.defaultPort(), !literal
 	}
 	switch {
 	case t.transport == TLS:

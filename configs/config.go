@@ -122,6 +122,8 @@ type Watson struct {
 	// Sources may speak for Watson besides the connections that the edge dialled.
 	Sources    []netip.Prefix
 	MediaLearn MediaLearn
+	// RedirectHosts are those that a 3xx may lead to besides the hosts of Targets.
+	RedirectHosts []string
 	// Number replaces the dialled number; empty keeps it.
 	Number string
 	// CAFile holds the authorities that may sign for the targets; empty: those of the system.

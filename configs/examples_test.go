@@ -73,7 +73,7 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		twilio.rest.ca_file twilio.rest.studio_url twilio.rest.twiml twilio.rest.workflow_sid
 		twilio.sip_domain twilio.sip_domain.password_file twilio.sip_domain.realm twilio.sip_domain.uri twilio.sip_domain.username
 		twilio.sources twilio.srtp twilio.tls twilio.tls.ca_file
-		watson watson.auth watson.auth.password_file watson.auth.realm watson.auth.username watson.health watson.health.options_every watson.media_learn watson.number watson.session_expires watson.sources watson.srtp watson.targets
+		watson watson.auth watson.auth.password_file watson.auth.realm watson.auth.username watson.health watson.health.options_every watson.media_learn watson.number watson.redirect_hosts watson.session_expires watson.sources watson.srtp watson.targets
 		watson.tls watson.tls.ca_file watson.tls.certificate watson.tls.key watson.tls.server_name
 		webhooks webhooks.auth_token_file webhooks.listen webhooks.public_url webhooks.studio_url
 		webhooks.tls webhooks.tls.certificate webhooks.tls.key webhooks.workflow_sid`)

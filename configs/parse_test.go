@@ -61,6 +61,8 @@ func TestMistakesAreNamedWithLineKeyAndExpectation(t *testing.T) {
 			[]string{`edge.yaml:9:11: journal.path: not supported by this version`}},
 		{"sip: target", `"sips:watson.example.com"`, `"sip:watson.example.com"`,
 			[]string{`edge.yaml:5:13: watson.targets[0]: "sip:watson.example.com": expected a sips: URI, Watson is reached over TLS only: write sips:watson.example.com`}},
+		{"a redirect host with a port", `["sips:watson.example.com"]`, `["sips:watson.example.com"]` + "\n  redirect_hosts: [more.example.com, \"more.example.com:5061\"]",
+			[]string{`edge.yaml:6:38: watson.redirect_hosts[1]: "more.example.com:5061": expected a host name or an IP address, without a port`}},
 		{"undefined variable", "edge.example.com", "${NOWHERE}",
 			[]string{`edge.yaml:2:11: sip.public: "${NOWHERE}": the environment variable NOWHERE is not defined`}},
 		{"broken variable", "edge.example.com", "${PUBLIC",

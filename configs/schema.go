@@ -49,10 +49,11 @@ func schema(c *Config, dir string) fields {
 			}),
 		}),
 		"watson": section(fields{
-			"targets":     many(&c.Watson.Targets, target),
-			"sources":     manyOrDefault(&c.Watson.Sources, prefix),
-			"media_learn": one(&c.Watson.MediaLearn, learn),
-			"number":      one(&c.Watson.Number, number),
+			"targets":        many(&c.Watson.Targets, target),
+			"redirect_hosts": manyOrDefault(&c.Watson.RedirectHosts, hostOrIP),
+			"sources":        manyOrDefault(&c.Watson.Sources, prefix),
+			"media_learn":    one(&c.Watson.MediaLearn, learn),
+			"number":         one(&c.Watson.Number, number),
 			"tls": section(fields{
 				"ca_file":     one(&c.Watson.CAFile, file(dir)),
 				"server_name": one(&c.Watson.ServerName, hostName),

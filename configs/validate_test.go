@@ -51,6 +51,8 @@ func TestValidateSaysWhatDoesNotFitTogether(t *testing.T) {
 		{"no target", func(c *Config) { c.Watson.Targets = nil }, []string{"watson.targets: required"}},
 		{"a target twice", func(c *Config) { c.Watson.Targets = []string{"sips:w.example", "sips:w.example"} },
 			[]string{`watson.targets[1]: "sips:w.example": stands at watson.targets[0] already`}},
+		{"a redirect host twice", func(c *Config) { c.Watson.RedirectHosts = []string{"m.example", "m.example"} },
+			[]string{`watson.redirect_hosts[1]: "m.example": stands at watson.redirect_hosts[0] already`}},
 		{"half a client certificate", func(c *Config) { c.Watson.TLS.Certificate = "client.pem" },
 			[]string{"watson.tls.key: expected with certificate, and certificate with it"}},
 		{"half a client key", func(c *Config) { c.Watson.TLS.Key = "client.key" },

@@ -48,6 +48,8 @@ const (
 	// ReasonTransferFailed: Watson left while the transfer ran, and then the transfer failed.
 	ReasonTransferFailed
 	ReasonTransferUnproved
+	// ReasonWatsonRedirected: Watson sent the call elsewhere, and it could not be followed there.
+	ReasonWatsonRedirected
 )
 
 var reasons = []struct {
@@ -73,6 +75,7 @@ var reasons = []struct {
 	ReasonOperator:          {"operator", Us},
 	ReasonTransferFailed:    {"transfer_failed", Upstream},
 	ReasonTransferUnproved:  {"transfer_unproved", Indeterminate},
+	ReasonWatsonRedirected:  {"watson_redirected", Upstream},
 }
 
 func (r Reason) String() string {

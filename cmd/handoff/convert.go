@@ -96,6 +96,9 @@ func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
 	if cfg.Watson.ServerName != "" {
 		c.WatsonNames = []string{cfg.Watson.ServerName}
 	}
+	for _, host := range cfg.Watson.RedirectHosts {
+		c.RedirectHosts = append(c.RedirectHosts, hostText(host))
+	}
 	for _, text := range cfg.Watson.Targets {
 		target, err := uri.Parse(text)
 		if err != nil {

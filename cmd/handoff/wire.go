@@ -13,6 +13,7 @@ import (
 	"handoff/sip/stack"
 	"handoff/sip/stack/certificate"
 	"handoff/sip/trunk"
+	"handoff/sip/uri"
 )
 
 // wire joins the stack, which knows no calls, to the engine, which knows no sockets. It adapts
@@ -47,6 +48,9 @@ func (w *wire) lookUp(trunks trunk.Config, domain *b2bua.Domain) {
 	var hops []stack.Hop
 	for _, target := range trunks.Targets {
 		hops = append(hops, w.hop(leg.Destination{URI: target, Peer: metrics.PeerWatson}))
+	}
+	for _, host := range trunks.RedirectHosts {
+		hops = append(hops, w.hop(leg.Destination{URI: uri.URI{Scheme: "sips", Host: host}, Peer: metrics.PeerWatson}))
 	}
 	if domain != nil {
 		hops = append(hops, w.hop(leg.Destination{URI: domain.URI, Peer: metrics.PeerTwilio}))

@@ -47,6 +47,9 @@ func (d *doctor) hosts() []host {
 	for _, t := range d.cfg.Watson.Targets {
 		all = append(all, called(t, "watson.targets"))
 	}
+	for _, name := range d.cfg.Watson.RedirectHosts {
+		all = append(all, theirs(name, "watson.redirect_hosts"))
+	}
 	all = append(all,
 		called(d.cfg.Twilio.SIPDomain.URI, "twilio.sip_domain.uri"),
 		own(webHost(d.cfg.Webhooks.PublicURL), "webhooks.public_url"), api)

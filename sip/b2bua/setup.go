@@ -23,9 +23,8 @@ const (
 
 // setup is the way from the caller's INVITE to two legs that talk.
 type setup struct {
-	order   []int // of the targets; those before next were tried
-	next    int
-	target  int // the one now tried
+	candidates
+	now     candidate // the one now tried
 	heard   bool
 	patient func() // stops the timer that watches the target now tried
 	// What the caller hears, and why, when no target is left.
@@ -55,7 +54,7 @@ func (c *Call) onInvite() {
 		return
 	}
 	c.setup.reason, c.setup.code, c.setup.text = metrics.ReasonWatsonUnreachable, 503, "Service Unavailable"
-	c.setup.order = c.engine.deps.Health.Order()
+	c.setup.candidates = c.candidates()
 	c.tryNextTarget()
 }
 
@@ -84,13 +83,12 @@ func (c *Call) tryNextTarget() {
 		return // the caller has gone meanwhile
 	}
 	c.talk.b.settled = false
-	if c.setup.next >= len(c.setup.order) {
+	now, left := c.setup.next()
+	if !left {
 		c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
 		return
 	}
-	c.setup.target = c.setup.order[c.setup.next]
-	c.setup.next++
-	target := c.engine.cfg.Trunk.Dial(c.engine.cfg.Trunk.Targets[c.setup.target], c.caller.dialled)
+	c.setup.now = now
 
 	offer, err := c.offerToWatson()
 	if err != nil {
@@ -101,7 +99,7 @@ func (c *Call) tryNextTarget() {
 		CallID:   rand.Text() + "@" + c.engine.cfg.Trunk.Public,
 		LocalTag: rand.Text(),
 		From:     c.engine.cfg.Trunk.CallerURI(c.caller.from).String(),
-		Target:   target.String(),
+		Target:   now.uri.String(),
 		Headers:  c.caller.headers,
 		SDP:      offer,
 
@@ -119,7 +117,7 @@ func (c *Call) tryNextTarget() {
 	}, c.legDeps(metrics.LegB), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
-	c.log.Info("dialling", zap.String("target", target.Host))
+	c.log.Info("dialling", zap.String("target", now.uri.Host))
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
 	c.b.Invite(inv)
@@ -129,7 +127,7 @@ func (c *Call) tryNextTarget() {
 // that comes after all is ended.
 func (c *Call) onSilentTarget() {
 	c.log.Warn("target silent", zap.Duration("for", firstWord))
-	c.engine.deps.Health.Failed(c.setup.target, 0, 0, nil)
+	c.targetFailed(leg.Failed{})
 	c.spareWatson()
 	c.tryNextTarget()
 }
@@ -176,7 +174,7 @@ func (c *Call) heardTarget() {
 		return
 	}
 	c.setup.heard = true
-	c.engine.deps.Health.Answered(c.setup.target)
+	c.targetAnswered()
 	c.setup.patient()
 	c.setup.patient = c.after(answerTime, c.onNoAnswer)
 }
@@ -215,8 +213,8 @@ func (c *Call) answerCaller(answer []byte) {
 	c.watch()
 }
 
-// onWatsonFailed goes to the next target when this one is ill, else tells the caller what Watson
-// said.
+// onWatsonFailed goes to the next target when this one is ill or sends the call elsewhere, else tells the
+// caller what Watson said.
 func (c *Call) onWatsonFailed(f leg.Failed) {
 	c.log.Warn("target failed", zap.Int("code", f.Code), zap.String("text", f.Text), zap.Error(f.Err))
 	switch {
@@ -225,15 +223,20 @@ func (c *Call) onWatsonFailed(f leg.Failed) {
 		return
 	case f.Code == 0:
 		c.setup.reason, c.setup.code, c.setup.text = metrics.ReasonWatsonUnreachable, 503, "Service Unavailable"
+	case trunk.Redirects(f.Code):
+		c.setup.reason = metrics.ReasonWatsonRedirected
+		c.setup.code, c.setup.text = trunk.CallerCode(f.Code)
+		c.onRedirected(f)
+		return
 	default:
 		c.setup.reason = metrics.ReasonWatsonRejected
 		c.setup.code, c.setup.text = trunk.CallerCode(f.Code)
 	}
 	if f.Code == 0 || trunk.NextTarget(f.Code) {
-		c.engine.deps.Health.Failed(c.setup.target, f.Code, f.RetryAfter, f.Err)
+		c.targetFailed(f)
 		c.tryNextTarget()
 		return
 	}
-	c.engine.deps.Health.Answered(c.setup.target) // it lives, and does not want this call
+	c.targetAnswered() // it lives, and does not want this call
 	c.refuseCaller(c.setup.reason, c.setup.code, c.setup.text)
 }

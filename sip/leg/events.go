@@ -1,6 +1,10 @@
 package leg
 
-import "time"
+import (
+	"time"
+
+	"handoff/sip/uri"
+)
 
 // Event is what a leg tells its call.
 type Event interface{ event() }
@@ -30,6 +34,8 @@ type (
 		Err      error
 		// RetryAfter is what a refusal asks for; 0 when it does not.
 		RetryAfter time.Duration
+		// Contacts are where a 3xx sends the call (RFC 3261 §21.3), as far as they can be read.
+		Contacts []uri.NameAddr
 	}
 	// Unacknowledged: our 2xx got no ACK; BYE is out and Ended will follow.
 	Unacknowledged struct{}

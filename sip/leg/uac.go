@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/sip/dialog"
+	"handoff/sip/uri"
 )
 
 // Invitation is what a UAC leg sends.
@@ -77,7 +78,7 @@ func (l *Leg) onInviteResult(req *sipmsg.Request, ev TxEvent) {
 	case res.IsSuccess():
 		l.onInviteAnswered(req, res)
 	default:
-		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason, RetryAfter: RetryAfter(res)})
+		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason, RetryAfter: RetryAfter(res), Contacts: redirections(res)})
 	}
 }
 
@@ -95,6 +96,23 @@ func RetryAfter(res *sipmsg.Response) time.Duration {
 		return 0
 	}
 	return time.Duration(seconds) * time.Second
+}
+
+// maxContacts bounds those of a 3xx that are looked at.
+const maxContacts = 16
+
+// redirections reads the Contacts of a 3xx, in their order. A header that can't be read is left out.
+func redirections(res *sipmsg.Response) []uri.NameAddr {
+	if res.StatusCode/100 != 3 {
+		return nil
+	}
+	var all []uri.NameAddr
+	for _, value := range dialog.Values(res, "Contact") {
+		if some, err := uri.ParseNameAddrList(value); err == nil {
+			all = append(all, some...)
+		}
+	}
+	return all[:min(len(all), maxContacts)]
 }
 
 // onProvisional releases a CANCEL that had to wait for a 1xx (RFC 3261 §9.1).

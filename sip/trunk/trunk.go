@@ -37,6 +37,8 @@ type Config struct {
 	ReferenceNames []string
 	// Targets are Watson's sips: URIs in the order of preference.
 	Targets []uri.URI
+	// RedirectHosts are hosts beside those of the targets to which Watson may redirect a call, IPv6 in brackets.
+	RedirectHosts []string
 	// Number overrides the dialled number; "" does not.
 	Number string
 	// WatsonNames are accepted in Watson's certificate; empty: the target's host.

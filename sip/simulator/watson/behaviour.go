@@ -10,6 +10,8 @@ import (
 // Behaviour is how the assistant takes a call. The zero value: 100, 180, 200 at once.
 type Behaviour struct {
 	Reject         int           // final response instead of an answer, with what goes before it
+	Redirect       []string      // Contacts of a 302, or of the 3xx that Reject is, instead of an answer; nil: none
+	RetryAfter     int           // seconds, of a rejection; 0: none
 	Silent         bool          // no response at all
 	NoTrying       bool          // no 100
 	NoRinging      bool          // no 180

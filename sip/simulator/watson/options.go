@@ -37,6 +37,8 @@ func (c *Config) knobs() []simulator.Knob {
 func (b *Behaviour) knobs() []simulator.Knob {
 	return []simulator.Knob{
 		simulator.Number("reject", "final response instead of an answer", &b.Reject),
+		simulator.Texts("redirect", "Contacts of a 302 (or of the 3xx in reject), with commas", &b.Redirect),
+		simulator.Number("retry-after", "seconds, of a rejection", &b.RetryAfter),
 		simulator.Flag("silent", "no response", &b.Silent),
 		simulator.Flag("no-trying", "no 100", &b.NoTrying),
 		simulator.Flag("no-ringing", "no 180", &b.NoRinging),

@@ -1,7 +1,9 @@
 package watson
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +25,8 @@ func (c *Call) allow() string {
 }
 
 var reasons = map[int]string{
-	180: "Ringing", 183: "Session Progress", 200: "OK", 403: "Forbidden", 404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here",
+	180: "Ringing", 183: "Session Progress", 200: "OK",
+	300: "Multiple Choices", 301: "Moved Permanently", 302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service", 403: "Forbidden", 404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here",
 	488: "Not Acceptable Here", 491: "Request Pending", 500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline",
 }
 
@@ -122,6 +125,10 @@ func (c *Call) ring(answer []byte) {
 	case <-c.assistant.ctx.Done():
 		return
 	}
+	if b.Redirect != nil {
+		c.reject(cmp.Or(b.Reject, 302))
+		return
+	}
 	if b.Reject != 0 {
 		c.reject(b.Reject)
 		return
@@ -131,7 +138,16 @@ func (c *Call) ring(answer []byte) {
 
 func (c *Call) reject(status int) {
 	if c.finally(false) {
-		c.invite.Respond(c.response(c.invite, status))
+		m := c.response(c.invite, status)
+		if status/100 == 3 {
+			for _, contact := range c.behaviour.Redirect {
+				m.Add("Contact", contact)
+			}
+		}
+		if seconds := c.behaviour.RetryAfter; seconds > 0 {
+			m.Add("Retry-After", strconv.Itoa(seconds))
+		}
+		c.invite.Respond(m)
 		c.end(Ending{How: Rejected, Status: status})
 	}
 }

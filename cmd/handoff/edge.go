@@ -73,7 +73,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	watson, err := credentials(hostsOf(trunks.Targets...), cfg.Watson.Auth.Realm, cfg.Watson.Auth.Username, cfg.Watson.Auth.PasswordFile)
+	watson, err := credentials(append(hostsOf(trunks.Targets...), trunks.RedirectHosts...), cfg.Watson.Auth.Realm, cfg.Watson.Auth.Username, cfg.Watson.Auth.PasswordFile)
 	if err != nil {
 		return nil, err
 	}

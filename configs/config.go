@@ -104,7 +104,17 @@ type SIPDomain struct {
 	Username     string
 	PasswordFile string
 	// Realm that may ask for the password.
-	Realm string
+	Realm  string
+	Caller Caller
+}
+
+// Caller is what a callee learns of who calls.
+type Caller struct {
+	// Number is CallerPass, CallerHide or a number that stands in the place of his.
+	Number string
+	Name   CallerName
+	// Privacy tells whether a caller who wants to be private is.
+	Privacy Privacy
 }
 
 // Auth answers Watson's digest challenges. It is configured when Username is set.
@@ -138,6 +148,9 @@ type Watson struct {
 	// SessionExpires is the session timer that Watson is asked for; 0 asks for none. One that Watson asks for
 	// is kept in any case.
 	SessionExpires time.Duration
+	// Headers of the caller's INVITE go to Watson, in any letter case; * stands for any end of an X- name.
+	Headers []string
+	Caller  Caller
 }
 
 // Health is how Watson's targets are watched.
@@ -220,13 +233,17 @@ func Default() *Config {
 			SRTP:       SRTPRequired,
 			Refer:      Refer{MaxReferTo: 256, Header: KeyHeaderXWatson},
 			REST:       REST{BaseURL: "https://api.twilio.com", TwiML: TwiMLRedirect},
-			SIPDomain:  SIPDomain{Realm: "sip.twilio.com"},
+			SIPDomain:  SIPDomain{Realm: "sip.twilio.com", Caller: anyCaller},
 		},
 		Watson: Watson{
 			Sources:    watsonSources(),
 			MediaLearn: MediaLearnOff,
 			SRTP:       SRTPRequired,
 			Health:     Health{OptionsEvery: 30 * time.Second},
+			Headers: []string{
+				"X-Twilio-*", "X-Parent-CallSid", "X-Global-SIP-Trunk-Call-ID", "User-to-User", "Diversion", "P-Asserted-Identity",
+			},
+			Caller: anyCaller,
 		},
 		Transfer: Transfer{
 			Intercept: []string{"sip:queue@flex.twilio.com"},

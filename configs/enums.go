@@ -55,6 +55,33 @@ const (
 	KeyHeaderUserToUser KeyHeader = "user-to-user"
 )
 
+// CallerPass and CallerHide are the words that may stand in the place of a number.
+const (
+	CallerPass = "pass"
+	CallerHide = "hide"
+)
+
+// CallerName tells whether a callee learns the caller's name.
+type CallerName string
+
+const (
+	CallerNamePass CallerName = CallerPass
+	CallerNameHide CallerName = CallerHide
+)
+
+// Privacy tells what becomes of a caller's wish to be private.
+type Privacy string
+
+const (
+	// PrivacyRespect hides his number and his name.
+	PrivacyRespect Privacy = "respect"
+	// PrivacyIgnore takes the callee into the trust domain: it learns what the edge knows.
+	PrivacyIgnore Privacy = "ignore"
+)
+
+// anyCaller is the default: everybody who does not want to be private is known.
+var anyCaller = Caller{Number: CallerPass, Name: CallerNamePass, Privacy: PrivacyRespect}
+
 // TwiML is what method rest makes the caller's call do.
 type TwiML string
 

@@ -71,9 +71,11 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		twilio.refer twilio.refer.header twilio.refer.max_refer_to twilio.reference_names
 		twilio.rest twilio.rest.account_sid twilio.rest.api_key twilio.rest.auth_token_file twilio.rest.base_url
 		twilio.rest.ca_file twilio.rest.studio_url twilio.rest.twiml twilio.rest.workflow_sid
-		twilio.sip_domain twilio.sip_domain.password_file twilio.sip_domain.realm twilio.sip_domain.uri twilio.sip_domain.username
+		twilio.sip_domain twilio.sip_domain.caller twilio.sip_domain.caller.name twilio.sip_domain.caller.number twilio.sip_domain.caller.privacy
+		twilio.sip_domain.password_file twilio.sip_domain.realm twilio.sip_domain.uri twilio.sip_domain.username
 		twilio.sources twilio.srtp twilio.tls twilio.tls.ca_file
-		watson watson.auth watson.auth.password_file watson.auth.realm watson.auth.username watson.health watson.health.options_every watson.media_learn watson.number watson.redirect_hosts watson.session_expires watson.sources watson.srtp watson.targets
+		watson watson.auth watson.auth.password_file watson.auth.realm watson.auth.username
+		watson.caller watson.caller.name watson.caller.number watson.caller.privacy watson.headers watson.health watson.health.options_every watson.media_learn watson.number watson.redirect_hosts watson.session_expires watson.sources watson.srtp watson.targets
 		watson.tls watson.tls.ca_file watson.tls.certificate watson.tls.key watson.tls.server_name
 		webhooks webhooks.auth_token_file webhooks.listen webhooks.public_url webhooks.studio_url
 		webhooks.tls webhooks.tls.certificate webhooks.tls.key webhooks.workflow_sid`)

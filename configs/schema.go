@@ -46,6 +46,7 @@ func schema(c *Config, dir string) fields {
 				"username":      one(&c.Twilio.SIPDomain.Username, word),
 				"password_file": one(&c.Twilio.SIPDomain.PasswordFile, file(dir)),
 				"realm":         one(&c.Twilio.SIPDomain.Realm, word),
+				"caller":        caller(&c.Twilio.SIPDomain.Caller),
 			}),
 		}),
 		"watson": section(fields{
@@ -70,6 +71,8 @@ func schema(c *Config, dir string) fields {
 			"health": section(fields{
 				"options_every": one(&c.Watson.Health.OptionsEvery, lasting(0, time.Hour)),
 			}),
+			"headers": many(&c.Watson.Headers, crossing),
+			"caller":  caller(&c.Watson.Caller),
 		}),
 		"transfer": section(fields{
 			"intercept":     many(&c.Transfer.Intercept, pattern),
@@ -117,4 +120,13 @@ func schema(c *Config, dir string) fields {
 			}),
 		}),
 	}
+}
+
+// caller is what a callee learns of who calls.
+func caller(c *Caller) field {
+	return section(fields{
+		"number":  one(&c.Number, callerNumber),
+		"name":    one(&c.Name, vocabulary([]CallerName{CallerNamePass, CallerNameHide})),
+		"privacy": one(&c.Privacy, vocabulary([]Privacy{PrivacyRespect, PrivacyIgnore})),
+	})
 }

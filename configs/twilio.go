@@ -74,7 +74,7 @@ func (c *Config) validateMethods(f *findings) {
 		f.need(true, "twilio.rest.account_sid", "required by twilio.rest")
 	}
 	if domain := c.Twilio.SIPDomain; domain.URI == "" {
-		f.need(domain.Username != "" || domain.PasswordFile != "", "twilio.sip_domain.uri", "required by twilio.sip_domain: where the call goes")
+		f.need(domain.Username != "" || domain.PasswordFile != "" || domain.Caller != anyCaller, "twilio.sip_domain.uri", "required by twilio.sip_domain: where the call goes")
 	} else {
 		f.need((domain.Username == "") != (domain.PasswordFile == ""), "twilio.sip_domain.password_file", "expected with username, and username with it")
 	}

@@ -81,6 +81,7 @@ func (c *Config) validateTargets(f *findings) {
 	f.need(len(c.Watson.Targets) == 0, "watson.targets", "required: at least one sips: URI of the assistant's phone integration")
 	duplicates(f, "watson.targets", c.Watson.Targets)
 	duplicates(f, "watson.redirect_hosts", c.Watson.RedirectHosts)
+	duplicates(f, "watson.headers", c.Watson.Headers)
 	if pair := c.Watson.TLS; (pair.Certificate == "") != (pair.Key == "") && !f.touches("watson.tls.certificate") && !f.touches("watson.tls.key") {
 		f.add("watson.tls.key", "expected with certificate, and certificate with it")
 	}

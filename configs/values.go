@@ -14,6 +14,7 @@ import (
 
 	"handoff/metrics"
 	"handoff/refer"
+	"handoff/sip/trunk"
 )
 
 // The functions of this file read one value each. Their errors say what was expected; the caller
@@ -170,6 +171,24 @@ func number(text string) (string, error) {
 		return "", errors.New("expected a telephone number such as +18885557777")
 	}
 	return text, nil
+}
+
+// callerNumber reads what a callee sees as the caller's number.
+func callerNumber(text string) (string, error) {
+	if text == CallerPass || text == CallerHide {
+		return text, nil
+	}
+	n, err := number(text)
+	if err != nil || n[0] != '+' {
+		return "", errors.New("expected pass, hide or a telephone number such as +18885557777")
+	}
+	return n, nil
+}
+
+// crossing reads the name of a header that goes to Watson, or the beginning of one and *.
+func crossing(text string) (string, error) {
+	_, err := trunk.NewHeaders([]string{text})
+	return text, err
 }
 
 func ports(text string) (PortRange, error) {

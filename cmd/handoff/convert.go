@@ -92,7 +92,14 @@ func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
 		Force:          kinds[cfg.Twilio.Leg],
 		ReferenceNames: cfg.Twilio.ReferenceNames,
 		Number:         cfg.Watson.Number,
+		ToWatson:       callerPolicy(cfg.Watson.Caller),
+		ToAgent:        callerPolicy(cfg.Twilio.SIPDomain.Caller),
 	}
+	headers, err := trunk.NewHeaders(cfg.Watson.Headers)
+	if err != nil {
+		return c, fmt.Errorf("watson.headers: %w", err)
+	}
+	c.Headers = headers
 	if cfg.Watson.ServerName != "" {
 		c.WatsonNames = []string{cfg.Watson.ServerName}
 	}
@@ -111,6 +118,18 @@ func trunkConfig(cfg *configs.Config) (trunk.Config, error) {
 		c.Targets = append(c.Targets, target)
 	}
 	return c, nil
+}
+
+func callerPolicy(c configs.Caller) trunk.CallerPolicy {
+	policy := trunk.CallerPolicy{HideName: c.Name == configs.CallerNameHide, IgnorePrivacy: c.Privacy == configs.PrivacyIgnore}
+	switch c.Number {
+	case configs.CallerPass:
+	case configs.CallerHide:
+		policy.HideNumber = true
+	default:
+		policy.Number = c.Number
+	}
+	return policy
 }
 
 // credentials reads what answers a peer's challenges, if they come from one of the hosts; nil without a user.

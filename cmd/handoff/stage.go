@@ -176,6 +176,7 @@ func (s *stage) configureMethods(cfg stageConfig, c *configs.Config) error {
 		c.Twilio.SIPDomain = configs.SIPDomain{
 			URI:      fmt.Sprintf("sip:queue@%s:%d;transport=tls", domainName, s.ports.domain),
 			Username: domainUser, PasswordFile: filepath.Join(s.dir, "password"), Realm: "sip.twilio.com",
+			Caller: c.Twilio.SIPDomain.Caller,
 		}
 	}
 	if cfg.Webhooks {

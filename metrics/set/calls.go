@@ -13,6 +13,7 @@ type callMetrics struct {
 	total       *prometheus.CounterVec
 	setup       prometheus.Histogram
 	duration    prometheus.Histogram
+	headersHeld prometheus.Counter
 	mailboxFull prometheus.Counter
 	journalLate prometheus.Counter
 }
@@ -25,6 +26,7 @@ func newCallMetrics(f *factory) callMetrics {
 			[]float64{.1, .25, .5, 1, 2, 3, 5, 8, 13, 20, 30, 60}),
 		duration: f.histogram("call_duration_seconds", "From the caller's INVITE to the end of the call.",
 			[]float64{1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400}),
+		headersHeld: f.counter("headers_held_total", "Headers of callers that were to go to Watson and could not: unreadable, too long or too many."),
 		mailboxFull: f.counter("mailbox_full_total", "Events that a call's mailbox had no room for."),
 		journalLate: f.counter("journal_late_total", "Promises given after 20 ms without the journal's confirmation."),
 	}
@@ -46,6 +48,9 @@ func (s *Set) CallEnded(reason metrics.Reason, d time.Duration) {
 	s.calls.total.WithLabelValues(reason.Result().String(), reason.String()).Inc()
 	s.calls.duration.Observe(d.Seconds())
 }
+
+// HeadersHeld counts headers of a caller that did not go to Watson against the policy.
+func (s *Set) HeadersHeld(n int) { s.calls.headersHeld.Add(float64(n)) }
 
 // MailboxFull counts an event that a call did not take.
 func (s *Set) MailboxFull() { s.calls.mailboxFull.Inc() }

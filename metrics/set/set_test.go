@@ -37,6 +37,7 @@ func exercise(s *Set) {
 	s.CallStarted()
 	s.CallSetup(time.Second)
 	s.CallEnded(metrics.ReasonTransferred, time.Minute)
+	s.HeadersHeld(2)
 	s.MailboxFull()
 	s.JournalLate()
 	s.TransferStarted()
@@ -62,6 +63,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_call_setup_seconds":                  nil,
 		"handoff_calls_active":                        nil,
 		"handoff_calls_total":                         {"reason", "result"},
+		"handoff_headers_held_total":                  nil,
 		"handoff_journal_late_total":                  nil,
 		"handoff_mailbox_full_total":                  nil,
 		"handoff_media_port_rest_shortened_total":     nil,

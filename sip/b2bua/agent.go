@@ -62,12 +62,11 @@ func (c *Call) dialAgent(offering offerer) error {
 	if err != nil {
 		return err
 	}
-	from := c.engine.cfg.Trunk.CallerURI(c.caller.from)
-	from.Scheme = "sip" // Twilio knows no sips:
 	inv := leg.Invitation{
 		CallID:   rand.Text() + "@" + c.engine.cfg.Trunk.Public,
 		LocalTag: rand.Text(),
-		From:     from.String(),
+		From:     c.caller.toAgent.From.String(),
+		Name:     c.caller.toAgent.Name,
 		Target:   domain.URI.String(),
 		SDP:      c.talk.c.propose(offer),
 

@@ -43,14 +43,14 @@ type Call struct {
 // caller is what leg A's INVITE says.
 type caller struct {
 	kind    trunk.Kind
-	from    uri.URI
 	dialled string
-	headers [][2]string // those that cross to leg B
-	offer   []byte      // nil without one
-	hops    uint32      // Max-Forwards of leg B's INVITE
+	offer   []byte // nil without one
+	hops    uint32 // Max-Forwards of leg B's INVITE
 	source  string
 	sid     string // X-Twilio-CallSid, by which the operator finds the call at Twilio
 	parent  string // X-Parent-CallSid, the caller's own call, if our TwiML has put it there
+	// What legs B and C say of him.
+	toWatson, toAgent trunk.Introduction
 }
 
 // errNoNumber is why an INVITE that dials nobody is refused with 404.
@@ -60,7 +60,7 @@ var errNoNumber = errors.New("no number dialled")
 // INVITE makes no dialog.
 func newCall(e *Engine, tx Inbound) (*Call, error) {
 	req := tx.Request()
-	from, err := uri.Parse(req.From().Address.String())
+	from, err := uri.ParseNameAddr(req.From().Value())
 	if err != nil {
 		return nil, fmt.Errorf("header From: %w", err)
 	}
@@ -80,6 +80,7 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 	if !e.cfg.Trunk.Reachable(dialled) {
 		return nil, errNoNumber
 	}
+	who := trunk.Caller{From: from, Headers: dialog.Headers(req)}
 	id := rand.Text()
 	c := &Call{
 		id:        id,
@@ -87,27 +88,24 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 		mail:      newMailbox(),
 		inviteKey: inviteKey{req.CallID().Value(), dialog.FromTag(req)},
 		caller: caller{
-			kind:    e.cfg.Trunk.Kind(from),
-			from:    from,
+			kind:    e.cfg.Trunk.Kind(from.URI),
 			dialled: dialled,
 			offer:   offer,
 			hops:    hops,
 			source:  tx.Source().String(),
 			sid:     dialog.Value(req, "X-Twilio-CallSid"),
 			parent:  dialog.Value(req, "X-Parent-CallSid"),
+
+			toWatson: e.cfg.Trunk.IntroduceToWatson(who),
+			toAgent:  e.cfg.Trunk.IntroduceToAgent(who),
 		},
-	}
-	for _, h := range req.Headers() {
-		if trunk.Crosses(h.Name(), h.Value()) {
-			c.caller.headers = append(c.caller.headers, [2]string{h.Name(), h.Value()})
-		}
 	}
 	c.log = e.deps.Log.With(zap.String("call", id))
 	c.a, err = leg.NewUAS(leg.Config{
 		Name:    metrics.LegA,
 		Peer:    metrics.PeerTwilio,
 		Contact: e.cfg.Contact(metrics.PeerTwilio, tx.Transport()),
-		Names:   e.cfg.Trunk.TwilioNames(from),
+		Names:   e.cfg.Trunk.TwilioNames(from.URI),
 	}, c.legDeps(metrics.LegA), tx)
 	if err != nil {
 		return nil, err

@@ -76,6 +76,8 @@ type Observer interface {
 	CallStarted()
 	CallSetup(time.Duration)
 	CallEnded(metrics.Reason, time.Duration)
+	// HeadersHeld counts headers of a caller that were to go to Watson and could not.
+	HeadersHeld(int)
 	MailboxFull()
 	JournalLate()
 	Packets(metrics.Leg, metrics.Direction, metrics.Path, uint64)

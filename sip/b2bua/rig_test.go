@@ -369,6 +369,7 @@ func (s *seen) Rejected(r metrics.Reject)                                    { s
 func (s *seen) CallStarted()                                                 {}
 func (s *seen) CallSetup(time.Duration)                                      {}
 func (s *seen) CallEnded(r metrics.Reason, _ time.Duration)                  { s.rig.ended <- r }
+func (s *seen) HeadersHeld(n int)                                            { s.note("%d headers held", n) }
 func (s *seen) MailboxFull()                                                 { s.note("mailbox full") }
 func (s *seen) JournalLate()                                                 { s.note("journal late") }
 func (s *seen) Lost(metrics.Leg, uint64)                                     {}

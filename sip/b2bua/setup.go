@@ -49,6 +49,10 @@ func (c *Call) onInvite() {
 	if announced := c.engine.stories.bind(c.caller.parent, c.id); !announced.IsZero() {
 		c.log.Info("announced", zap.Duration("before", time.Since(announced)))
 	}
+	if held := c.caller.toWatson.Held; len(held) > 0 {
+		c.engine.deps.Observer.HeadersHeld(len(held))
+		c.log.Info("headers held back", zap.Strings("headers", held[:min(len(held), 10)])) // never their values: they may be private
+	}
 	if err := c.openSession(); err != nil {
 		c.refuseMedia(err)
 		return
@@ -98,9 +102,10 @@ func (c *Call) tryNextTarget() {
 	inv := leg.Invitation{
 		CallID:   rand.Text() + "@" + c.engine.cfg.Trunk.Public,
 		LocalTag: rand.Text(),
-		From:     c.engine.cfg.Trunk.CallerURI(c.caller.from).String(),
+		From:     c.caller.toWatson.From.String(),
+		Name:     c.caller.toWatson.Name,
 		Target:   now.uri.String(),
-		Headers:  c.caller.headers,
+		Headers:  c.caller.toWatson.Headers,
 		SDP:      offer,
 
 		MaxForwards: c.caller.hops,

@@ -42,6 +42,9 @@ type Dialog struct {
 	// LocalURI and RemoteURI are the addr-specs of From and To as they stood in the INVITE.
 	LocalURI  string `json:"local_uri"`
 	RemoteURI string `json:"remote_uri"`
+	// LocalName is the display name beside LocalURI, unquoted. It is no part of the dialog's identity, and
+	// yet stands in every request: a peer of RFC 2543's kind compares From as a whole.
+	LocalName string `json:"local_name,omitempty"`
 	// RemoteTarget is the peer's Contact: the Request-URI of what we send.
 	RemoteTarget string `json:"remote_target"`
 	// RouteSet holds Route values in the order of use, as the Record-Route gave them.
@@ -86,13 +89,14 @@ func NewUAS(invite *sipmsg.Request, localTag, contact string) (*Dialog, error) {
 	}, nil
 }
 
-// NewUAC returns the dialog of an INVITE still to be sent: local is From's addr-spec, target both
-// To and Request-URI.
-func NewUAC(callID, localTag, local, target, contact string) *Dialog {
+// NewUAC returns the dialog of an INVITE still to be sent: local is From's addr-spec and name the display
+// name beside it, target both To and Request-URI.
+func NewUAC(callID, localTag, local, name, target, contact string) *Dialog {
 	return &Dialog{
 		ID:           ID{CallID: callID, LocalTag: localTag},
 		Role:         UAC,
 		LocalURI:     local,
+		LocalName:    name,
 		RemoteURI:    target,
 		RemoteTarget: target,
 		Contact:      contact,
@@ -151,7 +155,7 @@ func (d *Dialog) request(method sipmsg.RequestMethod, cseq uint32) *sipmsg.Reque
 	}
 	hops := sipmsg.MaxForwardsHeader(70)
 	req.AppendHeader(&hops)
-	req.AppendHeader(&sipmsg.FromHeader{Address: verbatim(d.LocalURI), Params: tagParam(d.LocalTag)})
+	req.AppendHeader(&sipmsg.FromHeader{DisplayName: uri.Quotable(d.LocalName), Address: verbatim(d.LocalURI), Params: tagParam(d.LocalTag)})
 	req.AppendHeader(&sipmsg.ToHeader{Address: verbatim(d.RemoteURI), Params: tagParam(d.RemoteTag)})
 	callID := sipmsg.CallIDHeader(d.CallID)
 	req.AppendHeader(&callID)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/sip/uri"
 )
 
 // twilioInvite has the shape of a Programmable Voice INVITE over TLS: Record-Route first, two Vias,
@@ -79,7 +81,7 @@ func uas(t *testing.T) *Dialog {
 
 func uac(t *testing.T) *Dialog {
 	t.Helper()
-	d := NewUAC("b-1@edge.example.com", "eb1", "sips:+15005550001@edge.example.com",
+	d := NewUAC("b-1@edge.example.com", "eb1", "sips:+15005550001@edge.example.com", "",
 		"sips:+18885557777@watson.example.net", "<sips:edge@edge.example.com:5061>")
 	d.Request(sipmsg.INVITE)
 	d, err := d.Established(response(t, watsonAnswer))
@@ -87,6 +89,21 @@ func uac(t *testing.T) *Dialog {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// The name must stay a name, whatever a caller puts into it.
+func TestDisplayNameStandsInEveryRequestAndStaysOne(t *testing.T) {
+	const hostile = `Eve" <sip:ceo@corp>;tag=x, "\`
+	d := uac(t)
+	d.LocalName = hostile
+	for _, req := range []*sipmsg.Request{
+		d.Request(sipmsg.INVITE), d.ACK(1), d.Request(sipmsg.NOTIFY), d.Request(sipmsg.BYE),
+	} {
+		got, err := uri.ParseNameAddr(req.From().Value())
+		if err != nil || got.Display != hostile || got.URI.String() != d.LocalURI || got.Tag() != "eb1" || len(got.Params) != 1 {
+			t.Errorf("From of %s is %s, %v", req.Method, req.From().Value(), err)
+		}
+	}
 }
 
 func TestRequestTowardTwilioTakesPrivateContactThroughRoutesAsReceived(t *testing.T) {

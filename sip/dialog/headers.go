@@ -32,6 +32,15 @@ func Value(m headered, name string) string {
 	return ""
 }
 
+// Headers lists the headers of a request, name by value, in order.
+func Headers(req *sipmsg.Request) [][2]string {
+	var all [][2]string
+	for _, h := range req.Headers() {
+		all = append(all, [2]string{h.Name(), h.Value()})
+	}
+	return all
+}
+
 // ToTag returns the tag in the request's To, or "": "" marks a request outside a dialog.
 func ToTag(req *sipmsg.Request) string { return tagOf(req.To()) }
 

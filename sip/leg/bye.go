@@ -2,6 +2,8 @@ package leg
 
 import (
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/sip/dialog"
 )
 
 // Bye ends the dialog. reason is a Reason header value, or "". A UAS whose 2xx has no ACK yet waits
@@ -44,7 +46,7 @@ func (l *Leg) onBYE(tx ServerTx) {
 	if l.byeSent {
 		return // crossed ours; the answer to our BYE ends the leg
 	}
-	l.overBy(ByPeer, headersOf(tx.Request()))
+	l.overBy(ByPeer, dialog.Headers(tx.Request()))
 }
 
 // Drop sends the BYE that still waits for an ACK: nobody will be there to send it later.

@@ -39,7 +39,7 @@ func (l *Leg) onREFER(tx ServerTx) {
 	req := tx.Request()
 	r := &Refer{
 		ReferTo: dialog.Values(req, "Refer-To"),
-		Headers: headersOf(req),
+		Headers: dialog.Headers(req),
 		Quiet:   strings.EqualFold(strings.TrimSpace(dialog.Value(req, "Refer-Sub")), "false"),
 		tx:      tx,
 		event:   "refer",
@@ -73,15 +73,6 @@ func (l *Leg) acceptedBefore(tx ServerTx) bool {
 	}
 	l.send(tx, l.accepted(tx, strings.EqualFold(dialog.Value(req, "Refer-Sub"), "false")))
 	return true
-}
-
-// headersOf lists the headers of a request.
-func headersOf(req *sipmsg.Request) [][2]string {
-	var all [][2]string
-	for _, h := range req.Headers() {
-		all = append(all, [2]string{h.Name(), h.Value()})
-	}
-	return all
 }
 
 // RejectRefer answers finally; no subscription is made.

@@ -17,6 +17,8 @@ type Invitation struct {
 	CallID, LocalTag string
 	// From is our addr-spec, Target both To and Request-URI.
 	From, Target string
+	// Name is the caller's display name, unquoted; "" for none.
+	Name string
 	// MaxForwards goes on counting down from the other leg's INVITE, so that a call that comes back
 	// to us ends.
 	MaxForwards uint32
@@ -31,7 +33,7 @@ func NewUAC(cfg Config, deps Deps, inv Invitation) *Leg {
 		Config: cfg,
 		deps:   deps,
 		state:  Idle,
-		dialog: dialog.NewUAC(inv.CallID, inv.LocalTag, inv.From, inv.Target, cfg.Contact),
+		dialog: dialog.NewUAC(inv.CallID, inv.LocalTag, inv.From, inv.Name, inv.Target, cfg.Contact),
 	}
 }
 

@@ -89,14 +89,15 @@ func reader(name string, read func(string) (sipmsg.Header, bool)) sipmsg.HeaderP
 	}
 }
 
+// readFrom escapes the display name again: sipgo's printer adds only the quotes.
 func readFrom(value string) (sipmsg.Header, bool) {
 	a, err := uri.ParseNameAddr(value)
-	return &sipmsg.FromHeader{DisplayName: escapeQuoted(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
+	return &sipmsg.FromHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
 }
 
 func readTo(value string) (sipmsg.Header, bool) {
 	a, err := uri.ParseNameAddr(value)
-	return &sipmsg.ToHeader{DisplayName: escapeQuoted(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
+	return &sipmsg.ToHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
 }
 
 // readVia types the first of several values on one line; the others live on in the verbatim copy
@@ -159,9 +160,4 @@ func unquoteSpaced(value string) string {
 		return value[1 : len(value)-1]
 	}
 	return value
-}
-
-// escapeQuoted escapes a display name, as sipgo's printer adds only the quotes.
-func escapeQuoted(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
 }

@@ -1,5 +1,6 @@
 // Package trunk knows the two vendors: who may speak for them, what kind of caller an INVITE is,
-// where calls go, which headers cross and which code the caller hears.
+// where calls go, what the callee learns of the caller, which headers cross and which code the caller
+// hears.
 //
 // Everything here is pure: functions of the configuration and the message, safe for any goroutine.
 // It opens no socket and keeps no state.
@@ -43,6 +44,10 @@ type Config struct {
 	Number string
 	// WatsonNames are accepted in Watson's certificate; empty: the target's host.
 	WatsonNames []string
+	// Headers of the caller's INVITE go to Watson.
+	Headers Headers
+	// ToWatson and ToAgent are what legs B and C learn of the caller.
+	ToWatson, ToAgent CallerPolicy
 }
 
 // Validate tells what is wrong.
@@ -130,15 +135,6 @@ func (c Config) Dial(target uri.URI, dialled string) uri.URI {
 		}
 	}
 	return target
-}
-
-// CallerURI is the From of leg B: the caller's user part at our own host.
-func (c Config) CallerURI(from uri.URI) uri.URI {
-	user := User(from)
-	if user == "" {
-		user = "anonymous"
-	}
-	return uri.URI{Scheme: "sips", User: user, Host: c.Public}
 }
 
 // User returns the number or name that a SIP or tel URI is about, "" if there is none.

@@ -99,61 +99,6 @@ func TestDialPutsTheUserPartIn(t *testing.T) {
 	}
 }
 
-func TestCallerKeepsHisNumberAndLosesHisHost(t *testing.T) {
-	cfg := Config{Public: "edge.example.com"}
-	for from, want := range map[string]string{
-		"sip:+15005550001@sip.twilio.com;isup-oli=0": "sips:+15005550001@edge.example.com",
-		"sip:sip.twilio.com":                         "sips:anonymous@edge.example.com",
-	} {
-		if got := cfg.CallerURI(parse(t, from)).String(); got != want {
-			t.Errorf("%s became %s, want %s", from, got, want)
-		}
-	}
-}
-
-func TestOnlyNamedHeadersCross(t *testing.T) {
-	tests := []struct {
-		name, header, value string
-		want                bool
-	}{
-		{"Twilio's CallSid", "X-Twilio-CallSid", "CA1", true},
-		{"in any case", "x-twilio-callsid", "CA1", true},
-		{"the parent's", "X-Parent-CallSid", "CA0", true},
-		{"another X- header", "X-Secret", "1", false},
-		{"P-Asserted-Identity", "P-Asserted-Identity", "<sip:a@b>", false},
-		{"a value with a line break", "X-Twilio-CallSid", "CA1\nEvil: 1", false},
-		{"a value out of all bounds", "X-Twilio-CallSid", string(make([]byte, 2000)), false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := Crosses(tt.header, tt.value); got != tt.want {
-				t.Errorf("got %v", got)
-			}
-		})
-	}
-}
-
-func TestCallerHearsWhatConcernsHim(t *testing.T) {
-	for code, want := range map[int]int{
-		403: 403, 404: 404, 486: 486, 488: 488, 500: 500, 503: 503, 603: 603, // as they are
-		408: 480,                               // Watson's silence is not the caller's
-		400: 502, 401: 502, 407: 502, 482: 502, // about our request
-		302: 502, 699: 502, // nothing we follow or know
-	} {
-		if got, text := CallerCode(code); got != want || text == "" {
-			t.Errorf("%d became %d %q, want %d", code, got, text, want)
-		}
-	}
-}
-
-func TestOnlyAnIllZoneIsLeft(t *testing.T) {
-	for code, want := range map[int]bool{500: true, 503: true, 403: false, 404: false, 486: false, 603: false} {
-		if NextTarget(code) != want {
-			t.Errorf("%d: next target %v", code, !want)
-		}
-	}
-}
-
 func TestTargetsMustBeSecure(t *testing.T) {
 	cfg := Config{Public: "e", Targets: []uri.URI{parse(t, "sip:watson.example.net")}}
 	if cfg.Validate() == nil {

@@ -72,19 +72,18 @@ func ParseNameAddrList(s string) ([]NameAddr, error) {
 func (n NameAddr) String() string {
 	var b strings.Builder
 	if n.Display != "" {
-		b.WriteByte('"')
-		for i := range len(n.Display) {
-			if oneOf(n.Display[i], `"\`) {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(n.Display[i])
-		}
-		b.WriteString(`" `)
+		b.WriteString(`"` + Quotable(n.Display) + `" `)
 	}
 	b.WriteString("<" + n.URI.String() + ">")
 	writeParams(&b, n.Params)
 	return b.String()
 }
+
+// Quotable writes text as it may stand between quotes (RFC 3261 §25.1, quoted-string). Control characters
+// are the caller's business.
+func Quotable(text string) string { return quotable.Replace(text) }
+
+var quotable = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // Param returns the value of the first header parameter of that name, in any letter case.
 func (n NameAddr) Param(name string) (string, bool) { return find(n.Params, name) }

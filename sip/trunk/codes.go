@@ -1,27 +1,5 @@
 package trunk
 
-import "strings"
-
-// crossing lists, in lower case, the headers that go from leg A's INVITE to leg B's. Watson takes
-// its CDR's x-global-sip-trunk-call-id from X-Twilio-CallSid.
-var crossing = [...]string{"x-twilio-callsid", "x-twilio-accountsid", "x-twilio-parentcallsid", "x-parent-callsid"}
-
-// maxCrossing bounds one crossing value, as Watson bounds a header that it extracts.
-const maxCrossing = 1024
-
-// Crosses tells whether a header of leg A's INVITE goes to leg B.
-func Crosses(name, value string) bool {
-	if len(value) > maxCrossing || strings.ContainsAny(value, "\r\n\x00") {
-		return false
-	}
-	for _, n := range crossing {
-		if strings.EqualFold(name, n) {
-			return true
-		}
-	}
-	return false
-}
-
 // NextTarget tells whether a call that Watson refused with code goes to the next target: the zone
 // is ill, not the call (RFC 3261 §21.5).
 func NextTarget(code int) bool { return code == 500 || code == 503 }

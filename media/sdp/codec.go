@@ -109,13 +109,26 @@ func token(s string) bool {
 	})
 }
 
-// carries tells whether a value may cross to the other side: printable ASCII in which no IP address
-// can hide, for that takes three dots or a colon, and no parameter of an audio codec does.
+// carries tells whether a value may cross to the other side: printable ASCII in which no address and no
+// name of a host can hide. Those take a colon, or a dot that is not the one of a decimal number (EVS has
+// br=5.9-24.4), and no parameter of an audio codec does.
 func carries(s string) bool {
-	for _, r := range s {
-		if r < ' ' || r > '~' || r == ':' {
+	decimal, before := false, rune(0)
+	for i, r := range s {
+		switch {
+		case r < ' ' || r > '~' || r == ':':
 			return false
+		case r == '.':
+			if decimal || !isDigit(before) || i+1 == len(s) || !isDigit(rune(s[i+1])) {
+				return false
+			}
+			decimal = true
+		case !isDigit(r):
+			decimal = false
 		}
+		before = r
 	}
-	return strings.Count(s, ".") < 3
+	return true
 }
+
+func isDigit(r rune) bool { return '0' <= r && r <= '9' }

@@ -5,7 +5,7 @@
 // does not own sockets, ports or keys in use: a Description is data, a media.Session is a resource.
 //
 // Nothing a peer wrote crosses to the other peer but what this package understood and wrote anew:
-// no address, no o= or s= line, no attribute outside rtpmap, fmtp, ptime, maxptime, silenceSupp,
+// no address, no name of a host, no o= or s= line, no attribute outside rtpmap, fmtp, ptime, maxptime, silenceSupp,
 // crypto, rtcp-mux and the direction.
 //
 // Everything but GenerateKey and GenerateCryptos is a pure function of its arguments, and all is safe

@@ -26,6 +26,7 @@ type Config struct {
 	Origin  netip.Addr    // o= address, if not Addr
 	Name    string        // s=; empty: "-"
 	MaxTime bool          // write a=maxptime
+	Tells   string        // host that the SDP names wherever it may; empty: nowhere
 }
 
 // events is the payload type that both vendors use for digits.
@@ -89,7 +90,7 @@ func New(cfg Config) (*Phone, error) {
 	id := uint64(random32())
 	p.local = Description{
 		User: cfg.User, ID: id, Version: id, Origin: cfg.Origin, Name: cfg.Name, Profile: "RTP/AVP",
-		Formats: append(append([]uint8(nil), cfg.Codecs...), events), Events: events, MaxPacketization: cfg.MaxTime,
+		Formats: append(append([]uint8(nil), cfg.Codecs...), events), Events: events, MaxPacketization: cfg.MaxTime, Tells: cfg.Tells,
 	}
 	if cfg.Secure {
 		if err := p.makeKey(); err != nil {

@@ -281,6 +281,22 @@ func TestSDPIsItsText(t *testing.T) {
 	}
 }
 
+// The description is legal all the same, with the address of RTCP as it is.
+func TestPhoneThatTellsWhereItIs(t *testing.T) {
+	a, b := newPhone(t, Config{Tells: "mgw7.twilio.com"}), newPhone(t, Config{Tells: "mrcp7.watson.cloud.ibm.com"})
+	connect(t, a, b)
+	text := string(a.Offer())
+	for _, want := range []string{"i=call on mgw7.twilio.com", "u=https://mgw7.", "k=uri:https://mgw7.", "a=ssrc:1 cname:root@mgw7.", "a=candidate:1 1 UDP 2130706431 127."} {
+		if !strings.Contains(text, "\r\n"+want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	d, err := ParseSDP(a.Offer())
+	if err != nil || d.RTCP.Port() != d.RTP.Port()+1 || strings.Index(text, "c=IN") < strings.Index(text, "e=") || strings.Contains(text, "%!") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 func TestDirectionsAreNamedAndMirrored(t *testing.T) {
 	for d, want := range map[Direction]Direction{SendRecv: SendRecv, SendOnly: RecvOnly, RecvOnly: SendOnly, Inactive: Inactive} {
 		if d.Mirror() != want || d.Sends() != want.Receives() || d.Receives() != want.Sends() {

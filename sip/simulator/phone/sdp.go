@@ -88,7 +88,8 @@ type Description struct {
 	Events           uint8 // payload type of telephone-event; 0: none
 	Crypto           []Crypto
 	Direction        Direction
-	MaxPacketization bool // a=maxptime:20, which Twilio writes
+	MaxPacketization bool   // a=maxptime:20, which Twilio writes
+	Tells            string // host that is named wherever it may be; empty: nowhere
 }
 
 // Secure tells whether the profile is RTP/SAVP.
@@ -108,16 +109,24 @@ func (d Description) Codec() (uint8, bool) {
 func (d Description) Bytes() []byte {
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+	lines := func(all []string) {
+		for _, text := range all {
+			line("%s", text)
+		}
+	}
 	line("v=0")
 	line("o=%s %d %d IN %s %s", d.User, d.ID, d.Version, family(d.Origin), d.Origin)
 	line("s=%s", d.Name)
+	lines(d.tellsSession())
 	line("c=IN %s %s", family(d.RTP.Addr()), d.RTP.Addr())
 	line("t=0 0")
+	lines(d.tellsEnd())
 	formats := make([]string, len(d.Formats))
 	for i, f := range d.Formats {
 		formats[i] = strconv.Itoa(int(f))
 	}
 	line("m=audio %d %s %s", d.RTP.Port(), d.Profile, strings.Join(formats, " "))
+	lines(d.tellsMedia())
 	for _, c := range d.Crypto {
 		line("a=crypto:%d %s %s", c.Tag, c.Suite, c.Params)
 	}

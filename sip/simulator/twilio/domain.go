@@ -34,6 +34,7 @@ type Reception struct {
 	PlainMedia bool          // the domain has no Secure Media: RTP/AVP is taken and RTP/SAVP is not
 	Codecs     []uint8       // that the agent takes; nil: PCMU, PCMA
 	Voice      uint32        // names the agent's voice; 0: random
+	Caller     string        // what the user part of From must be; empty: the number of a living caller, if he shows it
 	Key        string        // what the session history key's header must hold; empty: not checked
 }
 

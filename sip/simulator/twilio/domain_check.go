@@ -17,7 +17,7 @@ func (c *Inbound) checkInvite(r *wire.Request) {
 	c.checkHidden(r.Message)
 	from := wire.Address(r.Get("From"))
 	user, _, _ := strings.Cut(strings.TrimPrefix(from, "sip:"), "@")
-	if wire.Tag(r.Get("From")) == "" || wire.Tag(r.Get("To")) != "" || !callerNumber.MatchString(user) || !a.anyCall(func(other *Call) bool { return other.options.From == user }) {
+	if wire.Tag(r.Get("From")) == "" || wire.Tag(r.Get("To")) != "" || !c.expects(user) {
 		c.violate(simulator.CallerID, "From %s", from)
 	}
 	if a.owns(c.callID) {
@@ -34,6 +34,15 @@ func (c *Inbound) checkInvite(r *wire.Request) {
 		c.violate(simulator.AnswerContact, "%s is not for TLS", contacts[0])
 	}
 	c.checkOffer(r.Body)
+}
+
+// expects tells whether the edge may show this user part.
+func (c *Inbound) expects(user string) bool {
+	if want := c.reception.Caller; want != "" {
+		return user == want
+	}
+	return (user == "anonymous" || callerNumber.MatchString(user)) &&
+		c.domain.account.anyCall(func(other *Call) bool { return other.options.shows() == user })
 }
 
 // checkOffer wants one key that was seen on no other leg.

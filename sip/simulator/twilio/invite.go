@@ -82,7 +82,7 @@ func (a *Account) start(ctx context.Context, c *Call, uri string) (*Call, error)
 	c.inviteConn = c.conn
 	c.phone, err = phone.New(phone.Config{
 		Addr: a.cfg.Addr, Secure: c.secure, Codecs: c.options.Codecs, Voice: c.options.Voice, Report: c.options.Report,
-		User: "root", Name: "Twilio Media Gateway", Origin: netip.MustParseAddr(privateIP), MaxTime: c.trunk,
+		User: "root", Name: "Twilio Media Gateway", Origin: netip.MustParseAddr(privateIP), MaxTime: c.trunk, Tells: c.options.Tells,
 	})
 	if err != nil {
 		return nil, err
@@ -116,12 +116,15 @@ func (c *Call) buildInvite(uri string) *wire.Message {
 	if c.trunk {
 		ftag = ""
 		c.dialog.CSeq = 29043 + uint32(rand.IntN(1000))
-		c.dialog.Local = fmt.Sprintf("<sip:%s@%s.pstn.twilio.com:5060>;tag=%s", from, a.cfg.Trunk, tag)
+		c.dialog.Local = c.options.named("", fmt.Sprintf("<sip:%s@%s.pstn.twilio.com:5060>;tag=%s", from, a.cfg.Trunk, tag))
 		c.dialog.Remote = "<" + uri + ">"
 	} else {
-		c.dialog.Local = fmt.Sprintf(`"%s" <sip:%s@%s>;tag=%s`, from, from, hostName, tag)
+		c.dialog.Local = c.options.named(from, fmt.Sprintf("<sip:%s@%s>;tag=%s", from, hostName, tag))
 		base, _, _ := strings.Cut(uri, ";")
 		c.dialog.Remote = "<" + base + ">"
+	}
+	if c.options.Anonymous {
+		c.dialog.Local = `"Anonymous" <sip:anonymous@anonymous.invalid>;tag=` + tag
 	}
 	c.dialog.CSeq++
 	c.dialog.CallID = c.callID
@@ -133,7 +136,7 @@ func (c *Call) buildInvite(uri string) *wire.Message {
 	}
 	if c.trunk {
 		m.Add("From", c.dialog.Local).Add("To", c.dialog.Remote).Add("CSeq", cseq).Add("Max-Forwards", "60")
-		m.Add("P-Asserted-Identity", fmt.Sprintf("<sip:%s@%s:5060>", from, privateIP))
+		m.Add("P-Asserted-Identity", c.options.named("", fmt.Sprintf("<sip:%s@%s:5060>", from, privateIP)))
 		m.Add("Diversion", fmt.Sprintf("<sip:%s@twilio.com>;reason=unconditional", c.parent.to))
 		m.Add("Call-ID", c.callID)
 		c.addVias(m)
@@ -148,9 +151,14 @@ func (c *Call) buildInvite(uri string) *wire.Message {
 		m.Add("X-Twilio-CallSid", c.sid)
 		m.Headers = append(m.Headers, c.headers...)
 	}
+	if c.options.Privacy != "" {
+		m.Add("Privacy", c.options.Privacy)
+	}
 	if expires := c.options.SessionExpires; expires != "" {
 		m.Add("Supported", "timer").Add("Session-Expires", expires)
 	}
+	m.Headers = append(append(m.Headers, c.options.Headers...), c.tells()...)
+	c.dialog.Extra = c.tells()
 	if c.options.LateOffer {
 		return m.Remove("Content-Type")
 	}
@@ -179,9 +187,22 @@ func uriHeaders(text string) ([]wire.Header, error) {
 func (c *Call) contact() string {
 	uri := fmt.Sprintf("<sip:%s@%s:5060;transport=udp>", c.options.From, privateIP)
 	if c.trunk {
-		return uri
+		return c.options.named("", uri)
 	}
-	return fmt.Sprintf(`"%s" %s`, c.options.From, uri)
+	return c.options.named(c.options.From, uri)
+}
+
+// tells are headers that name a host, of every request.
+func (c *Call) tells() []wire.Header {
+	host := c.options.Tells
+	if host == "" {
+		return nil
+	}
+	return []wire.Header{
+		{Name: "Call-Info", Value: "<https://" + host + "/call>;purpose=info"}, {Name: "History-Info", Value: "<sip:" + host + ">;index=1"},
+		{Name: "Session-ID", Value: "ab30317f1a784dc48ff824d0d3715d86;remote=" + host}, {Name: "P-Charging-Vector", Value: "icid-value=1;icid-generated-at=" + host},
+		{Name: "Reply-To", Value: "<sip:root@" + host + ">"}, {Name: "Warning", Value: `399 ` + host + ` "at ` + host + `"`}, {Name: "Organization", Value: host},
+	}
 }
 
 // recordRoutes are the proxy's two faces: the one toward the edge first, the UDP one toward the gateway second.

@@ -1,14 +1,22 @@
 package twilio
 
 import (
+	"cmp"
+	"strings"
 	"time"
 
 	"handoff/sip/simulator/digest"
+	"handoff/sip/simulator/wire"
 )
 
 // Options of one call. The zero value is a caller of whom nothing special is known.
 type Options struct {
 	From           string        // caller's number; empty: +15005550001
+	Name           string        // CNAM, which stands in From, Contact and P-Asserted-Identity; empty: none
+	Anonymous      bool          // From shows nobody; P-Asserted-Identity and Contact have the number all the same
+	Privacy        string        // Privacy header, as "id;critical"; empty: none
+	Headers        []wire.Header // further ones of the INVITE
+	Tells          string        // host that SDP and further headers name wherever they may; empty: nowhere
 	Codecs         []uint8       // empty: PCMU, PCMA
 	Voice          uint32        // names the speaker; 0: random
 	Report         time.Duration // between RTCP reports; 0: none
@@ -18,6 +26,23 @@ type Options struct {
 	LateOffer      bool          // the INVITE has no SDP; the ACK answers what the 200 offers
 	SessionExpires string        // of the INVITE, which then says Supported: timer; empty: none
 	Refer          Refer
+}
+
+// shows is what a callee may know of the caller's number.
+func (o Options) shows() string {
+	if o.Anonymous || o.Privacy != "" {
+		return "anonymous"
+	}
+	return o.From
+}
+
+// named puts the caller's name before a URI; without one it is that of last resort.
+func (o Options) named(resort, uri string) string {
+	name := cmp.Or(o.Name, resort)
+	if name == "" {
+		return uri
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `" ` + uri
 }
 
 // Refer is how Twilio treats the edge's REFER. The zero value is a transfer that works.

@@ -2,9 +2,11 @@ package twilio
 
 import (
 	"slices"
+	"strings"
 
 	"handoff/sip/simulator"
 	"handoff/sip/simulator/digest"
+	"handoff/sip/simulator/wire"
 )
 
 // Setup is all that can be set of an account and of the calls that it places.
@@ -56,6 +58,15 @@ func (c *Config) knobs() []simulator.Knob {
 func (o *Options) knobs() []simulator.Knob {
 	return []simulator.Knob{
 		simulator.Text("from", "caller's number", &o.From),
+		simulator.Text("name", "caller's name", &o.Name),
+		simulator.Flag("anonymous", "From shows nobody", &o.Anonymous),
+		simulator.Text("privacy", "Privacy header, as id;critical", &o.Privacy),
+		{Name: "header", Help: "one more of the INVITE, as X-Customer:7", Set: func(value string) error {
+			name, value, _ := strings.Cut(value, ":")
+			o.Headers = append(o.Headers, wire.Header{Name: name, Value: strings.TrimSpace(value)})
+			return nil
+		}},
+		simulator.Text("tells", "host that SDP and headers name wherever they may", &o.Tells),
 		simulator.Number("voice", "names the speaker", &o.Voice),
 		simulator.Wait("report", "between RTCP reports", &o.Report),
 		simulator.Wait("cut-after", "the connection is cut so long after the answer", &o.CutAfter),
@@ -123,6 +134,7 @@ func (r *Reception) knobs() []simulator.Knob {
 		simulator.Wait("domain.ring-for", "before the webhook is asked", &r.RingFor),
 		simulator.Flag("domain.plain-media", "RTP/AVP only", &r.PlainMedia),
 		simulator.Number("domain.voice", "names the agent's voice", &r.Voice),
+		simulator.Text("domain.caller", "what From's user part must be", &r.Caller),
 		simulator.Text("domain.key", "what the key's header must hold", &r.Key),
 	}
 }

@@ -25,6 +25,7 @@ type Behaviour struct {
 	NotifyDelay    time.Duration // before a NOTIFY is answered
 	Digest         *digest.Style // "enable SIP authentication": the INVITE needs Config's credentials; nil: none
 	SetupFailure   string        // "SIP target when a call fails": the call is answered and referred there at once; empty: none
+	Tells          string        // host that SDP, headers and reason phrases name wherever they may; empty: nowhere
 	Options        int           // status for OPTIONS outside a call; 0: 200
 	Reliable       bool          // provisional responses want PRACK (RFC 3262)
 	EarlyFork      bool          // a 183 with the SDP of another phone, of another fork, comes before the answer

@@ -89,6 +89,27 @@ func TestCallsThatAreNotAnswered(t *testing.T) {
 	}
 }
 
+func TestAssistantThatTellsWhereItIs(t *testing.T) {
+	const host = "mrcp7.watson.cloud.ibm.com"
+	a := newAssistant(t, Behaviour{Tells: host, Reject: 503}, nil)
+	e := newEdge(t, a)
+	e.start(e.invite(), nil)
+	for _, status := range []int{100, 180} {
+		e.reply(status)
+	}
+	if m := e.reply(503); m.Start != "SIP/2.0 503 Service Unavailable at "+host || m.Get("Server") != host || !strings.Contains(m.Get("Warning"), host) {
+		t.Errorf("got\n%s", m.Bytes())
+	}
+	_, e, call := talk(t, Behaviour{Tells: host})
+	if status, err := call.Reinvite(bounded(t)); err != nil || status != 200 {
+		t.Fatalf("re-INVITE: %d, %v", status, err)
+	}
+	r := receive(t, e.requests)
+	if r.Get("Referred-By") != "<sips:wa@"+host+">" || !strings.Contains(string(r.Body), "a=tool:"+host+"\r\n") {
+		t.Errorf("got\n%s", r.Bytes())
+	}
+}
+
 func TestCallThatIsCancelled(t *testing.T) {
 	a := newAssistant(t, Behaviour{RingFor: time.Minute}, nil)
 	e := newEdge(t, a)

@@ -52,6 +52,7 @@ func (b *Behaviour) knobs() []simulator.Knob {
 		simulator.Wait("notify-delay", "before a NOTIFY is answered", &b.NotifyDelay),
 		digest.Knob("digest", "the INVITE needs credentials", &b.Digest),
 		simulator.Text("setup-failure", "answers and refers there at once", &b.SetupFailure),
+		simulator.Text("tells", "host that SDP, headers and reason phrases name wherever they may", &b.Tells),
 		simulator.Number("options", "status for OPTIONS", &b.Options),
 		simulator.Flag("reliable", "provisional responses want PRACK", &b.Reliable),
 		simulator.Flag("early-fork", "183 with SDP of another fork first", &b.EarlyFork),

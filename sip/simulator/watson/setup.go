@@ -46,6 +46,7 @@ func (a *Assistant) onInvite(r *wire.Request, b Behaviour) {
 		CallID: c.callID, Local: r.Get("To") + ";tag=" + tag, Remote: r.Get("From"), Target: wire.Address(r.Get("Contact")),
 		Routes: r.List("Record-Route"), Contact: "<sips:" + r.Conn.Local().String() + ">", RemoteCSeq: number,
 	}
+	c.dialog.Extra = b.tells()
 	if !a.register(c) {
 		r.Respond(wire.Respond(r.Message, 503, "Service Unavailable", tag))
 		return
@@ -77,7 +78,7 @@ func (c *Call) openPhone() ([]byte, error) {
 	if offer, err := phone.ParseSDP(c.invite.Body); err == nil && cfg.OptionalSRTP {
 		secure = offer.Secure()
 	}
-	p, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: secure, Voice: cfg.Voice, Report: cfg.Report})
+	p, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: secure, Voice: cfg.Voice, Report: cfg.Report, Tells: c.behaviour.Tells})
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +221,27 @@ func (c *Call) answer(sdp []byte) {
 
 // response builds one with our tag.
 func (c *Call) response(r *wire.Request, status int) *wire.Message {
-	return wire.Respond(r.Message, status, reasons[status], wire.Tag(c.dialog.Local))
+	reason := reasons[status]
+	if host := c.behaviour.Tells; host != "" {
+		reason += " at " + host
+	}
+	m := wire.Respond(r.Message, status, reason, wire.Tag(c.dialog.Local))
+	m.Headers = append(m.Headers, c.behaviour.tells()...)
+	return m
+}
+
+// tells are headers that name a host.
+func (b Behaviour) tells() []wire.Header {
+	host := b.Tells
+	if host == "" {
+		return nil
+	}
+	return []wire.Header{
+		{Name: "Server", Value: host}, {Name: "User-Agent", Value: host}, {Name: "Warning", Value: `399 ` + host + ` "at ` + host + `"`},
+		{Name: "Retry-After", Value: "7 (" + host + ")"}, {Name: "Reason", Value: `SIP;cause=403;text="` + host + `"`},
+		{Name: "Error-Info", Value: "<sips:" + host + ">"}, {Name: "P-Asserted-Identity", Value: "<sips:wa@" + host + ">"},
+		{Name: "Referred-By", Value: "<sips:wa@" + host + ">"},
+	}
 }
 
 // onCancel ends a call that rings.

@@ -9,10 +9,11 @@ type Dialog struct {
 	Remote      string // what we write into To, tag included once it is known
 	Target      string // the peer's Contact
 	Routes      []string
-	Contact     string // our Contact value
-	CSeq        uint32 // last that we used
-	RemoteCSeq  uint32 // last that the peer used; 0 before its first
-	MaxForwards int    // 0: 70
+	Contact     string   // our Contact value
+	CSeq        uint32   // last that we used
+	RemoteCSeq  uint32   // last that the peer used; 0 before its first
+	MaxForwards int      // 0: 70
+	Extra       []Header // of every request
 }
 
 // LocalTag is our tag.
@@ -44,6 +45,7 @@ func (d *Dialog) build(method string, cseq uint32) *Message {
 	m.Add("To", d.Remote)
 	m.Add("Call-ID", d.CallID)
 	m.Add("CSeq", fmt.Sprintf("%d %s", cseq, method))
+	m.Headers = append(m.Headers, d.Extra...)
 	return m
 }
 

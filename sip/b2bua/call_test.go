@@ -427,6 +427,9 @@ func TestRecordOfACallIsWrittenDownAndReadBack(t *testing.T) {
 	if len(got.Legs) != 2 || got.Transfer == nil || !strings.Contains(got.Transfer.ReferTo, "=k>") {
 		t.Errorf("record %+v", got)
 	}
+	if name := got.Legs[1].Dialog.LocalName; name != "Eve" {
+		t.Errorf("the caller's name is %q in the record", name)
+	}
 	if held := string(got.Legs[1].Session.Remote); !strings.Contains(held, "0.0.0.0") {
 		t.Errorf("the hold is not in the record: %q", held)
 	}

@@ -55,6 +55,7 @@ func recordLeg(s leg.Snapshot, side *side) journal.Leg {
 			LocalTag:     s.Dialog.LocalTag,
 			RemoteTag:    s.Dialog.RemoteTag,
 			LocalURI:     s.Dialog.LocalURI,
+			LocalName:    s.Dialog.LocalName,
 			RemoteURI:    s.Dialog.RemoteURI,
 			RemoteTarget: s.Dialog.RemoteTarget,
 			RouteSet:     s.Dialog.RouteSet,

@@ -229,7 +229,7 @@ func (r *rig) build(d *dialogue, method, headers, body string) *sipmsg.Request {
 		headers += "Content-Type: application/sdp\n"
 	}
 	text := fmt.Sprintf("%s sip:+18885557777@edge.example.com SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.2:5061;branch=z9hG4bK%s%d\n"+
-		"From: <sip:+15005550001@sip.twilio.com>;tag=%s\nTo: <sip:+18885557777@edge.example.com>%s\nCall-ID: %s\nCSeq: %d %s\n"+
+		"From: \"Eve\" <sip:+15005550001@sip.twilio.com>;tag=%s\nTo: <sip:+18885557777@edge.example.com>%s\nCall-ID: %s\nCSeq: %d %s\n"+
 		"Max-Forwards: 70\nContact: <sip:x@10.1.1.1:5060>\n%sContent-Length: %d\n\n",
 		method, method, d.cseq, d.from, to, d.callID, d.cseq, method, headers, len(body))
 	parsers := map[string]sipmsg.HeaderParser{}

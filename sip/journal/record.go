@@ -60,6 +60,7 @@ type Dialog struct {
 	LocalTag     string   `json:"local_tag"`
 	RemoteTag    string   `json:"remote_tag"`
 	LocalURI     string   `json:"local_uri"`
+	LocalName    string   `json:"local_name,omitempty"`
 	RemoteURI    string   `json:"remote_uri"`
 	RemoteTarget string   `json:"remote_target"`
 	RouteSet     []string `json:"route_set,omitempty"`

@@ -15,7 +15,7 @@ func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 		Legs: []Leg{{
 			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferSent: 2, InviteCSeq: 1,
 			Dialog: Dialog{
-				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", RemoteURI: "sip:r@h",
+				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", LocalName: "Eve", RemoteURI: "sip:r@h",
 				RemoteTarget: "sip:t@h", RouteSet: []string{"<sip:p;lr>"}, Contact: "<sip:e@h>", LocalCSeq: 3, RemoteCSeq: 29044,
 			},
 			SessionInterval: 30 * time.Minute, Refreshes: true, TakesUPDATE: true,

@@ -26,7 +26,7 @@ const (
 	eve       = `"Eve" <sip:+15005550001@trunk1.pstn.twilio.com:5060;isup-oli=0;pstn-params=808481808882>;tag=1`
 	nobody    = `"Anonymous" <sip:anonymous@anonymous.invalid>;tag=1`
 	hidden    = `"Anonymous" <sips:anonymous@anonymous.invalid>`
-	knownPAI  = `P-Asserted-Identity: "Eve" <sip:+15005550001@184.150.215.12:5060>`
+	knownPAI  = `P-Asserted-Identity: "Eve" <sip:+15005550001@192.0.2.12:5060>`
 	edgesEve  = `"Eve" <sips:+15005550001@edge.example.com>`
 	namelsEve = `<sips:+15005550001@edge.example.com>`
 )

@@ -4,6 +4,9 @@
 //
 // Everything here is pure: functions of the configuration and the message, safe for any goroutine.
 // It opens no socket and keeps no state.
+//
+// Implemented: RFC 3323 §4.1.1.3 and §4.2 (the anonymous, Privacy), RFC 3325 §7 and §9 (P-Asserted-Identity
+// toward a peer that is trusted or not), RFC 5806 §4 (Diversion).
 package trunk
 
 import (

@@ -31,6 +31,8 @@ type scene struct {
 	recorder *trace.Recorder
 }
 
+var watsonAddr = netip.MustParseAddr("127.0.0.3")
+
 // newScene sets a stage whose parties live at addresses of their own, so that an address of one
 // that shows at another is seen.
 func newScene(t *testing.T, cfg stageConfig) *scene {
@@ -39,7 +41,7 @@ func newScene(t *testing.T, cfg stageConfig) *scene {
 		cfg.At = stageAddrs{
 			Edge:   loopback,
 			Twilio: netip.MustParseAddr("127.0.0.2"),
-			Watson: netip.MustParseAddr("127.0.0.3"),
+			Watson: watsonAddr,
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

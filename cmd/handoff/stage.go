@@ -42,6 +42,8 @@ type stageConfig struct {
 	Set       func(*configs.Config) // changes the edge's configuration
 	TwilioSet func(*twilio.Config)  // and the simulators'
 	WatsonSet func(*watson.Config)
+	// Resolver is the edge's; nil knows the simulated SIP domain only.
+	Resolver stack.Resolver
 	// REST configures method rest, Domain method invite, on both sides; with Webhooks Twilio asks the
 	// edge, else the account's Functions.
 	REST, Domain, Webhooks bool
@@ -143,7 +145,10 @@ func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error
 	if cfg.Set != nil {
 		cfg.Set(parsed)
 	}
-	s.edge, err = newEdge(parsed, edgeDeps{Log: cfg.Log, Tap: tapOf(cfg.Tap), Resolver: hosts{domainName: cfg.At.Twilio}})
+	if cfg.Resolver == nil {
+		cfg.Resolver = hosts{domainName: cfg.At.Twilio}
+	}
+	s.edge, err = newEdge(parsed, edgeDeps{Log: cfg.Log, Tap: tapOf(cfg.Tap), Resolver: cfg.Resolver})
 	return err
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -11,7 +13,10 @@ import (
 	"time"
 
 	"handoff/configs"
+	"handoff/metrics"
+	"handoff/sip/simulator"
 	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
 )
 
 // TestZonesThatAreDown plays calls past a first zone that takes none. What the first call has found out
@@ -19,13 +24,14 @@ import (
 func TestZonesThatAreDown(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name string
-		zone func(net.Conn) // what it does with a connection; nil: there is no listener
+		name   string
+		within time.Duration  // the second zone has taken the call
+		zone   func(net.Conn) // what it does with a connection; nil: there is no listener
 	}{
-		{"nobody listens", nil},
-		{"it hangs up", func(conn net.Conn) { conn.Close() }},
-		{"it says nothing", func(conn net.Conn) { io.Copy(io.Discard, conn) }},
-		{"it is no TLS", func(conn net.Conn) { io.WriteString(conn, "SIP/2.0 400 Bad Request\r\n\r\n"); conn.Close() }},
+		{"nobody listens", time.Second, nil},
+		{"it hangs up", time.Second, func(conn net.Conn) { conn.Close() }},
+		{"it says nothing", 4 * time.Second, swallow},
+		{"it is no TLS", time.Second, func(conn net.Conn) { io.WriteString(conn, "SIP/2.0 400 Bad Request\r\n\r\n"); conn.Close() }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -34,12 +40,8 @@ func TestZonesThatAreDown(t *testing.T) {
 			sc := newScene(t, stageConfig{Set: func(c *configs.Config) {
 				c.Watson.Targets = append([]string{"sips:" + zone}, c.Watson.Targets...)
 			}})
-			for range 2 {
-				caller, assistant := sc.place(twilio.Options{})
-				sc.stillTalk(caller, assistant)
-				sc.must(caller.Hangup(sc.ctx))
-				sc.over(caller, assistant)
-			}
+			sc.talked(tt.within)
+			sc.talked(time.Second)
 			if n := asked.Load(); tt.zone != nil && n != 1 {
 				t.Errorf("the zone was tried %d times", n)
 			}
@@ -47,6 +49,126 @@ func TestZonesThatAreDown(t *testing.T) {
 			sc.counted(`handoff_watson_target_up{target="127.0.0.3"} 1`)
 			sc.clean()
 		})
+	}
+}
+
+func swallow(conn net.Conn) { io.Copy(io.Discard, conn) }
+
+// TestZonesThatTakeNoCalls plays calls past a first zone that speaks SIP over TLS, and takes none.
+func TestZonesThatTakeNoCalls(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		within time.Duration
+		zone   watson.Behaviour
+	}{
+		"500":                  {time.Second, watson.Behaviour{Reject: 500}},
+		"503 with Retry-After": {time.Second, watson.Behaviour{Reject: 503, RetryAfter: 60}},
+		"503 after it rang":    {time.Second, watson.Behaviour{Reject: 503, RingFor: 100 * time.Millisecond}},
+		"503 without 100":      {time.Second, watson.Behaviour{Reject: 503, NoTrying: true, NoRinging: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc, first := newZones(t, tt.zone)
+			sc.talked(tt.within)
+			sc.talked(time.Second)
+			if n := len(sc.callsAt(first)); n != 1 {
+				t.Errorf("the zone was called %d times", n)
+			}
+			sc.counted(`handoff_watson_target_up{target="127.0.0.4"} 0`)
+			sc.clean()
+		})
+	}
+}
+
+// A zone that says nothing may still come back with an answer, so such a call lives until it can't any more.
+func TestAZoneThatNeverSaysAWord(t *testing.T) {
+	t.Parallel()
+	sc, first := newZones(t, watson.Behaviour{Silent: true})
+	for _, within := range []time.Duration{4 * time.Second, time.Second} {
+		began := time.Now()
+		caller, assistant := sc.place(twilio.Options{})
+		if took := time.Since(began); took > within {
+			t.Errorf("set up after %v", took)
+		}
+		sc.stillTalk(caller, assistant)
+		sc.must(caller.Hangup(sc.ctx))
+		_, err := assistant.Await(sc.ctx)
+		sc.must(err)
+	}
+	if n := len(sc.callsAt(first)); n != 1 {
+		t.Errorf("the zone was called %d times", n)
+	}
+	sc.clean()
+}
+
+// What a zone says about the call itself is the last word.
+func TestRefusalsThatAreFinal(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{403, 404, 486, 600, 603} {
+		t.Run(strconv.Itoa(code), func(t *testing.T) {
+			t.Parallel()
+			sc, _ := newZones(t, watson.Behaviour{Reject: code})
+			caller, err := sc.twilio.Place(sc.ctx, "+18885557777", twilio.Options{})
+			sc.must(err)
+			sc.over(caller, nil)
+			if status := caller.Ending().Status; status != code {
+				t.Errorf("the caller heard %d", status)
+			}
+			if sc.sent(metrics.PeerWatson, "INVITE sips:+18885557777@127.0.0.3:") {
+				t.Error("the second zone was called")
+			}
+			sc.counted(`handoff_watson_target_up{target="127.0.0.4"} 1`)
+			sc.clean()
+		})
+	}
+}
+
+// newZones sets a scene with a zone before the stage's own, at 127.0.0.4.
+func newZones(t *testing.T, first watson.Behaviour) (*scene, *watson.Assistant) {
+	t.Helper()
+	var zone *watson.Assistant
+	sc := newScene(t, stageConfig{
+		WatsonSet: func(c *watson.Config) { zone = anotherWatson(t, *c, first, newViolations(t)) },
+		Set: func(c *configs.Config) {
+			c.Watson.Targets = append([]string{"sips:" + zone.Addr().String()}, c.Watson.Targets...)
+		},
+	})
+	return sc, zone
+}
+
+// newViolations fails the test at its end if there are any.
+func newViolations(t *testing.T) *simulator.Violations {
+	violations := &simulator.Violations{}
+	t.Cleanup(func() {
+		for _, v := range violations.All() {
+			t.Error(v)
+		}
+	})
+	return violations
+}
+
+// anotherWatson is one like that of cfg, at 127.0.0.4.
+func anotherWatson(t *testing.T, cfg watson.Config, b watson.Behaviour, violations *simulator.Violations) *watson.Assistant {
+	t.Helper()
+	cfg.Addr, cfg.Port, cfg.Behaviour = netip.MustParseAddr("127.0.0.4"), 0, b
+	a, err := watson.New(cfg, watson.Deps{Violations: violations})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+// callsAt are those that an assistant has had and nobody has taken yet.
+func (sc *scene) callsAt(a *watson.Assistant) (all []*watson.Call) {
+	for {
+		now, stop := context.WithTimeout(sc.ctx, 10*time.Millisecond)
+		call, err := a.Accept(now)
+		stop()
+		if err != nil {
+			return all
+		}
+		all = append(all, call)
 	}
 }
 

@@ -53,16 +53,41 @@ func (n *names) locate(t target) ([]netip.AddrPort, error) {
 	// Both are asked at once: most hosts have no SRV records, and some name servers never say so.
 	what := services[t.transport]
 	what.host = t.host
+	until := time.Now().Add(n.timeout)
 	srv := n.ask(what)
-	own, ownErr := n.await(plain, n.timeout)
-	found, err := n.await(srv, restWithin)
-	switch {
-	case len(found.records) > 0:
+	found, err := n.await(srv, n.patience(srv, plain))
+	if len(found.records) > 0 {
 		return n.follow(found.records)
-	case err != nil && ownErr == nil:
+	}
+	own, ownErr := n.await(plain, time.Until(until))
+	if err != nil && ownErr == nil {
 		n.log.Info("SRV records not resolved, the host's addresses serve", zap.Stringer("name", what), zap.Error(err))
 	}
 	return at(t.port, own.addrs), ownErr
+}
+
+// patience is how long SRV records that nobody knows yet are waited for: as for any name, but not much longer than for addresses that can
+// serve instead. It waits until one of both is answered.
+func (n *names) patience(srv, plain *query) time.Duration {
+	if _, known := n.known(srv.question); known {
+		return 0 // await knows better
+	}
+	if _, known := n.known(plain.question); known {
+		return restWithin
+	}
+	timer := time.NewTimer(n.timeout)
+	defer timer.Stop()
+	select {
+	case <-srv.done:
+	case <-plain.done:
+		if plain.err == nil {
+			return restWithin
+		}
+		return n.timeout - time.Since(plain.began)
+	case <-timer.C:
+	case <-n.ctx.Done():
+	}
+	return 0
 }
 
 var errNoService = errors.New("the SRV record says that there is no such service")

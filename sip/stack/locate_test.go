@@ -128,3 +128,24 @@ func TestQuestionsAreWrittenAsNames(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A host that has SRV records and no addresses is not waited for when the name servers are dead.
+func TestAHostWithoutAddressesDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := &nameServer{zone: zone{
+			addrs: map[string][]netip.Addr{"a.example.": addrs("192.0.2.2")},
+			srv:   map[string][]*net.SRV{"_sips._tcp.both.example": {{Target: "a.example.", Port: 5071}}},
+		}}
+		n := s.serve(ctx)
+		for _, within := range []time.Duration{0, 2 * freshWithin, 0} { // the last one does not wait for what the second has asked
+			began := time.Now()
+			got, err := n.locate(target{transport: TLS, host: "both.example", port: 5061, service: true})
+			if took := time.Since(began); err != nil || fmt.Sprint(got) != "[192.0.2.2:5071]" || took != within {
+				t.Errorf("%v, %v after %v", got, err, took)
+			}
+			s.tell(func(z *zone) { z.takes = forever })
+		}
+	})
+}

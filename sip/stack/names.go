@@ -36,6 +36,7 @@ type question struct{ service, proto, host string }
 type answer struct {
 	addrs   []netip.Addr
 	records []*net.SRV // none: there is no such service, which is an answer too
+	asked   time.Time
 }
 
 // names asks the name servers, and knows the last good answers for when they are dead or slow: a host that was there an hour ago is most
@@ -68,11 +69,12 @@ type query struct {
 
 var errSlow = errors.New("no answer in time")
 
-// ask begins to ask, unless somebody else has already. It does not block.
+// ask begins to ask, unless somebody else has just done so. It does not block. What somebody waited for in vain is asked again: name
+// servers that are back answer new questions only.
 func (n *names) ask(what question) *query {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if q := n.open[what]; q != nil {
+	if q := n.open[what]; q != nil && time.Since(q.began) < n.timeout {
 		return q
 	}
 	q := &query{question: what, began: time.Now(), done: make(chan struct{})}
@@ -95,8 +97,10 @@ func (n *names) run(q *query) {
 	found, err := n.resolve(ctx, q.question)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.open, q.question)
-	if err == nil {
+	if n.open[q.question] == q {
+		delete(n.open, q.question)
+	}
+	if found.asked = q.began; err == nil {
 		n.keepLocked(q.question, found)
 	}
 	q.answer, q.err = found, err
@@ -163,8 +167,10 @@ func (n *names) known(what question) (answer, bool) {
 	return a, there
 }
 
+// keepLocked remembers an answer, unless there is one to a later question.
 func (n *names) keepLocked(what question, a answer) {
-	if _, there := n.good[what]; there || len(n.good) < maxNames {
+	old, there := n.good[what]
+	if there && !old.asked.After(a.asked) || !there && len(n.good) < maxNames {
 		n.good[what] = a
 	}
 }

@@ -64,6 +64,8 @@ type Config struct {
 	Password     string          // likewise; empty: "simulated-password"
 	T1           time.Duration   // 0: 500 ms
 	IdleClose    time.Duration   // so long without a message Twilio drops a TLS connection, without close_notify (120 s were measured); 0: never
+	Shared       bool            // calls share a connection to the edge, as those of one proxy do; else each has its own
+	Persistent   bool            // a request outlives its connection: the answer may come over another one
 	TransferMode TransferMode    // of the trunk
 	StudioWait   time.Duration   // timeout of the TwiML Redirect widget; 0: 14400 s
 	Workflows    []string        // that TaskRouter knows; others are error 14220. Empty: all
@@ -105,6 +107,9 @@ type Account struct {
 	stop       context.CancelFunc
 	wg         sync.WaitGroup
 
+	dialling sync.Mutex
+	shared   map[string]*wire.Conn // of Config.Shared, by where they lead
+
 	mu        sync.Mutex
 	closed    bool
 	calls     map[string]*Call // by Call-ID
@@ -132,7 +137,7 @@ func New(cfg Config, deps Deps) (*Account, error) {
 		return nil, errors.New("twilio: no collector of violations")
 	}
 	a := &Account{
-		cfg: cfg, log: deps.Log, violations: deps.Violations, flex: NewFlex(), calls: map[string]*Call{},
+		cfg: cfg, log: deps.Log, violations: deps.Violations, flex: NewFlex(), calls: map[string]*Call{}, shared: map[string]*wire.Conn{},
 		guard:     digest.New(hostName, cfg.Username, cfg.Password),
 		signature: cfg.Signature,
 	}
@@ -170,7 +175,7 @@ func (a *Account) wireConfig() wire.Config {
 	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(a.cfg.Addr, port) }
 	return wire.Config{
 		Listen:    []wire.Listen{{Transport: wire.UDP, Addr: at(a.cfg.Port)}, {Transport: wire.TCP, Addr: at(a.cfg.Port)}, {Transport: wire.TLS, Addr: at(a.cfg.TLSPort)}},
-		ServerTLS: server, ClientTLS: client, T1: a.cfg.T1, IdleClose: a.cfg.IdleClose,
+		ServerTLS: server, ClientTLS: client, T1: a.cfg.T1, IdleClose: a.cfg.IdleClose, Persistent: a.cfg.Persistent,
 	}
 }
 

@@ -83,7 +83,20 @@ func (a *Account) connect(ctx context.Context, p peerAddress, known netip.Addr, 
 	if err != nil {
 		return nil, err
 	}
-	return a.wire.Dial(ctx, p.transport, to, p.host)
+	if !a.cfg.Shared || p.transport == wire.UDP {
+		return a.wire.Dial(ctx, p.transport, to, p.host)
+	}
+	a.dialling.Lock()
+	defer a.dialling.Unlock()
+	key := p.transport.String() + " " + to.String() + " " + p.host
+	if conn := a.shared[key]; conn != nil && conn.Open() {
+		return conn, nil
+	}
+	conn, err := a.wire.Dial(ctx, p.transport, to, p.host)
+	if err == nil {
+		a.shared[key] = conn
+	}
+	return conn, err
 }
 
 // flow is the connection for the next request: the open one if it leads where the edge's Contact points, else a new one to there.

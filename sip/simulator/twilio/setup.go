@@ -47,6 +47,8 @@ func (c *Config) knobs() []simulator.Knob {
 		simulator.Text("password", "of digest credentials", &c.Password),
 		simulator.Wait("t1", "RFC 3261's T1", &c.T1),
 		simulator.Wait("idle-close", "TLS connections that are quiet so long are dropped; Twilio: 120s", &c.IdleClose),
+		simulator.Flag("shared", "calls share a connection to the edge", &c.Shared),
+		simulator.Flag("persistent", "a request outlives its connection", &c.Persistent),
 		simulator.Wait("studio-wait", "timeout of the TwiML Redirect widget", &c.StudioWait),
 		simulator.Texts("workflows", "that TaskRouter knows, with commas", &c.Workflows),
 		simulator.Text("webhooks", "base URL of the edge's own webhooks, instead of the Functions", &c.Webhooks),

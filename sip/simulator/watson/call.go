@@ -139,6 +139,14 @@ func (c *Call) Cut() {
 	conn.Cut()
 }
 
+// Reset ends it with a RST.
+func (c *Call) Reset() {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	conn.Reset()
+}
+
 // end is the only place where a call ends. The first ending counts.
 func (c *Call) end(e Ending) {
 	c.mu.Lock()

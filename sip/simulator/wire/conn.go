@@ -56,6 +56,7 @@ func (e *Endpoint) accept(t Transport, l net.Listener) {
 		if err != nil {
 			return
 		}
+		e.accepted.Add(1)
 		if t == TLS {
 			s = tls.Server(s, e.cfg.ServerTLS)
 		}
@@ -142,22 +143,34 @@ func (c *Conn) flush(pieces [][]byte) error {
 }
 
 // Close ends the connection as the RFCs have it: close_notify, then FIN.
-func (c *Conn) Close() { c.shut(true) }
+func (c *Conn) Close() { c.shut(nil) }
 
 // Cut ends it without close_notify, as Twilio ends a quiet one: the peer's TLS reads an unexpected EOF.
-func (c *Conn) Cut() { c.shut(false) }
+func (c *Conn) Cut() { c.shut(func(raw net.Conn) { raw.Close() }) }
 
-func (c *Conn) shut(politely bool) {
+// Reset ends it with a RST, as a machine does that has lost its memory: what was on its way is lost.
+func (c *Conn) Reset() {
+	c.shut(func(raw net.Conn) {
+		if tcp, ok := raw.(*net.TCPConn); ok {
+			tcp.SetLinger(0)
+		}
+		raw.Close()
+	})
+}
+
+// shut ends it once, on the bare socket with rudely.
+func (c *Conn) shut(rudely func(net.Conn)) {
 	c.once.Do(func() {
 		close(c.closed)
-		if c.stream == nil {
-			return
+		switch secured, isTLS := c.stream.(*tls.Conn); {
+		case c.stream == nil:
+		case rudely != nil && isTLS:
+			rudely(secured.NetConn())
+		case rudely != nil:
+			rudely(c.stream)
+		default:
+			c.stream.Close()
 		}
-		if secured, ok := c.stream.(*tls.Conn); ok && !politely {
-			secured.NetConn().Close()
-			return
-		}
-		c.stream.Close()
 	})
 }
 
@@ -170,7 +183,9 @@ func (c *Conn) read() {
 		c.idle.stopLocked()
 		delete(e.conns, c)
 		e.mu.Unlock()
-		e.endClients(c, ErrLost)
+		if !e.cfg.Persistent {
+			e.endClients(c, ErrLost)
+		}
 	}()
 	if !c.handshake() {
 		return

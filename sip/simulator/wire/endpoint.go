@@ -39,6 +39,8 @@ type Config struct {
 	ClientTLS *tls.Config   // base for dialled TLS; nil: the system's roots
 	T1        time.Duration // RFC 3261 §17.1.1.1; 0: 500 ms
 	IdleClose time.Duration // so long without a message a TLS connection is cut, without close_notify; 0: never
+	// Persistent lets a request whose connection is lost wait on: RFC 3261 §18.2.2 has the answer brought over another one.
+	Persistent bool
 }
 
 // Deps are what the Endpoint reports to. All run on the reading goroutine and must not block.
@@ -56,6 +58,8 @@ type Endpoint struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	dropped atomic.Uint64
+
+	accepted atomic.Uint64
 
 	sockets   map[Transport]*net.UDPConn
 	listeners map[Transport]net.Listener
@@ -133,6 +137,9 @@ func (e *Endpoint) Addr(t Transport) netip.AddrPort {
 
 // Dropped counts what was beyond the limits.
 func (e *Endpoint) Dropped() uint64 { return e.dropped.Load() }
+
+// Accepted counts the TCP and TLS connections that peers have opened.
+func (e *Endpoint) Accepted() uint64 { return e.accepted.Load() }
 
 // T1 is the round-trip estimate in use.
 func (e *Endpoint) T1() time.Duration { return e.cfg.T1 }

@@ -163,6 +163,33 @@ func TestLostConnectionEndsItsTransactions(t *testing.T) {
 	}
 }
 
+func TestPersistentRequestIsAnsweredOverAnotherConnection(t *testing.T) {
+	a, b := newPeer(t, Config{Persistent: true}, TCP), newPeer(t, Config{}, TCP)
+	conn := a.dial(t, b, TCP)
+	answers := make(chan int, 1)
+	go func() {
+		m, err := a.Do(bounded(t), conn, request("INFO", "1"))
+		if err != nil {
+			t.Error(err)
+			answers <- 0
+			return
+		}
+		answers <- m.Status()
+	}()
+	r := receive(t, b.requests)
+	r.Conn.Reset()
+	<-conn.Closed()
+	if err := b.dial(t, a, TCP).Send(Respond(r.Message, 200, "OK", "x")); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, answers); got != 200 {
+		t.Errorf("got %d", got)
+	}
+	if a.Accepted() != 1 || b.Accepted() != 1 {
+		t.Errorf("accepted %d and %d", a.Accepted(), b.Accepted())
+	}
+}
+
 func TestCutLeavesTLSWithoutCloseNotify(t *testing.T) {
 	server, client := secured(t)
 	b := newPeer(t, Config{ServerTLS: server}, TLS)

@@ -72,7 +72,7 @@ func (s *Stack) welcome(raw net.Conn, t Transport, remote netip.AddrPort, peer m
 		conn = secured
 	}
 	f := &Flow{stack: s, transport: t, local: addrPortOf(raw.LocalAddr()), remote: remote, peer: peer,
-		stream: newStream(conn, raw)}
+		stream: newStream(conn, raw, s.cfg.PingEvery)}
 	if s.attach(f) {
 		s.readStream(f, s.cfg.SilenceTimeout)
 	}

@@ -42,6 +42,11 @@ type Config struct {
 	DialTimeout time.Duration
 	// SilenceTimeout ends an accepted connection that has not brought one valid message; default 30 s.
 	SilenceTimeout time.Duration
+	// IdleTimeout ends a connection over which nothing came for so long and on which no request waits; the
+	// next request dials. Default 1 h.
+	IdleTimeout time.Duration
+	// PingEvery is how long a connection is quiet before it is pinged; 0: never.
+	PingEvery time.Duration
 }
 
 // Validate says what is wrong.
@@ -58,7 +63,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if min(c.MaxConnections, c.MaxConnectionsPerSource, c.MaxTransactions) < 0 ||
-		min(c.HandshakeTimeout, c.DialTimeout, c.SilenceTimeout) < 0 {
+		min(c.HandshakeTimeout, c.DialTimeout, c.SilenceTimeout, c.IdleTimeout, c.PingEvery) < 0 {
 		return errors.New("limits and timeouts must not be negative")
 	}
 	return nil
@@ -71,6 +76,7 @@ func (c Config) withDefaults() Config {
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
 	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
 	c.SilenceTimeout = cmp.Or(c.SilenceTimeout, 30*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, time.Hour)
 	return c
 }
 

@@ -45,7 +45,7 @@ func (s *Stack) connectTo(t target, addrs []netip.AddrPort) (*Flow, error) {
 		s.deps.Observer.PeerCertificateExpiry(t.peer, secured.ConnectionState().PeerCertificates[0].NotAfter)
 	}
 	f := &Flow{stack: s, transport: t.transport, local: addrPortOf(won.raw.LocalAddr()), remote: won.addr, peer: t.peer,
-		target: t, stream: newStream(won.conn, won.raw)}
+		target: t, stream: newStream(won.conn, won.raw, s.cfg.PingEvery)}
 	return f, s.run(f)
 }
 

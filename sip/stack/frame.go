@@ -33,12 +33,15 @@ type frame struct {
 // After an error the stream is good for nothing.
 type framer struct {
 	buf     []byte
-	used    int   // bytes of buf already cut off
-	scanned int   // bytes behind used that hold no end of a head
-	length  int   // of the message in front once its head is whole, else 0
-	head    head  // of that message
-	crlfs   int   // lone CRLFs seen in a row
-	err     error // sticky
+	used    int  // bytes of buf already cut off
+	scanned int  // bytes behind used that hold no end of a head
+	length  int  // of the message in front once its head is whole, else 0
+	head    head // of that message
+	crlfs   int  // lone CRLFs seen in a row
+
+	// pong takes a lone CRLF that answers a ping of ours; nil: none was sent.
+	pong func() bool
+	err  error // sticky
 }
 
 // feed adds bytes of the stream.
@@ -78,6 +81,9 @@ func (f *framer) next() (fr frame, ok bool, err error) {
 func (f *framer) skipKeepAlive() (ping bool) {
 	for bytes.HasPrefix(f.buf[f.used:], crlf) {
 		f.used += len(crlf)
+		if f.pong != nil && f.pong() {
+			continue // two pongs in a row are no ping
+		}
 		if f.crlfs++; f.crlfs == 2 {
 			f.crlfs = 0
 			return true

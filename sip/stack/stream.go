@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,16 +40,20 @@ type stream struct {
 	closing  sync.Once
 	cause    error // why; readable once done is closed
 	watchers watchers
+	pulse    pulse
 }
 
-func newStream(conn, raw net.Conn) *stream {
-	return &stream{
+// newStream pings a connection that was quiet for ping, 0 never.
+func newStream(conn, raw net.Conn, ping time.Duration) *stream {
+	st := &stream{
 		conn:   conn,
 		raw:    raw,
 		out:    make(chan []byte, maxQueued),
 		finish: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
+	st.pulse.start(ping)
+	return st
 }
 
 func (st *stream) open() bool {
@@ -99,10 +104,21 @@ func (st *stream) drain() {
 
 // write is the writer goroutine. It ends when the connection is closed or drained.
 func (st *stream) write() {
+	defer st.pulse.stop()
 	for {
 		select {
 		case raw := <-st.out:
+			st.outBytes.Add(-int64(len(raw)))
 			if err := st.put(raw); err != nil {
+				st.close(err)
+				return
+			}
+		case <-st.pulse.beat():
+			ping, err := st.pulse.onBeat()
+			if ping {
+				err = st.put(blankLine)
+			}
+			if err != nil {
 				st.close(err)
 				return
 			}
@@ -116,7 +132,7 @@ func (st *stream) write() {
 }
 
 func (st *stream) put(raw []byte) error {
-	st.outBytes.Add(-int64(len(raw)))
+	st.pulse.onSent()
 	if err := st.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
@@ -126,7 +142,9 @@ func (st *stream) put(raw []byte) error {
 
 func (st *stream) sayGoodbye() {
 	for len(st.out) > 0 {
-		if err := st.put(<-st.out); err != nil {
+		raw := <-st.out
+		st.outBytes.Add(-int64(len(raw)))
+		if err := st.put(raw); err != nil {
 			st.close(err)
 			return
 		}
@@ -148,7 +166,8 @@ func (s *Stack) readStream(f *Flow, silence time.Duration) {
 }
 
 // readFrames ends with the error that ended the stream. Until the first valid message the peer has
-// silence, 0 for ever, so that a connection that is not SIP doesn't stay.
+// silence, 0 for ever, so that a connection that is not SIP doesn't stay. Afterwards it may say nothing for
+// IdleTimeout, and longer while somebody waits for it.
 func (s *Stack) readFrames(f *Flow, silence time.Duration) error {
 	conn := f.stream.conn
 	if silence > 0 {
@@ -157,23 +176,32 @@ func (s *Stack) readFrames(f *Flow, silence time.Duration) error {
 		}
 	}
 	proved := silence == 0
-	var fr framer
+	fr := framer{pong: f.stream.pulse.pong}
 	buf := make([]byte, 16<<10)
 	for {
+		if proved {
+			if err := conn.SetReadDeadline(time.Now().Add(s.cfg.IdleTimeout)); err != nil {
+				return err
+			}
+		}
 		n, err := conn.Read(buf)
+		if n > 0 {
+			f.stream.pulse.onReceived()
+		}
 		fr.feed(buf[:n])
 		valid, frameErr := s.takeFrames(f, &fr, proved)
 		if frameErr != nil {
 			return frameErr
 		}
+		proved = proved || valid
+		if proved && errors.Is(err, os.ErrDeadlineExceeded) {
+			if !f.stream.watchers.any() {
+				f.stream.drain() // soon the next read fails
+			}
+			continue
+		}
 		if err != nil {
 			return err
-		}
-		if valid && !proved {
-			proved = true
-			if err := conn.SetReadDeadline(time.Time{}); err != nil {
-				return err
-			}
 		}
 	}
 }

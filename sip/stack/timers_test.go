@@ -14,12 +14,16 @@ import (
 )
 
 // piped is a stack without sockets and one connection to it, in a synctest bubble.
-func piped(t *testing.T, silence time.Duration) (*node, *Flow, *wirePeer) {
+func piped(t *testing.T, silence time.Duration, change ...func(*Config)) (*node, *Flow, *wirePeer) {
 	s := newSeen()
-	st := newStack(Config{Public: "edge.example.com"}, deps(t, s))
+	cfg := Config{Public: "edge.example.com"}
+	for _, c := range change {
+		c(&cfg)
+	}
+	st := newStack(cfg, deps(t, s))
 	near, far := net.Pipe()
 	f := &Flow{stack: st, transport: TCP, remote: netip.MustParseAddrPort("192.0.2.1:5060"),
-		peer: metrics.PeerTwilio, stream: newStream(near, near)}
+		peer: metrics.PeerTwilio, stream: newStream(near, near, cfg.PingEvery)}
 	st.attach(f)
 	st.spawn(func() { st.readStream(f, silence) }) // ends when Close closes the connection
 	p := peerOn(t, far)
@@ -97,9 +101,41 @@ func TestConnectionThatSpokeMayBeQuiet(t *testing.T) {
 		defer n.Close()
 		p.send(rawRequest("OPTIONS", "hello", 1))
 		<-n.seen.requests
-		time.Sleep(time.Hour)
+		time.Sleep(59 * time.Minute)
 		if synctest.Wait(); !f.Open() {
 			t.Error("closed")
+		}
+		time.Sleep(2 * time.Minute)
+		if synctest.Wait(); f.Open() {
+			t.Error("kept")
+		}
+	})
+}
+
+func TestIdleConnectionIsKeptWhileSomebodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, f, p := piped(t, 0, func(c *Config) { c.IdleTimeout = time.Minute })
+		defer n.Close()
+		p.send(rawRequest("INVITE", "ringing", 1))
+		tx := <-n.seen.requests
+		p.read()                    // 100
+		time.Sleep(5 * time.Minute) // that of Timer C
+		tx.Respond(tx.Response(180, "Ringing"))
+		if m := p.read(); m.start() != "SIP/2.0 180 Ringing" {
+			t.Error(m.start())
+		}
+		tx.Respond(tx.Response(200, "OK"))
+		p.read()
+		time.Sleep(50 * time.Second)
+		p.send("\r\n\r\n") // a ping is a sign of life
+		p.bytes(2)         // the pong
+		time.Sleep(50 * time.Second)
+		if synctest.Wait(); !f.Open() {
+			t.Error("closed in spite of the ping")
+		}
+		time.Sleep(time.Minute)
+		if synctest.Wait(); f.Open() {
+			t.Error("kept")
 		}
 	})
 }

@@ -37,6 +37,12 @@ func (ws *watchers) remove(w watcher) {
 	delete(ws.set, w)
 }
 
+func (ws *watchers) any() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return len(ws.set) > 0
+}
+
 // take empties the set for good and returns who was in it.
 func (ws *watchers) take() []watcher {
 	ws.mu.Lock()

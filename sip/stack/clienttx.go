@@ -40,9 +40,15 @@ type TxEvent struct {
 	Err      error
 }
 
-// ClientTx is a request of ours under way. When its connection is lost before any response, it is
-// sent once more, with the same branch, over a connection dialled anew: to the peer that is a
-// retransmission.
+// ClientTx is a request of ours under way. When its connection is lost before any response, it is sent
+// once more, over a connection dialled anew.
+//
+// That is safe because branch, sent-by and CSeq stay: a peer that has the first copy takes the second
+// for a retransmission (RFC 3261 §17.2.3) and repeats its answer, so that neither a REFER nor an INVITE
+// happens twice. Behind a response it is not done: that peer has the request, and a second connection
+// may end at another machine of its that does not. Such a request has failed, perhaps after it took
+// effect (TxError.Sent); an INVITE may then go to another target, whose call is another one. A CANCEL
+// goes with its INVITE.
 type ClientTx struct {
 	stack  *Stack
 	draft  draft // without Via
@@ -85,7 +91,7 @@ func (t *ClientTx) bare(transport Transport) *sipmsg.Request {
 // start implements parcel. Each start has a state machine of its own, since another transport may
 // have other timers.
 func (t *ClientTx) start(f *Flow) bool {
-	via := t.stack.via(f, t.branch)
+	via := t.via(f)
 	w, err := t.stack.guard(t.draft.withVia(via), f)
 	if err != nil {
 		t.fail(err)
@@ -111,6 +117,17 @@ func (t *ClientTx) start(f *Flow) bool {
 		}
 	}
 	return true
+}
+
+// via is the Via that the request has had already, unless it had another transport's: without a listener
+// its port is that of the first connection.
+func (t *ClientTx) via(f *Flow) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn != nil && t.conn.flow.transport == f.transport {
+		return t.conn.via
+	}
+	return t.stack.via(f, t.branch)
 }
 
 // adopt makes a state machine the current one; ok is false when nobody cares any more.

@@ -175,6 +175,43 @@ func TestLargeRequestFallsBackToUDP(t *testing.T) {
 	wantCode(t, take(t, got, "response"), 200)
 }
 
+func TestRequestGoesByTCPAbove1300Bytes(t *testing.T) {
+	n := start(t, nil, UDP, TCP)
+	p := newUDPPeer(t)
+	ln, err := net.Listen("tcp", p.LocalAddr().String())
+	if err != nil {
+		t.Skip("the port is taken for TCP:", err)
+	}
+	defer ln.Close()
+	target := fmt.Sprintf("sip:127.0.0.1:%d", p.port())
+	send := func(body int) {
+		req := newRequest(t, sipmsg.MESSAGE, target)
+		req.SetBody([]byte(strings.Repeat("x", body)))
+		n.Send(req, hopTo(t, target), func(TxEvent) {})
+	}
+	size := func() int {
+		buf := make([]byte, 2000)
+		length, err := p.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return length
+	}
+	send(1000)
+	fits := 1000 + maxDatagram - size()
+	if send(fits); size() != maxDatagram {
+		t.Error("not by UDP with what fits")
+	}
+	send(fits + 1)
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := peerOn(t, conn).read(); len(m.body) != fits+1 {
+		t.Error(m.lines)
+	}
+}
+
 func large(t *testing.T, target string) *sipmsg.Request {
 	req := newRequest(t, sipmsg.MESSAGE, target)
 	req.SetBody([]byte(strings.Repeat("x", 1400)))
@@ -262,16 +299,16 @@ func TestRequestInFlightIsSentOnceMoreWhenItsConnectionDies(t *testing.T) {
 	ln, peers := server(t, nil)
 	target := "sip:" + ln.Addr().String() + ";transport=tcp"
 	got, sink := events()
-	for range 2 { // two requests, whose order must survive
-		n.Send(newRequest(t, sipmsg.BYE, target), hopTo(t, target), sink)
+	for _, method := range []sipmsg.RequestMethod{sipmsg.INVITE, sipmsg.BYE} { // two requests, whose order must survive
+		n.Send(newRequest(t, method, target), hopTo(t, target), sink)
 	}
 	p := take(t, peers, "connection")
 	first, second := p.read(), p.read()
 	p.Close()
 	p = take(t, peers, "redial")
 	again, secondAgain := p.read(), p.read()
-	if again.branch() != first.branch() || secondAgain.branch() != second.branch() {
-		t.Error("another branch or order")
+	if again.get("Via") != first.get("Via") || secondAgain.get("Via") != second.get("Via") {
+		t.Error("another branch, sent-by or order")
 	}
 	p.send(again.reply("200 OK"))
 	wantCode(t, take(t, got, "response"), 200)

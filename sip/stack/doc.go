@@ -10,6 +10,7 @@
 //	dial.go → tls.go ──────┘   (badrequest.go)       └→ clienttx.go ─→ sink
 //	                                                         │
 //	send.go → clienttx.go → link.go → flow.go, stream.go ← guard.go
+//	servertx.go → wayback.go ─┘          pulse.go ─┘
 //
 // Goroutines: one for each listening socket, two for each connection (reader, writer), one for each
 // dial. The goroutine that read a message carries it through parser, transaction and Handler before
@@ -21,6 +22,6 @@
 //
 // Implemented: RFC 3261 §7 (format), §8.1.1.7 and §18 (Via, transport), §9 (CANCEL), §16.3 in part
 // and §8.2.2 (checks), §17 (transactions), RFC 3581 (rport), RFC 6026 (INVITE transactions after a
-// 2xx), RFC 5626 §3.5.1 (keep-alive of streams, as server). Not implemented: NAPTR and SRV
+// 2xx), RFC 5626 §3.5.1 and §4.4.1 (keep-alive of streams, both roles). Not implemented: NAPTR and SRV
 // (RFC 3263), compression, WebSocket.
 package stack

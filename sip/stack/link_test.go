@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
@@ -61,6 +62,75 @@ func TestRequestsWaitingForALookupKeepTheirOrder(t *testing.T) {
 				t.Fatalf("number %s, want %d", m.get("X-Number"), i)
 			}
 		}
+	}
+}
+
+func TestABurstSharesOneDialAndItsOutcome(t *testing.T) {
+	const burst = 50
+	tests := []struct {
+		name  string
+		peer  func(*wirePeer) // nil: nobody listens
+		dials int
+	}{
+		{"nobody listens", nil, 0},
+		{"the handshake hangs", func(*wirePeer) {}, 1},
+		{"every connection is dropped", func(p *wirePeer) { // each request is sent once more, and no third time
+			for range 2 * burst {
+				p.read()
+			}
+			p.Close()
+		}, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAuthority(t)
+			n := start(t, func(c *Config, _ *Deps) { c.HandshakeTimeout = time.Second })
+			ln, peers := server(t, nil)
+			hop := hopTo(t, "sip:"+ln.Addr().String()+";transport=tcp")
+			switch {
+			case tt.peer == nil:
+				ln.Close()
+			case tt.dials == 1:
+				hop = hopTo(t, "sip:"+ln.Addr().String()+";transport=tls")
+				hop.Roots = a.pool
+			}
+			got, sink := events()
+			send := func() {
+				for range burst {
+					n.Send(newRequest(t, sipmsg.BYE, "sip:a@b.example"), hop, sink)
+				}
+			}
+			began := time.Now()
+			send()
+			dials := 0
+			for failed := 0; failed < 2*burst; {
+				select {
+				case p := <-peers:
+					if dials++; dials == 1 {
+						send() // while the first ones wait
+					}
+					tt.peer(p)
+				case ev := <-got:
+					if failed++; !errors.Is(ev.Err, ErrTransport) {
+						t.Fatalf("event %+v", ev)
+					}
+					if tx := (*TxError)(nil); errors.As(ev.Err, &tx) && tx.Sent != (tt.dials == 2) {
+						t.Fatal(ev.Err)
+					}
+					if tt.peer == nil && failed == burst {
+						send()
+					}
+				case <-time.After(patience):
+					t.Fatalf("%d failed", failed)
+				}
+			}
+			if dials != tt.dials {
+				t.Errorf("%d dials, want %d", dials, tt.dials)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("took %s", took)
+			}
+		})
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// maxDatagram is the size above which a request goes by TCP if it can (RFC 3261 §18.1.1).
+// maxDatagram is the size above which a request goes by TCP if it can (RFC 3261 §18.1.1). The path's MTU is
+// not asked for: less than 1500 has become rare, and there a datagram is fragmented. Responses go where
+// their request came from, whatever their size.
 const maxDatagram = 1300
 
 // Send sends a request in a transaction of its own. It adds the Via and takes nothing of req into
@@ -52,18 +54,21 @@ func (s *Stack) forward(p parcel, hop Hop, d draft) {
 		p.unreachable(err)
 		return
 	}
-	if t.transport == UDP && len(d.bytes())+viaRoom > maxDatagram {
+	if t.transport == UDP && len(d.bytes())+s.viaRoom() > maxDatagram {
 		s.links.send(t.overTCP(), &detour{parcel: p, stack: s, back: t})
 		return
 	}
 	s.links.send(t, p)
 }
 
-// viaRoom is about what a Via takes.
-const viaRoom = 110
+// viaRoom is what the line of our Via takes, at most.
+func (s *Stack) viaRoom() int {
+	return len("Via: SIP/2.0/UDP :65535;branch=;rport\r\n") + len(hostText(s.cfg.Public)) + len(newBranch())
+}
 
-// detour is a request too large for UDP on its way by TCP. Where nobody listens on TCP it goes by
-// UDP after all.
+// detour is a request too large for UDP on its way by TCP, with a Via that says so. Where nobody is reached
+// by TCP it goes by UDP after all, as RFC 3261 §18.1.1 has it for a connection that is refused: a large
+// datagram may arrive, no datagram does not. Deviation: so it does where the dial times out.
 type detour struct {
 	parcel
 	stack *Stack

@@ -30,15 +30,17 @@ type ServerTx struct {
 
 	mu        sync.Mutex // taken before the state machine's lock, never inside it
 	flow      *Flow
+	source    netip.AddrPort
 	final     int // code of the final response, 0 before
 	cancelled bool
 	lost      bool
+	back      wayBack
 }
 
 // newServerTx makes the transaction of a new request, ready to take copies of it. The state machine
 // gets a bare copy, so that the request is the handler's alone.
 func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
-	t := &ServerTx{stack: s, req: in.req, head: in.head, key: key, flow: in.flow, since: time.Now()}
+	t := &ServerTx{stack: s, req: in.req, head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
 	if t.tag, _ = in.req.To().Params.Get("tag"); t.tag == "" {
 		t.tag = newTag()
 	}
@@ -70,8 +72,12 @@ func (t *ServerTx) Request() *sipmsg.Request { return t.req }
 // Tag returns the To tag of all responses: the request's, or one made when it arrived.
 func (t *ServerTx) Tag() string { return t.tag }
 
-// Source returns where the request came from.
-func (t *ServerTx) Source() netip.AddrPort { return t.Flow().remote }
+// Source returns where the request, or its last copy, came from.
+func (t *ServerTx) Source() netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.source
+}
 
 // Received returns when the request came in.
 func (t *ServerTx) Received() time.Time { return t.since }
@@ -79,7 +85,8 @@ func (t *ServerTx) Received() time.Time { return t.since }
 // Peer tells on whose behalf the request speaks.
 func (t *ServerTx) Peer() metrics.Peer { return t.Flow().peer }
 
-// Flow returns the flow on which the request, or its last copy, came.
+// Flow returns the flow on which responses go: the one that brought the request or its last copy, or what
+// took its place.
 func (t *ServerTx) Flow() *Flow {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,8 +111,16 @@ func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
 
 // Respond sends a response, once: copies of the request get it again. Only a 2xx to an INVITE is
 // repeated by the caller (RFC 6026 §7.1). After it the response must not be changed. Errors wrap
-// ErrAnswered, ErrGuard or ErrTransport.
+// ErrAnswered, ErrGuard or ErrTransport; nil may mean that the response waits for a redial (Return).
 func (t *ServerTx) Respond(res *sipmsg.Response) error {
+	err := t.respond(res)
+	if errors.Is(err, ErrTransport) && t.goBack() {
+		return nil
+	}
+	return err
+}
+
+func (t *ServerTx) respond(res *sipmsg.Response) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	// sipgo would keep a second final response as the one to retransmit.
@@ -131,7 +146,7 @@ func (t *ServerTx) Respond(res *sipmsg.Response) error {
 func (t *ServerTx) again(in *inbound) {
 	t.mu.Lock()
 	if !t.flow.Open() && in.flow.Open() {
-		t.flow = in.flow
+		t.flow, t.source = in.flow, in.flow.remote
 		t.conn.move(in.flow.reply(&in.head))
 		if t.final == 0 && t.req.IsInvite() {
 			in.flow.watch(t) // true, as in trying
@@ -172,10 +187,20 @@ func (t *ServerTx) cancel(in *inbound) {
 	}
 }
 
-// onFlowLost implements watcher.
+// onFlowLost implements watcher: somebody waits for the answer to this INVITE.
 func (t *ServerTx) onFlowLost(f *Flow) {
 	t.mu.Lock()
-	first := t.flow == f && t.final == 0 && !t.lost
+	concerns := t.flow == f && t.final == 0
+	t.mu.Unlock()
+	if concerns && !t.goBack() {
+		t.giveUp()
+	}
+}
+
+// giveUp tells, once, that nobody will hear the answer.
+func (t *ServerTx) giveUp() {
+	t.mu.Lock()
+	first := t.req.IsInvite() && t.final == 0 && !t.flow.Open() && !t.lost
 	t.lost = t.lost || first
 	t.mu.Unlock()
 	if first {
@@ -225,10 +250,22 @@ func (c *serverConn) err() error {
 }
 
 // repeat writes the last response once more.
-func (c *serverConn) repeat() {
+func (c *serverConn) repeat() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = c.flow.send(c.wire)
+	c.writeLocked()
+	return c.last
+}
+
+// writeLocked neither counts nor shows what a lost connection can't take.
+func (c *serverConn) writeLocked() {
+	switch {
+	case c.wire.raw == nil: // nothing was said yet
+	case !c.flow.Open():
+		c.last = fmt.Errorf("%w: %w", ErrTransport, errClosed)
+	default:
+		c.last = c.flow.send(c.wire)
+	}
 }
 
 // WriteMsg implements sipmsg.Connection. A message that was not loaded is sipgo's own late 100.
@@ -236,7 +273,7 @@ func (c *serverConn) WriteMsg(msg sipmsg.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if msg == c.msg {
-		c.last = c.flow.send(c.wire)
+		c.writeLocked()
 	}
 	return nil
 }

@@ -138,6 +138,9 @@ func TestRportAndReceived(t *testing.T) {
 			fmt.Sprintf("SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKr3", p.port()), p},
 		{"answer goes to the sent-by port", fmt.Sprintf("SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKr4", other.port()),
 			fmt.Sprintf("SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKr4", other.port()), other},
+		{"maddr and a received that the sender wrote count for nothing", // or anybody could be sent our answers
+			fmt.Sprintf("SIP/2.0/UDP 127.0.0.9:%d;branch=z9hG4bKr5;maddr=127.0.0.9;received=127.0.0.9", p.port()),
+			fmt.Sprintf("SIP/2.0/UDP 127.0.0.9:%d;branch=z9hG4bKr5;maddr=127.0.0.9;received=127.0.0.1", p.port()), p},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,8 +33,8 @@ type Observer interface {
 	PeerCertificateExpiry(peer metrics.Peer, notAfter time.Time)
 }
 
-// Handler takes what arrives. All methods run on the goroutine that read the message, in the order
-// of the wire, and must not block. None is called after Close has returned.
+// Handler takes what arrives. All methods but OnLost run on the goroutine that read the message, in the
+// order of the wire. None may block, and none is called after Close has returned.
 type Handler interface {
 	// OnRequest: a request that opened a transaction, neither ACK nor CANCEL. It must be answered
 	// finally, sooner or later.
@@ -44,7 +44,8 @@ type Handler interface {
 	// OnCancel: the INVITE, not yet finally answered, was cancelled, once. The CANCEL has been
 	// answered; the INVITE has not (487).
 	OnCancel(tx *ServerTx)
-	// OnLost: the connection of an INVITE without final answer has closed.
+	// OnLost: the connection of an INVITE without final answer has closed, and the peer could not be
+	// reached over another (ServerTx.Return).
 	OnLost(tx *ServerTx)
 }
 

@@ -44,7 +44,24 @@ type SIP struct {
 	Listen []Listen
 	TLS    KeyPair
 	// KeyLog is a file that gets the secrets of every SIP connection over TLS; empty: none.
-	KeyLog string
+	KeyLog    string
+	Keepalive Keepalive
+	Timeouts  Timeouts
+}
+
+// Keepalive keeps connections and dialogs from being taken for dead; 0 sends nothing.
+type Keepalive struct {
+	// Ping is how long a connection is quiet before a double CRLF (RFC 5626), Options how long a dialog is
+	// silent before an OPTIONS in it.
+	Ping, Options time.Duration
+}
+
+// Timeouts of SIP connections.
+type Timeouts struct {
+	// Dial bounds the connect to one address, Handshake that of TLS in either direction.
+	Dial, Handshake time.Duration
+	// Idle ends a connection over which nothing came for so long.
+	Idle time.Duration
 }
 
 // Listen is one listening socket.
@@ -201,6 +218,8 @@ type Limits struct {
 	InvitesPerSecond int
 	// PerSource is the INVITEs a second taken from one address.
 	PerSource int
+	// Connections are accepted in all, ConnectionsPerSource from one address.
+	Connections, ConnectionsPerSource int
 }
 
 // Log shapes the log on standard error.
@@ -225,7 +244,7 @@ func Default() *Config {
 			{TLS, netip.MustParseAddrPort("0.0.0.0:5061")},
 			{TCP, netip.MustParseAddrPort("0.0.0.0:5060")},
 			{UDP, netip.MustParseAddrPort("0.0.0.0:5060")},
-		}},
+		}, Timeouts: Timeouts{Dial: 5 * time.Second, Handshake: 10 * time.Second, Idle: time.Hour}},
 		Twilio: Twilio{
 			Sources:    twilioSources(),
 			Leg:        LegAuto,
@@ -264,7 +283,7 @@ func Default() *Config {
 		},
 		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},
-		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30},
+		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Connections: 1024, ConnectionsPerSource: 256},
 		Log:      Log{Level: zapcore.InfoLevel, Format: LogJSON},
 		Journal:  Journal{Kind: JournalMemory},
 	}

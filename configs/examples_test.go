@@ -60,11 +60,12 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 	slices.Sort(got)
 	want := strings.Fields(`
 		journal journal.kind
-		limits limits.calls limits.invites_per_second limits.per_source
+		limits limits.calls limits.connections limits.connections_per_source limits.invites_per_second limits.per_source
 		log log.format log.level
 		media media.listen media.path media.ports media.public_ip media.rest media.srtp_keys
 		node ops ops.listen
-		sip sip.listen sip.public sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
+		sip sip.keepalive sip.keepalive.options sip.keepalive.ping sip.listen sip.public
+		sip.timeouts sip.timeouts.dial sip.timeouts.handshake sip.timeouts.idle sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
 		transfer transfer.after_silence transfer.hangup_header transfer.hold_audio
 		transfer.intercept transfer.methods transfer.timeout transfer.total transfer.unmatched
 		twilio twilio.leg twilio.media_learn

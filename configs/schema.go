@@ -17,6 +17,15 @@ func schema(c *Config, dir string) fields {
 				"key":         one(&c.SIP.TLS.Key, file(dir)),
 				"key_log":     one(&c.SIP.KeyLog, file(dir)),
 			}),
+			"keepalive": section(fields{
+				"ping":    one(&c.SIP.Keepalive.Ping, lasting(0, time.Hour)),
+				"options": one(&c.SIP.Keepalive.Options, lasting(0, time.Hour)),
+			}),
+			"timeouts": section(fields{
+				"dial":      one(&c.SIP.Timeouts.Dial, lasting(100*time.Millisecond, time.Minute)),
+				"handshake": one(&c.SIP.Timeouts.Handshake, lasting(100*time.Millisecond, time.Minute)),
+				"idle":      one(&c.SIP.Timeouts.Idle, lasting(time.Minute, 7*24*time.Hour)),
+			}),
 		}),
 		"twilio": section(fields{
 			"sources":         many(&c.Twilio.Sources, prefix),
@@ -99,6 +108,9 @@ func schema(c *Config, dir string) fields {
 			"calls":              one(&c.Limits.Calls, between(1, 100_000)),
 			"invites_per_second": one(&c.Limits.InvitesPerSecond, between(1, 10_000)),
 			"per_source":         one(&c.Limits.PerSource, between(1, 10_000)),
+
+			"connections":            one(&c.Limits.Connections, between(1, 65_535)),
+			"connections_per_source": one(&c.Limits.ConnectionsPerSource, between(1, 65_535)),
 		}),
 		"log": section(fields{
 			"level":  one(&c.Log.Level, level),

@@ -67,6 +67,13 @@ func stackConfig(cfg *configs.Config) stack.Config {
 		Certificate: cfg.SIP.TLS.Certificate,
 		Key:         cfg.SIP.TLS.Key,
 		KeyLog:      cfg.SIP.KeyLog,
+
+		MaxConnections:          cfg.Limits.Connections,
+		MaxConnectionsPerSource: cfg.Limits.ConnectionsPerSource,
+		DialTimeout:             cfg.SIP.Timeouts.Dial,
+		HandshakeTimeout:        cfg.SIP.Timeouts.Handshake,
+		IdleTimeout:             cfg.SIP.Timeouts.Idle,
+		PingEvery:               cfg.SIP.Keepalive.Ping,
 	}
 	for _, l := range cfg.SIP.Listen {
 		c.Listen = append(c.Listen, stack.Listen{Transport: transports[l.Transport], Addr: l.Addr})

@@ -117,7 +117,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 			AfterSilence: cfg.Transfer.AfterSilence == configs.AfterSilenceNext,
 			HangupHeader: cfg.Transfer.HangupHeader,
 		},
-		Limits: b2bua.Limits(cfg.Limits),
+		OptionsEvery: cfg.SIP.Keepalive.Options,
+		Limits: b2bua.Limits{
+			Calls: cfg.Limits.Calls, InvitesPerSecond: cfg.Limits.InvitesPerSecond, PerSource: cfg.Limits.PerSource,
+		},
 	}, b2bua.Deps{
 		Log:      deps.Log,
 		Wire:     w,

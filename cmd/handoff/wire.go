@@ -78,10 +78,15 @@ func (w *wire) bury(id dialog.ID) {
 }
 
 // inbound is a server transaction as the engine wants to see it.
-type inbound struct{ *stack.ServerTx }
+type inbound struct {
+	*stack.ServerTx
+	wire *wire
+}
 
 func (tx inbound) Flow() leg.Flow    { return tx.ServerTx.Flow() }
 func (tx inbound) Transport() string { return tx.ServerTx.Flow().Transport().String() }
+
+func (tx inbound) Return(as leg.Destination) { tx.ServerTx.Return(tx.wire.hop(as)) }
 
 // handler hands what arrives to the engine.
 type handler struct {
@@ -91,9 +96,9 @@ type handler struct {
 
 func (h *handler) OnRequest(tx *stack.ServerTx) {
 	<-h.wire.up
-	h.engine.OnRequest(inbound{tx})
+	h.engine.OnRequest(inbound{tx, h.wire})
 }
 
 func (h *handler) OnACK(req *sipmsg.Request, _ *stack.Flow) { h.engine.OnACK(req) }
-func (h *handler) OnCancel(tx *stack.ServerTx)              { h.engine.OnCancel(inbound{tx}) }
-func (h *handler) OnLost(tx *stack.ServerTx)                { h.engine.OnLost(inbound{tx}) }
+func (h *handler) OnCancel(tx *stack.ServerTx)              { h.engine.OnCancel(inbound{tx, h.wire}) }
+func (h *handler) OnLost(tx *stack.ServerTx)                { h.engine.OnLost(inbound{tx, h.wire}) }

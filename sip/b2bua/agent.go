@@ -80,6 +80,8 @@ func (c *Call) dialAgent(offering offerer) error {
 		Peer:        metrics.PeerTwilio,
 		Contact:     c.engine.cfg.Contact(metrics.PeerTwilio, "tls"),
 		Credentials: domain.Credentials,
+
+		OptionsEvery: c.engine.cfg.OptionsEvery,
 	}, c.legDeps(metrics.LegC), inv)
 	c.dialogs = append(c.dialogs, c.agent.leg.Dialog())
 	c.engine.calls.addDialog(c, c.agent.leg.Dialog())

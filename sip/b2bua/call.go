@@ -106,6 +106,8 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 		Peer:    metrics.PeerTwilio,
 		Contact: e.cfg.Contact(metrics.PeerTwilio, tx.Transport()),
 		Names:   e.cfg.Trunk.TwilioNames(from.URI),
+
+		OptionsEvery: e.cfg.OptionsEvery,
 	}, c.legDeps(metrics.LegA), tx)
 	if err != nil {
 		return nil, err

@@ -38,8 +38,10 @@ type Config struct {
 	WatsonCredentials *leg.Credentials
 	// WatsonSessionInterval is the session timer that Watson is asked for; 0 asks for none.
 	WatsonSessionInterval time.Duration
-	Transfer              TransferConfig
-	Limits                Limits
+	// OptionsEvery is how long a dialog is silent before it is asked whether it still stands; 0: never.
+	OptionsEvery time.Duration
+	Transfer     TransferConfig
+	Limits       Limits
 }
 
 // Domain is a Twilio SIP domain, in which an agent is called.
@@ -275,7 +277,7 @@ func (e *Engine) OnACK(req *sipmsg.Request) {
 // OnCancel takes the CANCEL of an INVITE that has no final answer; it is answered already.
 func (e *Engine) OnCancel(tx Inbound) { e.toLegs(tx, (*leg.Leg).OnCancel) }
 
-// OnLost takes the loss of the connection under such an INVITE.
+// OnLost takes the loss of the connection under such an INVITE, for good.
 func (e *Engine) OnLost(tx Inbound) { e.toLegs(tx, (*leg.Leg).OnLost) }
 
 // toLegs lets the leg that holds the transaction know.

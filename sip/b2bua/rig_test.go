@@ -106,6 +106,7 @@ type incoming struct {
 
 func (i *incoming) Request() *sipmsg.Request { return i.req }
 func (i *incoming) Flow() leg.Flow           { return nil }
+func (i *incoming) Return(leg.Destination)   {}
 func (i *incoming) Transport() string        { return "tls" }
 func (i *incoming) Peer() metrics.Peer       { return i.peer }
 func (i *incoming) Received() time.Time      { return time.Now() }

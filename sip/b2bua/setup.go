@@ -119,6 +119,7 @@ func (c *Call) tryNextTarget() {
 		Credentials:     c.engine.cfg.WatsonCredentials,
 		Extensions:      true,
 		SessionInterval: c.engine.cfg.WatsonSessionInterval,
+		OptionsEvery:    c.engine.cfg.OptionsEvery,
 	}, c.legDeps(metrics.LegB), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())

@@ -109,7 +109,8 @@ const (
 	ByUs
 	// ByNoACK: our 2xx was never acknowledged; our BYE is over.
 	ByNoACK
-	// ByLoss: the connection of an unanswered INVITE closed, or the peer no longer knows the dialog.
+	// ByLoss: the sender of an unanswered INVITE is not reached any more, or the peer no longer knows the
+	// dialog.
 	ByLoss
 	// ByTimer: the session timer ran out; our BYE is out.
 	ByTimer

@@ -65,6 +65,8 @@ type Config struct {
 	Extensions bool
 	// SessionInterval is the session timer that our INVITE asks for; 0 asks for none (RFC 4028).
 	SessionInterval time.Duration
+	// OptionsEvery is how long the dialog is silent before it is asked whether it still stands; 0: never.
+	OptionsEvery time.Duration
 }
 
 // Deps are a leg's only ways out.
@@ -97,6 +99,7 @@ type Leg struct {
 	nonce   *nonce // of the last challenge that was answered
 	byeText string // Reason of our BYE, which may have to wait for an ACK
 	byeSent bool
+	silence silence
 }
 
 // inviteRole holds what only one of the two roles has while the initial INVITE lives.
@@ -127,6 +130,7 @@ func (l *Leg) emit(e Event) { l.deps.Emit(l, e) }
 // destination is where the dialog's requests go: over the leg's connection while it is open, else
 // redialled at the next hop.
 func (l *Leg) destination() Destination {
+	l.touch()
 	hop, err := l.dialog.NextHop()
 	if err != nil {
 		l.deps.Log.Warn("no next hop", zap.Error(err))
@@ -154,6 +158,9 @@ func (l *Leg) attempt(req *sipmsg.Request, tries int, done func(TxEvent)) {
 	})
 }
 
+// returns lets answers to a request find its sender again: he must prove to be who he was.
+func (c Config) returns(tx ServerTx) { tx.Return(Destination{Names: c.Names, Peer: c.Peer}) }
+
 func (l *Leg) keepFlow(f Flow) {
 	if f != nil {
 		l.flow = f
@@ -174,6 +181,7 @@ func (l *Leg) overBy(cause Cause, headers [][2]string) {
 		w.stop()
 	}
 	l.waiting = nil
+	l.stopKeepAlive()
 	l.emit(Ended{Cause: cause, Headers: headers})
 }
 
@@ -228,6 +236,9 @@ type ServerTx interface {
 	Response(code int, reason string) *sipmsg.Response
 	Respond(*sipmsg.Response) error
 	Flow() Flow
+	// Return lets the answer go over a new connection when the request's is lost, to the same address, whose
+	// certificate must show one of the Names of as.
+	Return(as Destination)
 	// Received is when the request came in.
 	Received() time.Time
 }

@@ -20,6 +20,8 @@ func (l *Leg) Matches(req *sipmsg.Request) bool {
 // OnRequest takes a request of the dialog.
 func (l *Leg) OnRequest(tx ServerTx) {
 	req := tx.Request()
+	l.returns(tx)
+	l.touch()
 	if l.state == Over {
 		l.onLate(tx)
 		return

@@ -164,6 +164,7 @@ func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 		l.ack(req)
 		l.state = Up
 		l.takeTimer(res)
+		l.keepAlive()
 		l.emit(Connected{SDP: l.answerOf(f, res)})
 	case l.state == Cancelling:
 		l.stopCancelTimer()

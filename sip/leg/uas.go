@@ -16,6 +16,7 @@ func NewUAS(cfg Config, deps Deps, tx ServerTx) (*Leg, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.returns(tx)
 	l := &Leg{
 		Config: cfg,
 		deps:   deps,
@@ -91,8 +92,8 @@ func (l *Leg) OnCancel(tx ServerTx) {
 	}
 }
 
-// OnLost says that the connection of an unanswered INVITE has closed. The answer reaches nobody, but
-// lets the transaction end.
+// OnLost says that the connection of an unanswered INVITE has closed and its sender is not found again. The
+// answer reaches nobody, but lets the transaction end.
 func (l *Leg) OnLost(tx ServerTx) {
 	switch {
 	case tx == l.invite.server && l.state == Calling:
@@ -162,6 +163,7 @@ func (l *Leg) onConfirmed() {
 	switch l.state {
 	case Answered:
 		l.state = Up
+		l.keepAlive()
 		l.emit(Confirmed{})
 	case Leaving: // a BYE waited for this ACK
 		if len(l.waiting) == 0 {

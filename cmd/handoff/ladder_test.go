@@ -45,7 +45,7 @@ func newScene(t *testing.T, cfg stageConfig) *scene {
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	sc := &scene{t: t, ctx: ctx, recorder: trace.NewRecorder(1000)}
+	sc := &scene{t: t, ctx: ctx, recorder: trace.NewRecorder(10_000)}
 	cfg.Tap = sc.recorder.Add
 	if cfg.Log == nil {
 		cfg.Log = zaptest.NewLogger(t, zaptest.Level(zap.InfoLevel))
@@ -274,13 +274,24 @@ func TestLadders(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		}},
-		{"connection closed before the transfer", quiet(), func(sc *scene) {
+		{"connection closed before the transfer", func() stageConfig {
+			c := quiet()
+			c.TwilioSet = func(tc *twilio.Config) { tc.IdleClose = 2 * time.Second } // without close_notify; Twilio's is 120 s
+			return c
+		}(), func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Hangup: twilio.AfterPatience}})
-			caller.Cut()
+			sc.counted(`handoff_tls_connections{peer="twilio"} 0`)
 			outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
 			sc.must(err)
 			sc.told(outcome, 100, 200)
 			sc.over(caller, assistant)
+			asked, taken := sc.when(metrics.PeerWatson, metrics.In, "REFER "), sc.when(metrics.PeerTwilio, metrics.In, "SIP/2.0 202 ")
+			if took := taken.Sub(asked); took > time.Second {
+				sc.t.Errorf("Twilio took the REFER after %s", took)
+			}
+			if n := sc.twilio.Wire().Accepted(); n != 1 {
+				sc.t.Errorf("Twilio was dialled %d times", n)
+			}
 		}},
 	}
 	for _, tt := range tests {

@@ -58,7 +58,7 @@ type Keepalive struct {
 
 // Timeouts of SIP connections.
 type Timeouts struct {
-	// Dial bounds the connect to one address, Handshake that of TLS in either direction.
+	// Dial bounds the connection to one address, its TLS handshake included; Handshake that of who connects to us.
 	Dial, Handshake time.Duration
 	// Idle ends a connection over which nothing came for so long.
 	Idle time.Duration
@@ -244,7 +244,7 @@ func Default() *Config {
 			{TLS, netip.MustParseAddrPort("0.0.0.0:5061")},
 			{TCP, netip.MustParseAddrPort("0.0.0.0:5060")},
 			{UDP, netip.MustParseAddrPort("0.0.0.0:5060")},
-		}, Timeouts: Timeouts{Dial: 5 * time.Second, Handshake: 10 * time.Second, Idle: time.Hour}},
+		}, Timeouts: Timeouts{Dial: 3 * time.Second, Handshake: 10 * time.Second, Idle: time.Hour}},
 		Twilio: Twilio{
 			Sources:    twilioSources(),
 			Leg:        LegAuto,

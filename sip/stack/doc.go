@@ -22,6 +22,6 @@
 //
 // Implemented: RFC 3261 §7 (format), §8.1.1.7 and §18 (Via, transport), §9 (CANCEL), §16.3 in part
 // and §8.2.2 (checks), §17 (transactions), RFC 3581 (rport), RFC 6026 (INVITE transactions after a
-// 2xx), RFC 5626 §3.5.1 and §4.4.1 (keep-alive of streams, both roles). Not implemented: NAPTR and SRV
-// (RFC 3263), compression, WebSocket.
+// 2xx), RFC 5626 §3.5.1 and §4.4.1 (keep-alive of streams, both roles), RFC 3263 §4 (SRV).
+// Not implemented: NAPTR (RFC 3263 §4.1), compression, WebSocket.
 package stack

@@ -20,6 +20,7 @@ import (
 	"handoff/sip/journal"
 	"handoff/sip/stack"
 	"handoff/sip/trunk/probe"
+	"handoff/sip/uri"
 )
 
 // edge is one running edge. Two of them can run in one process.
@@ -39,6 +40,8 @@ type edgeDeps struct {
 	Tap func(stack.Tapped) // may be nil
 	// Resolver finds hosts; nil is the system's.
 	Resolver stack.Resolver
+	// Clear are called without TLS in place of the configured targets, in measurements; nil in an edge that serves.
+	Clear []uri.URI
 }
 
 // newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
@@ -63,6 +66,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	trunks, err := trunkConfig(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if deps.Clear != nil {
+		trunks.Targets, trunks.Clear = deps.Clear, true
 	}
 	policy, err := refer.NewPolicy(cfg.Transfer.Intercept)
 	if err != nil {

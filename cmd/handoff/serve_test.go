@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr}))
 	}
+	if target := os.Getenv(asClearEdge); target != "" {
+		os.Exit(serveInClear(os.Args[1], target))
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -55,6 +55,12 @@ type Flow struct {
 // maxPacket is more than an Ethernet frame holds; what fills the buffer was cut off and is malformed.
 const maxPacket = 2048
 
+// buffers are those of readers that have ended: a call that is short takes four of them.
+var buffers = sync.Pool{New: func() any {
+	buf := make([]byte, maxPacket, maxPacket+srtp.Room)
+	return &buf
+}}
+
 // Pair is the two sockets of an endpoint.
 type Pair struct {
 	rtp, rtcp *net.UDPConn
@@ -133,7 +139,9 @@ func (p *Pair) start() {
 // read gives each datagram to handle, which borrows it until it returns and may change it, and the
 // room behind it.
 func (p *Pair) read(conn *net.UDPConn, handle func(b []byte, from netip.AddrPort)) {
-	buf := make([]byte, maxPacket, maxPacket+srtp.Room)
+	pooled := buffers.Get().(*[]byte)
+	defer buffers.Put(pooled)
+	buf := *pooled
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		switch {

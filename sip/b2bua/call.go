@@ -157,7 +157,7 @@ func (c *Call) over() bool {
 // legDeps gives a leg its ways out, all of which lead back onto this goroutine.
 func (c *Call) legDeps(name metrics.Leg) leg.Deps {
 	return leg.Deps{
-		Log:     c.log.With(zap.Stringer("leg", name)),
+		Log:     c.log.WithLazy(zap.Stringer("leg", name)), // which most legs never use
 		Wire:    callWire{c.engine.deps.Wire, c.mail, c.engine.deps.Observer.MailboxFull},
 		After:   c.after,
 		Emit:    c.onLeg,

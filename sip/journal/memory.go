@@ -1,6 +1,9 @@
 package journal
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+)
 
 // Store keeps records. Put replaces the record of the same ID.
 type Store interface {
@@ -11,24 +14,21 @@ type Store interface {
 	Delete(id string)
 }
 
-// Memory is a Store that dies with the process: what is put is written at once. It keeps the
-// encoded form, so that what could not be read back is noticed while the call lives.
+// Memory is a Store that dies with the process: what is put is written at once. Nobody will read it back, so
+// nothing is encoded but for who asks.
 type Memory struct {
 	mu      sync.Mutex
-	records map[string][]byte
+	records map[string]Record
 }
 
 // NewMemory returns an empty store.
-func NewMemory() *Memory { return &Memory{records: make(map[string][]byte)} }
+func NewMemory() *Memory { return &Memory{records: make(map[string]Record)} }
 
 func (m *Memory) Put(r Record, written func(error)) {
-	data, err := r.Encode()
-	if err == nil {
-		m.mu.Lock()
-		m.records[r.ID] = data
-		m.mu.Unlock()
-	}
-	written(err)
+	m.mu.Lock()
+	m.records[r.ID] = r
+	m.mu.Unlock()
+	written(nil)
 }
 
 func (m *Memory) Delete(id string) {
@@ -37,11 +37,18 @@ func (m *Memory) Delete(id string) {
 	m.mu.Unlock()
 }
 
-// Get reads a record back.
+// Get reads a record back, by way of the form in which other stores keep it.
 func (m *Memory) Get(id string) (Record, error) {
 	m.mu.Lock()
-	data := m.records[id]
+	r, known := m.records[id]
 	m.mu.Unlock()
+	if !known {
+		return Record{}, fmt.Errorf("no record %s", id)
+	}
+	data, err := r.Encode()
+	if err != nil {
+		return Record{}, err
+	}
 	return Decode(data)
 }
 

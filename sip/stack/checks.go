@@ -42,19 +42,22 @@ func (s *Stack) understand(fr frame, flow *Flow) (in *inbound, _ *refusal) {
 	if r := checkUnique(&in.head); r != nil {
 		return in, r
 	}
-	msg, err := s.parser.ParseSIP(fr.raw)
+	if in.start.code != 0 {
+		in.res = sipmsg.NewResponse(in.start.code, in.start.reason)
+		if r := fill(in.res, in.head.fields, fr.body()); r != nil {
+			return in, r
+		}
+		return in, checkTag(in.res.From())
+	}
+	target, err := uri.Parse(in.start.uri)
 	if err != nil {
-		return in, malformed("cannot be parsed")
+		return in, malformed("bad Request-URI")
 	}
-	switch m := msg.(type) {
-	case *sipmsg.Response:
-		in.res = m
-		return in, checkTyped(m, "")
-	case *sipmsg.Request:
-		in.req = m
-		return in, checkRequest(in)
+	in.req = sipmsg.NewRequest(sipmsg.RequestMethod(in.start.method), target.SIP())
+	if r := fill(in.req, in.head.fields, fr.body()); r != nil {
+		return in, r
 	}
-	return in, malformed("neither request nor response")
+	return in, checkRequest(in)
 }
 
 // checkStart is RFC 3261 §8.2.2.1 and §21.5.6.
@@ -76,29 +79,25 @@ func checkStart(start startLine) *refusal {
 // checkUnique wants what RFC 3261 §8.1.1 makes mandatory, each once (Via at least once).
 func checkUnique(h *head) *refusal {
 	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Via"} {
-		switch n := len(h.values(name)); {
+		switch n := h.count(name); {
 		case n == 0:
 			return malformed("no " + name)
 		case n > 1 && name != "Via":
 			return malformed("more than one " + name)
 		}
 	}
-	if len(h.values("Max-Forwards")) > 1 {
+	if h.count("Max-Forwards") > 1 {
 		return malformed("more than one Max-Forwards")
 	}
 	return nil
 }
 
 func checkRequest(in *inbound) *refusal {
-	target, err := uri.Parse(in.start.uri)
-	if err != nil {
-		return malformed("bad Request-URI")
-	}
-	// sipgo's reading loses parameters and changes the method's letter case.
-	in.req.Recipient = target.SIP()
-	in.req.Method = sipmsg.RequestMethod(in.start.method)
-	if r := checkTyped(in.req, in.req.Method); r != nil {
+	if r := checkTag(in.req.From()); r != nil {
 		return r
+	}
+	if in.req.CSeq().MethodName != in.req.Method {
+		return malformed("method and CSeq differ")
 	}
 	hops := in.req.MaxForwards() // missing is like 70: RFC 2543 had none
 	if hops != nil && hops.Val() == 0 && in.req.Method != sipmsg.OPTIONS {
@@ -107,38 +106,12 @@ func checkRequest(in *inbound) *refusal {
 	return checkRequire(in)
 }
 
-// checkTyped demands that our own readers took the headers that transactions are matched by. Asking
-// sipgo's getters would not do: they read a generic header again, by lenient rules. method is empty
-// for a response.
-func checkTyped(m sipmsg.Message, method sipmsg.RequestMethod) *refusal {
-	generic := untyped(m)
-	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards"} {
-		if slices.Contains(generic, name) {
-			return malformed("bad " + name)
-		}
-	}
-	// Deviation: RFC 3261 §12.1.1 lets a From without tag pass for RFC 2543's sake.
-	if tag, _ := m.From().Params.Get("tag"); tag == "" {
+// checkTag: Deviation: RFC 3261 §12.1.1 lets a From without tag pass for RFC 2543's sake.
+func checkTag(from *sipmsg.FromHeader) *refusal {
+	if tag, _ := from.Params.Get("tag"); tag == "" {
 		return malformed("From without tag")
 	}
-	if method != "" && m.CSeq().MethodName != method {
-		return malformed("method and CSeq differ")
-	}
 	return nil
-}
-
-// untyped returns the names of headers that stayed generic.
-func untyped(m sipmsg.Message) []string {
-	var names []string
-	for _, h := range m.(interface{ Headers() []sipmsg.Header }).Headers() {
-		switch h.(type) {
-		case *sipmsg.ViaHeader, *sipmsg.FromHeader, *sipmsg.ToHeader, *sipmsg.CallIDHeader,
-			*sipmsg.CSeqHeader, *sipmsg.MaxForwardsHeader:
-		default:
-			names = append(names, h.Name())
-		}
-	}
-	return names
 }
 
 // checkRequire is RFC 3261 §8.2.2.3.

@@ -72,19 +72,22 @@ type ClientTx struct {
 }
 
 func (s *Stack) newClientTx(d draft, branch string, hop Hop, sink func(TxEvent)) *ClientTx {
-	t := &ClientTx{stack: s, draft: d, branch: branch, hop: hop, sink: sink}
-	t.key, _ = sipmsg.ClientTxKeyMake(t.bare(UDP)) // has what it needs: no error
-	return t
+	return &ClientTx{stack: s, draft: d, branch: branch, key: clientKey(branch, d.method), hop: hop, sink: sink}
 }
+
+// clientKey is what a response has of its request's (RFC 3261 §17.1.3). No branch is within another's key: ours
+// are tokens.
+func clientKey(branch, method string) string { return branch + " " + method }
 
 func (t *ClientTx) invite() bool { return t.draft.method == string(sipmsg.INVITE) }
 
-// bare is all that sipgo's state machine needs to see of the request.
-func (t *ClientTx) bare(transport Transport) *sipmsg.Request {
-	req := sipmsg.NewRequest(sipmsg.RequestMethod(t.draft.method), sipmsg.Uri{Scheme: "sip", Host: "bare.invalid"})
-	req.AppendHeader(&sipmsg.ViaHeader{Params: sipmsg.HeaderParams{{K: "branch", V: t.branch}}})
-	req.AppendHeader(&sipmsg.CSeqHeader{MethodName: req.Method})
+// bare is all that sipgo's state machine needs to see of a request.
+func bare(method sipmsg.RequestMethod, transport Transport) *sipmsg.Request {
+	req := &sipmsg.Request{Method: method}
 	req.SetTransport(transport.via())
+	if method == sipmsg.INVITE {
+		req.AppendHeader(&sipmsg.CSeqHeader{MethodName: method}) // sipgo makes an ACK of it, which clientConn leaves out
+	}
 	return req
 }
 
@@ -101,7 +104,7 @@ func (t *ClientTx) start(f *Flow) bool {
 		return false
 	}
 	conn := &clientConn{flow: f, via: via, request: w}
-	fsm := sipmsg.NewClientTx(t.key, t.bare(f.transport), conn, t.stack.quiet)
+	fsm := sipmsg.NewClientTx(t.key, bare(sipmsg.RequestMethod(t.draft.method), f.transport), conn, t.stack.quiet)
 	fsm.OnTerminate(func(_ string, err error) { t.onTerminate(fsm, err) })
 	fsm.Init() // conn holds the write back until responses can be taken: no error
 	sentBefore, ok := t.adopt(fsm, conn)

@@ -113,12 +113,10 @@ func inviteOf(cancel *sipmsg.Request) *sipmsg.Request {
 }
 
 func (s *Stack) dispatchResponse(in *inbound) {
-	key, err := sipmsg.ClientTxKeyMake(in.res)
-	if err == nil {
-		if tx := s.table.clientTx(key); tx != nil {
-			tx.receive(in)
-			return
-		}
+	branch, _ := in.res.Via().Params.Get("branch")
+	if tx := s.table.clientTx(clientKey(branch, string(in.res.CSeq().MethodName))); tx != nil {
+		tx.receive(in)
+		return
 	}
 	s.deps.Observer.Rejected(metrics.RejectResponse)
 }

@@ -26,6 +26,12 @@ type frame struct {
 	raw  []byte // borrowed until the next call of the framer
 }
 
+// body is what stands behind the blank line, borrowed as raw is.
+func (f frame) body() []byte {
+	_, body, _ := bytes.Cut(f.raw, blankLine)
+	return body
+}
+
 // framer cuts messages out of a stream by blank line and Content-Length (RFC 3261 §18.3). How the
 // bytes were divided on the way makes no difference. It holds what has arrived and no more: a
 // claimed length allocates nothing.
@@ -153,7 +159,7 @@ func frameDatagram(raw []byte) (frame, bool) {
 		h.note(err.Error())
 	case h.flaw == "" && end+body > len(raw):
 		h.note("body shorter than Content-Length")
-	case h.flaw == "" && len(h.values("Content-Length")) > 0:
+	case h.flaw == "" && h.count("Content-Length") > 0:
 		raw = raw[:end+body] // RFC 3261 §18.3: what lies behind is discarded
 	}
 	return frame{head: h, raw: raw}, true

@@ -142,22 +142,32 @@ func (d draft) wantsTLS() bool {
 	return false
 }
 
-func (d draft) bytes() []byte {
-	var b strings.Builder
-	if d.code != 0 {
-		b.WriteString("SIP/2.0 " + strconv.Itoa(d.code) + " " + d.reason + "\r\n")
-	} else {
-		b.WriteString(d.method + " " + d.uri + " SIP/2.0\r\n")
-	}
+// size is how many bytes the message has, or a few more.
+func (d draft) size() int {
+	n := len(d.method) + len(d.uri) + len(d.reason) + len("SIP/2.0 100 \r\n\r\n") + len(d.body)
 	for _, f := range d.fields {
-		b.WriteString(f.name)
-		b.WriteString(": ")
-		b.WriteString(f.value)
-		b.WriteString("\r\n")
+		n += len(f.name) + len(f.value) + len(": \r\n")
 	}
-	b.WriteString("\r\n")
-	b.Write(d.body)
-	return []byte(b.String())
+	return n
+}
+
+func (d draft) bytes() []byte {
+	b := make([]byte, 0, d.size())
+	if d.code != 0 {
+		b = append(b, "SIP/2.0 "...)
+		b = strconv.AppendInt(b, int64(d.code), 10)
+		b = append(append(b, ' '), d.reason...)
+	} else {
+		b = append(append(append(b, d.method...), ' '), d.uri...)
+		b = append(b, " SIP/2.0"...)
+	}
+	b = append(b, "\r\n"...)
+	for _, f := range d.fields {
+		b = append(append(b, f.name...), ": "...)
+		b = append(append(b, f.value...), "\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	return append(b, d.body...)
 }
 
 func (d draft) count(name string) int {

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"strings"
 )
 
@@ -19,18 +20,24 @@ type head struct {
 // maxFields bounds the header lines of a message. Twilio's longest known INVITE has 20.
 const maxFields = 256
 
+// usualFields is what most messages have room in.
+const usualFields = 16
+
 // scanHead reads the lines of raw up to the blank line. It never refuses: what is wrong is told in
 // flaw, because a bad message must still be answered.
 func scanHead(raw []byte) head {
-	text, _, complete := strings.Cut(string(raw), "\r\n\r\n")
-	var h head
+	before, _, complete := bytes.Cut(raw, blankLine)
+	text := string(before)
+	h := head{fields: make([]field, 0, usualFields)}
 	if !complete {
 		h.flaw = "no blank line behind the header"
 	}
 	if strings.IndexByte(text, 0) >= 0 {
 		h.note("NUL in the header")
 	}
-	for i, line := range strings.Split(text, "\r\n") {
+	i := -1
+	for line := range strings.SplitSeq(text, "\r\n") {
+		i++
 		if strings.ContainsAny(line, "\r\n") {
 			h.note("bare CR or LF in the header")
 		}
@@ -86,6 +93,17 @@ func (h *head) values(name string) []string {
 		}
 	}
 	return all
+}
+
+// count tells how many lines a header has.
+func (h *head) count(name string) int {
+	n := 0
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			n++
+		}
+	}
+	return n
 }
 
 // first returns the first value of a header, or "".

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ type startLine struct {
 	uri     string
 	version string
 	code    int
+	reason  string
 }
 
 var errStartLine = errors.New("bad start line")
@@ -41,7 +43,7 @@ func parseStartLine(s string) (startLine, error) {
 		if err != nil || len(second) != 3 || code < 100 || code > 699 {
 			return startLine{}, errStartLine
 		}
-		return startLine{version: first, code: int(code)}, nil
+		return startLine{version: first, code: int(code), reason: third}, nil
 	}
 	if !isToken(first) || second == "" || !isVersion(third) {
 		return startLine{}, errStartLine
@@ -53,40 +55,56 @@ func isVersion(s string) bool {
 	return len(s) > 4 && strings.EqualFold(s[:4], "SIP/") && !strings.Contains(s, " ")
 }
 
-// newParser returns sipgo's parser with our header readers. sipgo's own ones lose text (parameters,
-// display names, quotes) and turn one bad header into the loss of the whole message.
-func newParser() *sipmsg.Parser {
-	readers := map[string]sipmsg.HeaderParser{
-		"from":           reader("From", readFrom),
-		"to":             reader("To", readTo),
-		"via":            reader("Via", readVia),
-		"call-id":        reader("Call-ID", readCallID),
-		"cseq":           reader("CSeq", readCSeq),
-		"max-forwards":   reader("Max-Forwards", readMaxForwards),
-		"content-length": reader("Content-Length", readContentLength),
-		"content-type":   reader("Content-Type", readContentType),
-	}
-	for short, long := range compact {
-		read, typed := readers[strings.ToLower(long)]
-		if !typed {
-			read = reader(long, nil)
-		}
-		readers[short] = read
-	}
-	return sipmsg.NewParser(sipmsg.WithHeadersParsers(readers))
+// typed are the headers that transactions and dialogs read, each with its own reader: sipgo's lose text (parameters,
+// display names, quotes) and turn one bad header into the loss of the whole message. All others stay as written. A
+// message that lacks a needed one can't be matched or answered; the rest stays generic where it can't be read.
+var typed = []struct {
+	name   string
+	read   func(string) (sipmsg.Header, bool)
+	needed bool
+}{
+	{"Via", readVia, true},
+	{"From", readFrom, true},
+	{"To", readTo, true},
+	{"Call-ID", readCallID, true},
+	{"CSeq", readCSeq, true},
+	{"Max-Forwards", readMaxForwards, true},
+	{"Content-Length", readContentLength, false},
+	{"Content-Type", readContentType, false},
 }
 
-// reader makes a header typed by read, generic where read is nil or can't: checks.go decides
-// whether the message can live with that.
-func reader(name string, read func(string) (sipmsg.Header, bool)) sipmsg.HeaderParser {
-	return func(_ []byte, value string) (sipmsg.Header, error) {
-		if read != nil {
-			if h, ok := read(value); ok {
-				return h, nil
-			}
+// unread is what the two kinds have in common here.
+type unread interface {
+	AppendHeader(sipmsg.Header)
+	SetBody([]byte)
+}
+
+// fill gives a message its header lines and body.
+func fill(m unread, fields []field, body []byte) *refusal {
+	for _, f := range fields {
+		h, bad := read(f)
+		if bad {
+			return malformed("bad " + f.name)
 		}
-		return sipmsg.NewHeader(name, value), nil
+		m.AppendHeader(h)
 	}
+	if len(body) > 0 {
+		m.SetBody(bytes.Clone(body))
+	}
+	return nil
+}
+
+// read makes a header of a line; bad tells that it is one that is needed and cannot be read.
+func read(f field) (_ sipmsg.Header, bad bool) {
+	for _, t := range typed {
+		if len(t.name) == len(f.name) && strings.EqualFold(t.name, f.name) {
+			if h, ok := t.read(f.value); ok || t.needed {
+				return h, !ok
+			}
+			break
+		}
+	}
+	return sipmsg.NewHeader(f.name, f.value), false
 }
 
 // readFrom escapes the display name again: sipgo's printer adds only the quotes.
@@ -146,7 +164,10 @@ func readContentType(value string) (sipmsg.Header, bool) {
 
 // params makes sipgo's parameters. Names in lower case, because sipgo looks them up by exact text.
 func params(from []uri.Param) sipmsg.HeaderParams {
-	var all sipmsg.HeaderParams
+	if len(from) == 0 {
+		return nil
+	}
+	all := make(sipmsg.HeaderParams, 0, len(from))
 	for _, p := range from {
 		all = append(all, sipmsg.HeaderKV{K: strings.ToLower(p.Name), V: unquoteSpaced(p.Value)})
 	}

@@ -54,7 +54,7 @@ func (s *Stack) forward(p parcel, hop Hop, d draft) {
 		p.unreachable(err)
 		return
 	}
-	if t.transport == UDP && len(d.bytes())+s.viaRoom() > maxDatagram {
+	if t.transport == UDP && d.size()+s.viaRoom() > maxDatagram {
 		s.links.send(t.overTCP(), &detour{parcel: p, stack: s, back: t})
 		return
 	}
@@ -100,7 +100,8 @@ func (s *Stack) via(f *Flow, branch string) string {
 
 // withVia puts a Via on top.
 func (d draft) withVia(via string) draft {
-	d.fields = append([]field{{"Via", via}}, d.fields...)
+	fields := make([]field, 0, len(d.fields)+2) // room for a Content-Length
+	d.fields = append(append(fields, field{"Via", via}), d.fields...)
 	return d
 }
 

@@ -45,9 +45,7 @@ func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
 		t.tag = newTag()
 	}
 	t.conn.flow = in.flow.reply(&in.head)
-	bare := sipmsg.NewRequest(in.req.Method, in.req.Recipient)
-	bare.SetTransport(in.flow.transport.via())
-	t.fsm = sipmsg.NewServerTx(key, bare, &t.conn, s.quiet)
+	t.fsm = sipmsg.NewServerTx(key, bare(in.req.Method, in.flow.transport), &t.conn, s.quiet)
 	// Runs under the state machine's lock.
 	t.fsm.OnTerminate(func(string, error) {
 		s.table.closeServer(t)
@@ -158,7 +156,7 @@ func (t *ServerTx) again(in *inbound) {
 		t.conn.repeat()
 		return
 	}
-	t.fsm.Receive(t.bare(t.req.Method)) // writes the last response again; has no error here
+	t.fsm.Receive(bare(t.req.Method, t.conn.current().transport)) // writes the last response again; has no error here
 }
 
 // acknowledge takes the ACK that has the INVITE's branch.
@@ -171,7 +169,7 @@ func (t *ServerTx) acknowledge(in *inbound) {
 	case isSuccess(final): // Deviation: a 2xx's ACK must have its own branch; some peers reuse it
 		t.stack.deps.Handler.OnACK(in.req, in.flow)
 	default:
-		t.fsm.Receive(t.bare(sipmsg.ACK))
+		t.fsm.Receive(bare(sipmsg.ACK, t.conn.current().transport))
 	}
 }
 
@@ -206,10 +204,6 @@ func (t *ServerTx) giveUp() {
 	if first {
 		t.stack.deps.Handler.OnLost(t)
 	}
-}
-
-func (t *ServerTx) bare(method sipmsg.RequestMethod) *sipmsg.Request {
-	return sipmsg.NewRequest(method, t.req.Recipient)
 }
 
 func isSuccess(code int) bool { return code >= 200 && code < 300 }

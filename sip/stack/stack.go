@@ -76,7 +76,6 @@ type Deps struct {
 type Stack struct {
 	cfg    Config
 	deps   Deps
-	parser *sipmsg.Parser
 	quiet  *slog.Logger // sipgo's logger: its lines hold URIs and whole requests
 	secret [32]byte     // of statelessTag
 
@@ -124,7 +123,6 @@ func newStack(cfg Config, deps Deps) *Stack {
 	s := &Stack{
 		cfg:    cfg,
 		deps:   deps,
-		parser: newParser(),
 		quiet:  slog.New(slog.DiscardHandler),
 		census: census{max: cfg.MaxConnections, maxPerSource: cfg.MaxConnectionsPerSource, bySource: map[netip.Addr]int{}},
 		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[string]*ClientTx{}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,20 +79,18 @@ func (s *Stack) socketFor(remote netip.Addr, prefer *udpSocket) (*udpSocket, err
 	if prefer != nil && sameFamily(prefer.local.Addr(), remote) {
 		return prefer, nil
 	}
-	var first *udpSocket
-	source := routedFrom(remote)
-	for _, u := range s.sockets {
-		if u.local.Addr() == source {
-			return u, nil
-		}
-		if first == nil && sameFamily(u.local.Addr(), remote) {
-			first = u
-		}
-	}
-	if first == nil {
+	family := slices.DeleteFunc(slices.Clone(s.sockets), func(u *udpSocket) bool { return !sameFamily(u.local.Addr(), remote) })
+	switch len(family) {
+	case 0:
 		return nil, fmt.Errorf("%w: no udp listener to reach %s from", ErrTransport, remote)
+	case 1:
+		return family[0], nil // the kernel need not be asked
 	}
-	return first, nil
+	source := routedFrom(remote)
+	if i := slices.IndexFunc(family, func(u *udpSocket) bool { return u.local.Addr() == source }); i >= 0 {
+		return family[i], nil
+	}
+	return family[0], nil
 }
 
 // routedFrom asks the kernel which local address leads to remote. Nothing is sent.

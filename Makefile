@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt vet lint bench fuzz fuzz-targets generate build
+.PHONY: help demo test check fmt vet lint bench bench-sip fuzz fuzz-targets generate build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,18 @@ lint: ## staticcheck, as pinned in go.mod
 
 bench: ## all benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# What bench-sip does, in seconds and calls a second; about seven minutes as it stands.
+SIP_RATE    ?= 2000
+SIP_SECONDS ?= 8
+SIP_ROUNDS  ?= 3
+SIP_STEPS   ?= 2500,3000,3500,4000,4500
+SIP_HELD    ?= 2000
+SIP_OUT     ?= bench-sip.out
+
+bench-sip: ## calls through SIPp, the edge beside Kamailio, on one core each in turn; needs sip-tester and kamailio
+	CI=true $(GO) test -count 1 -timeout 15m -run '^TestCallsUnderLoad$$' ./cmd/handoff -args -sip.rate $(SIP_RATE) \
+		-sip.seconds $(SIP_SECONDS) -sip.rounds $(SIP_ROUNDS) -sip.steps $(SIP_STEPS) -sip.held $(SIP_HELD) -sip.out $(abspath $(SIP_OUT))
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@$(MAKE) --no-print-directory fuzz-targets | while read -r package target; do \

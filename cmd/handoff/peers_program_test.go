@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -35,6 +36,8 @@ func (s *surroundings) run(name, dir string, files []string, command string, arg
 	p := &program{surroundings: s, name: name, dir: dir, ended: make(chan struct{})}
 	p.cmd = exec.CommandContext(s.Context(), command, args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.output, &p.output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what it starts it is ended
+	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 	p.cmd.WaitDelay = time.Second
 	s.must(p.cmd.Start())
 	go func() { // ends with the process, which ends with the test's context at the latest

@@ -20,6 +20,7 @@ type party struct {
 	calls    int      // 0 is 1
 	rate     int      // new calls a second, 0 is 10
 	more     []string // flags
+	proxied  bool     // a proxy stands before the edge, at Proxy
 }
 
 // played is what the templates of a scenario know.
@@ -59,7 +60,7 @@ func (s *surroundings) sipp(ip, transport string, p party, more ...string) *prog
 	s.Helper()
 	dir := filepath.Join(s.dir, "sipp-"+ip+"-"+p.scenario)
 	s.must(os.Mkdir(dir, 0o755))
-	s.expand(dir, p.scenario, played{surroundings: s, Transport: transport, Watson: ip})
+	s.expand(dir, p, played{surroundings: s, Transport: transport, Watson: ip})
 	args := []string{
 		"-sf", "scenario.xml", "-m", strconv.Itoa(max(p.calls, 1)),
 		"-t", map[string]string{"udp": "u1", "tcp": "t1"}[transport],
@@ -73,19 +74,23 @@ func (s *surroundings) sipp(ip, transport string, p party, more ...string) *prog
 }
 
 // expand writes the scenario as SIPp reads it.
-func (s *surroundings) expand(dir, scenario string, data played) {
+func (s *surroundings) expand(dir string, p party, data played) {
 	s.Helper()
 	folder := filepath.Join("..", "..", "testdata", "sipp")
-	vendor := "twilio.tmpl"
-	if strings.HasPrefix(scenario, "watson") {
-		vendor = "watson.tmpl"
+	vendor := "twilio"
+	if strings.HasPrefix(p.scenario, "watson") {
+		vendor = "watson"
 	}
-	t, err := template.ParseFiles(filepath.Join(folder, vendor), filepath.Join(folder, scenario+".xml"))
+	files := []string{filepath.Join(folder, vendor+".tmpl")}
+	if p.proxied {
+		files = append(files, filepath.Join(folder, vendor+"_proxied.tmpl"))
+	}
+	t, err := template.ParseFiles(append(files, filepath.Join(folder, p.scenario+".xml"))...)
 	s.must(err)
 	out, err := os.Create(filepath.Join(dir, "scenario.xml"))
 	s.must(err)
 	defer out.Close()
-	s.must(t.ExecuteTemplate(out, scenario+".xml", data))
+	s.must(t.ExecuteTemplate(out, p.scenario+".xml", data))
 }
 
 // strays are in SIPp's statistics when it got messages of no call or of one that was over.

@@ -37,9 +37,9 @@ type surroundings struct {
 	*testing.T
 	edge *edge
 	dir  string
-	// Edge, Twilio and Watson are addresses; Spare is that of Watson's second zone. The scenarios
-	// use these names.
-	Edge, Twilio, Watson, Spare string
+	// Edge, Twilio and Watson are addresses; Spare is that of Watson's second zone, Proxy that of one before the edge.
+	// The scenarios use these names.
+	Edge, Twilio, Watson, Spare, Proxy string
 
 	authority *simulator.Authority
 	log       *lockedBuffer
@@ -62,6 +62,7 @@ func newSurroundings(t *testing.T, targets ...string) *surroundings {
 		Twilio:    net(2),
 		Watson:    net(3),
 		Spare:     net(4),
+		Proxy:     net(5),
 		authority: authority(t),
 		log:       &lockedBuffer{},
 	}
@@ -90,7 +91,8 @@ sip:
   listen: ["udp:%[1]s:5060", "tcp:%[1]s:5060", "tls:%[1]s:5061"]
   tls: {certificate: %[5]s, key: %[6]s}
 twilio:
-  sources: [%[2]s/32, 127.0.0.1/32]
+  sources: [%[2]s/32, %[11]s/32, 127.0.0.1/32]
+  tls: {ca_file: %[7]s}
 watson:
   targets: ["%[10]s"]
   sources: [%[3]s/32, %[4]s/32]
@@ -101,7 +103,7 @@ media:
   ports: %[9]s
   rest: 0s
 ops: {listen: "%[1]s:0"}
-`, s.Edge, s.Twilio, s.Watson, s.Spare, certificate, key, ca, watsonName, mediaPorts, strings.Join(targets, `", "`))
+`, s.Edge, s.Twilio, s.Watson, s.Spare, certificate, key, ca, watsonName, mediaPorts, strings.Join(targets, `", "`), s.Proxy)
 	cfg, err := configs.Parse("peers.yaml", []byte(text), os.LookupEnv)
 	s.must(err)
 

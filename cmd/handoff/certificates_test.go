@@ -1,9 +1,23 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -74,4 +88,100 @@ func TestExpiryOfWatsonsCertificateIsShown(t *testing.T) {
 	sc.must(caller.Hangup(sc.ctx))
 	sc.over(caller, assistant)
 	sc.clean()
+}
+
+// A zone whose certificate is not to be trusted hears no INVITE, and the call goes to the next one at once.
+func TestZonesThatAreNotTrusted(t *testing.T) {
+	t.Parallel()
+	ca, stranger := newIssuer(t), newIssuer(t)
+	tests := []struct {
+		name string
+		pair tls.Certificate
+		says string
+	}{
+		{"expired", ca.issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "expired at"},
+		{"not yet valid", ca.issue(t, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }), "is not valid before"},
+		{"another name", ca.issue(t, func(c *x509.Certificate) { c.DNSNames = []string{"other.example.com"} }), "certificate is for other.example.com, want " + zoneName},
+		{"an unknown authority", stranger.issue(t, func(*x509.Certificate) {}), "unknown authority"},
+		{"self-signed", tls.Certificate{Certificate: [][]byte{stranger.cert.Raw}, PrivateKey: stranger.key}, "is self-signed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var heard atomic.Int64
+			zone, asked := listenAs(t, func(conn net.Conn) {
+				defer conn.Close()
+				n, _ := io.Copy(io.Discard, tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{tt.pair}}))
+				heard.Add(n)
+			})
+			core, logs := observer.New(zap.WarnLevel)
+			sc := newScene(t, stageConfig{Log: zap.New(core), Set: func(c *configs.Config) {
+				c.Watson.Targets = append([]string{"sips:" + zone}, c.Watson.Targets...)
+				c.Watson.CAFile = ca.beside(t, c.Watson.CAFile)
+			}})
+			sc.talked(2 * time.Second)
+			if asked.Load() != 1 || heard.Load() != 0 {
+				t.Errorf("the zone was called %d times and heard %d bytes", asked.Load(), heard.Load())
+			}
+			failed := logs.FilterMessage("target failed").All()
+			if len(failed) != 1 || !strings.Contains(fmt.Sprint(failed[0].ContextMap()["error"]), tt.says) {
+				t.Errorf("no %q in %v", tt.says, failed)
+			}
+			sc.clean()
+		})
+	}
+}
+
+// issuer is an authority of which the edge knows, or does not.
+type issuer struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &issuer{key: key}
+	self := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "another authority"}, DNSNames: []string{zoneName}, IsCA: true,
+		BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	a.cert = a.sign(t, self, self)
+	return a
+}
+
+func (a *issuer) sign(t *testing.T, c, by *x509.Certificate) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, c, by, &a.key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// issue makes a certificate for Watson's name that is good for an hour, unless it is changed.
+func (a *issuer) issue(t *testing.T, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{zoneName}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	change(c)
+	return tls.Certificate{Certificate: [][]byte{a.sign(t, c, a.cert).Raw}, PrivateKey: a.key}
+}
+
+// beside is a file with the authorities of another one and this.
+func (a *issuer) beside(t *testing.T, path string) string {
+	t.Helper()
+	known, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := filepath.Join(t.TempDir(), "both.pem")
+	if err := os.WriteFile(both, append(known, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return both
 }

@@ -39,20 +39,6 @@ func lead(to netip.Addr) func(*nameServer, uint16) {
 	}
 }
 
-// talked plays a call and wants it set up within a time.
-func (sc *scene) talked(within time.Duration) *watson.Call {
-	sc.t.Helper()
-	began := time.Now()
-	caller, assistant := sc.place(twilio.Options{})
-	if took := time.Since(began); took > within {
-		sc.t.Errorf("set up after %v", took)
-	}
-	sc.stillTalk(caller, assistant)
-	sc.must(caller.Hangup(sc.ctx))
-	sc.over(caller, assistant)
-	return assistant
-}
-
 // redial cuts the connection of a call that is over, so that the next one dials.
 func (sc *scene) redial(last *watson.Call) {
 	sc.t.Helper()
@@ -78,7 +64,7 @@ func TestSRVRecordsOverTheWire(t *testing.T) {
 				}
 				dns.zone["two.test."] = []dnsBody{address(watsonAddr)}
 			})
-			sc.talked(time.Second)
+			sc.talked(2 * time.Second)
 			sc.clean()
 		})
 	}
@@ -106,9 +92,9 @@ func TestCallsWhileDNSIsDeadOrSlow(t *testing.T) {
 		t.Parallel()
 		dns := newNameServer(t)
 		sc, _ := named(t, dns, lead(watsonAddr))
-		sc.redial(sc.talked(time.Second))
+		sc.redial(sc.talked(2 * time.Second))
 		dns.set(func(dns *nameServer) { dns.dead = true })
-		sc.talked(time.Second)
+		sc.talked(2 * time.Second)
 		sc.clean()
 	})
 	t.Run("dead before the first call, which the start has looked up for", func(t *testing.T) {
@@ -117,16 +103,16 @@ func TestCallsWhileDNSIsDeadOrSlow(t *testing.T) {
 		sc, _ := named(t, dns, lead(watsonAddr))
 		sc.until("the names are known", func() bool { return dns.answers() >= 5 }) // SRV, A and AAAA of the name, and of the record's host
 		dns.set(func(dns *nameServer) { dns.dead = true })
-		sc.talked(time.Second)
+		sc.talked(2 * time.Second)
 		sc.clean()
 	})
 	t.Run("slow", func(t *testing.T) {
 		t.Parallel()
 		dns := newNameServer(t)
 		sc, _ := named(t, dns, lead(watsonAddr))
-		sc.redial(sc.talked(time.Second))
-		dns.set(func(dns *nameServer) { dns.slow = 2 * time.Second })
-		sc.talked(time.Second)
+		sc.redial(sc.talked(2 * time.Second))
+		dns.set(func(dns *nameServer) { dns.slow = 3 * time.Second })
+		sc.talked(2 * time.Second)
 		sc.clean()
 	})
 }
@@ -136,7 +122,7 @@ func TestWatsonMovesBetweenTwoCalls(t *testing.T) {
 	t.Parallel()
 	dns := newNameServer(t)
 	sc, cfg := named(t, dns, lead(watsonAddr))
-	last := sc.talked(time.Second)
+	last := sc.talked(2 * time.Second)
 	there := anotherWatson(t, *cfg, watson.Behaviour{}, sc.violations)
 	dns.set(func(dns *nameServer) {
 		dns.zone["_sips._tcp."+zoneName+"."] = []dnsBody{service(10, "two.test.", there.Addr().Port())}
@@ -145,7 +131,7 @@ func TestWatsonMovesBetweenTwoCalls(t *testing.T) {
 	sc.redial(last)
 	first := sc.stage.watson
 	sc.stage.watson = there
-	sc.talked(time.Second)
+	sc.talked(2 * time.Second)
 	there.Close()
 	sc.stage.watson = first
 	sc.clean()

@@ -30,7 +30,7 @@ func TestRedirectToAConfiguredHost(t *testing.T) {
 	})
 	at := sc.stage.watson
 	sc.stage.watson = there
-	sc.talked(time.Second)
+	sc.talked(2 * time.Second)
 	sc.stage.watson = at
 	sc.counted(`handoff_watson_target_up{target="127.0.0.3"} 1`) // it lives
 	sc.counted(`handoff_calls_total{reason="caller_hangup",result="success"} 1`)
@@ -62,7 +62,7 @@ func TestNextTargetAfterARedirectToAForeignHost(t *testing.T) {
 	t.Parallel()
 	foreign, asked := listenAs(t, func(conn net.Conn) { conn.Close() })
 	sc, _ := newZones(t, watson.Behaviour{Redirect: []string{"<sips:+18885557777@" + foreign + ">"}})
-	sc.talked(time.Second)
+	sc.talked(2 * time.Second)
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the foreign host was called %d times", n)
 	}

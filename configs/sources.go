@@ -1,6 +1,9 @@
 package configs
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // twilioSources are the ranges that Twilio publishes for its SIP signalling
 // (https://www.twilio.com/docs/sip-trunking/ip-addresses), all regions.
@@ -16,6 +19,10 @@ func twilioSources() []netip.Prefix {
 		"177.71.206.192/30", // South America, São Paulo
 	)
 }
+
+// SourcesDefault tells that nobody has said who may speak for Watson: IBM's published addresses may, and
+// those that the targets resolve to.
+func (w Watson) SourcesDefault() bool { return slices.Equal(w.Sources, watsonSources()) }
 
 // watsonSources are the addresses that IBM publishes for the phone integration, three zones a region.
 func watsonSources() []netip.Prefix {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -66,6 +67,40 @@ func TestSRVRecordsOverTheWire(t *testing.T) {
 			})
 			sc.talked(2 * time.Second)
 			sc.clean()
+		})
+	}
+}
+
+// What a target resolves to may speak for Watson, over a connection of its own too, unless the operator says who may.
+func TestWhatATargetResolvesToSpeaksForWatson(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[bool]bool{false: true, true: false} {
+		t.Run(fmt.Sprint("sources given ", given), func(t *testing.T) {
+			t.Parallel()
+			dns := newNameServer(t)
+			sc := newScene(t, stageConfig{
+				Resolver:  dns.resolver(),
+				WatsonSet: func(c *watson.Config) { c.Behaviour.OwnConnection = true },
+				Set: func(c *configs.Config) {
+					at, err := uri.Parse(c.Watson.Targets[0])
+					if err != nil {
+						t.Fatal(err)
+					}
+					dns.set(func(dns *nameServer) { lead(watsonAddr)(dns, at.Port) })
+					c.Watson.ServerName, c.Watson.Targets = "", []string{"sips:" + zoneName}
+					c.Watson.Sources = configs.Default().Watson.Sources
+					if given {
+						c.Watson.Sources = []netip.Prefix{netip.MustParsePrefix("127.0.0.99/32")}
+					}
+				},
+			})
+			caller, assistant := sc.place(twilio.Options{})
+			err := assistant.Hold(sc.ctx, watson.HoldInactive)
+			if (err == nil) != want {
+				t.Errorf("Watson's re-INVITE over its own connection: %v", err)
+			}
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
 		})
 	}
 }

@@ -150,7 +150,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.stack, err = stack.New(stackConfig(cfg), stack.Deps{
 		Log:      deps.Log,
 		Observer: counters,
-		Admit:    func(from netip.AddrPort, _ stack.Transport) metrics.Peer { return trunks.Peer(from.Addr()) },
+		Admit: func(from netip.AddrPort, _ stack.Transport) metrics.Peer {
+			return w.admit(trunks, cfg.Watson.SourcesDefault(), from.Addr())
+		},
 		Handler:  &handler{e.engine, w},
 		Tap:      deps.Tap,
 		Resolver: deps.Resolver,

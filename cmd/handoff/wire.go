@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"errors"
+	"net/netip"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
@@ -56,6 +57,22 @@ func (w *wire) lookUp(trunks trunk.Config, domain *b2bua.Domain) {
 		hops = append(hops, w.hop(leg.Destination{URI: domain.URI, Peer: metrics.PeerTwilio}))
 	}
 	w.stack.LookUp(hops...)
+}
+
+// admit tells for whom an address may speak. byName lets what Watson's targets resolve to speak for Watson.
+func (w *wire) admit(trunks trunk.Config, byName bool, from netip.Addr) metrics.Peer {
+	peer := trunks.Peer(from)
+	if peer != metrics.PeerUnknown || !byName {
+		return peer
+	}
+	select {
+	case <-w.up:
+		if w.stack.Found(metrics.PeerWatson, from) {
+			return metrics.PeerWatson
+		}
+	default: // the listeners are faster than the rest of the edge
+	}
+	return peer
 }
 
 func (w *wire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {

@@ -142,9 +142,12 @@ func (d draft) wantsTLS() bool {
 	return false
 }
 
-// size is how many bytes the message has, or a few more.
+// size is how many bytes the message has.
 func (d draft) size() int {
-	n := len(d.method) + len(d.uri) + len(d.reason) + len("SIP/2.0 100 \r\n\r\n") + len(d.body)
+	n := len(d.method) + len(d.uri) + len("  SIP/2.0\r\n\r\n") + len(d.body)
+	if d.code != 0 {
+		n = len("SIP/2.0 100 \r\n\r\n") + len(d.reason) + len(d.body)
+	}
 	for _, f := range d.fields {
 		n += len(f.name) + len(f.value) + len(": \r\n")
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"handoff/metrics"
 )
 
 const (
@@ -30,12 +32,50 @@ func (s *Stack) LookUp(hops ...Hop) {
 		if err != nil {
 			continue
 		}
+		s.names.expect(t)
 		s.spawn(func() { // ends within the timeouts of names, or when Close cancels the context
 			if _, err := s.names.locate(t); err != nil && s.ctx.Err() == nil {
 				s.deps.Log.Warn("name not resolved yet", zap.String("host", t.host), zap.Error(err))
 			}
 		})
 	}
+}
+
+// Found tells whether one of the hops of a peer that LookUp was given is at an address, by what the name servers said last. It asks
+// nobody.
+func (s *Stack) Found(peer metrics.Peer, at netip.Addr) bool {
+	s.names.mu.Lock()
+	defer s.names.mu.Unlock()
+	for _, t := range s.names.expected {
+		if t.peer == peer && s.names.isAtLocked(t, at.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *names) expect(t target) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.expected) < maxNames {
+		n.expected = append(n.expected, t)
+	}
+}
+
+func (n *names) isAtLocked(t target, at netip.Addr) bool {
+	if ip, ok := t.literal(); ok {
+		return ip == at
+	}
+	srv := services[t.transport]
+	srv.host = t.host
+	hosts := []string{t.host}
+	if records := n.good[srv].records; t.service && len(records) > 0 {
+		hosts = nil
+		for _, r := range records {
+			hosts = append(hosts, r.Target)
+		}
+	}
+	return slices.ContainsFunc(hosts, func(host string) bool { return slices.Contains(n.good[question{host: host}].addrs, at) })
 }
 
 // locate returns where a target is, the best address first (RFC 3263 §4.2): a host that is an address there, one with a port at its

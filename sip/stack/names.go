@@ -52,9 +52,10 @@ type names struct {
 	ctx      context.Context   // ends all questions
 	spawn    func(func()) bool // false: shutting down
 
-	mu   sync.Mutex
-	good map[question]answer
-	open map[question]*query
+	mu       sync.Mutex
+	good     map[question]answer
+	open     map[question]*query
+	expected []target // those of LookUp
 }
 
 // query is a question under way, one for all who ask the same.

@@ -118,8 +118,8 @@ func TestIdleConnectionIsKeptWhileSomebodyWaits(t *testing.T) {
 		defer n.Close()
 		p.send(rawRequest("INVITE", "ringing", 1))
 		tx := <-n.seen.requests
-		p.read()                    // 100
-		time.Sleep(5 * time.Minute) // that of Timer C
+		p.read()                                  // 100
+		time.Sleep(5*time.Minute + 1*time.Second) // that of Timer C, and past the timeout's own beat
 		tx.Respond(tx.Response(180, "Ringing"))
 		if m := p.read(); m.start() != "SIP/2.0 180 Ringing" {
 			t.Error(m.start())

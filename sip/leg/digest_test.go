@@ -77,6 +77,19 @@ func TestChallengedInviteIsSentAgainWithCredentials(t *testing.T) {
 	})
 }
 
+func TestChallengeBehindARingingForkIsAnsweredOutsideItsDialog(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		tx := b.calleeWith(&Credentials{Hosts: dialled, Username: "edge", Password: "secret"})
+		tx.answer(180, reliably(1))
+		tx.challenge(407, "Proxy-Authenticate", twilioChallenge)
+		again := b.last()
+		if tag, _ := again.To().Params.Get("tag"); tag != "" || again.Recipient.String() != tx.req.Recipient.String() {
+			t.Errorf("second INVITE\n%s", again)
+		}
+		b.wantSent("INVITE 1, PRACK 2, INVITE 3")
+	})
+}
+
 func TestChallengesThatAreNotAnswered(t *testing.T) {
 	right := &Credentials{Hosts: dialled, Realm: "sip.twilio.com", Username: "edge", Password: "secret"}
 	tests := []struct {

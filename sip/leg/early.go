@@ -50,6 +50,16 @@ func (l *Leg) forkOf(res *sipmsg.Response) (*fork, error) {
 
 var errForks = errors.New("too many forks")
 
+// leaveForks goes back to before the forks that have rung: an INVITE that is sent again belongs to none. It
+// has a number that none has seen.
+func (l *Leg) leaveForks() {
+	outside := l.invite.sent
+	for _, f := range l.invite.forks {
+		outside.LocalCSeq = max(outside.LocalCSeq, f.dialog.LocalCSeq)
+	}
+	l.dialog = &outside
+}
+
 // earlyDialog returns the dialog of the fork that sends us a request, nil if none does.
 func (l *Leg) earlyDialog(req *sipmsg.Request) *dialog.Dialog {
 	for _, f := range l.invite.forks {

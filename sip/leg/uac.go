@@ -57,6 +57,9 @@ func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
 	l.invite.provisional, l.invite.forks, l.invite.early = false, nil, nil
 	l.invite.client = l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
+		if l.state == Calling && ev.Response != nil && ev.Response.StatusCode >= 300 {
+			l.leaveForks()
+		}
 		if l.state == Calling && (l.challenged(req, ev, tries, func(next *sipmsg.Request) { l.sendInvite(next, tries+1) }) ||
 			l.longer(req, ev.Response, func(next *sipmsg.Request) { l.sendInvite(next, tries) })) {
 			return

@@ -60,6 +60,29 @@ func TestInvite(t *testing.T) {
 		sc.over(caller, assistant)
 		sc.clean()
 	})
+	t.Run("a caller who took another codec when Watson moved", func(t *testing.T) {
+		t.Parallel()
+		sc := newScene(t, stageConfig{Domain: true})
+		caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
+		sc.must(err)
+		assistant := sc.answered(caller)
+		if status, err := caller.Reinvite(sc.ctx, twilio.Codec); err != nil || status != 200 {
+			t.Fatal(status, err)
+		}
+		sc.must(assistant.Phone().Move())
+		if status, err := assistant.Reinvite(sc.ctx); err != nil || status != 200 {
+			t.Fatal(status, err)
+		}
+		outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+		sc.must(err)
+		sc.told(outcome, 100, 200)
+		agent, err := sc.twilio.Domain().Accept(sc.ctx)
+		sc.must(err)
+		sc.hear(caller.Phone(), agent.Phone())
+		sc.must(caller.Hangup(sc.ctx))
+		sc.over(caller, assistant)
+		sc.clean()
+	})
 	t.Run("an operator can't take the caller from the agent", func(t *testing.T) {
 		t.Parallel()
 		sc, caller, assistant, outcome := invited(t, twilio.Reception{}, nil)

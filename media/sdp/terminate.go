@@ -91,6 +91,13 @@ func OfferOthers(ours, theirs Description, local Local, own []Crypto) (Descripti
 	return offer(ours, theirs, local, own, others)
 }
 
+// InForce returns our description with what it and theirs agree on, whichever of them was the offer: what their
+// side speaks first, telephone events kept.
+func InForce(ours, theirs Description) Description {
+	ours.audio.Codecs = inForce(ours.audio.Codecs, theirs.audio.Codecs)
+	return ours
+}
+
 // Recoded returns our description with the codecs of an answer that another leg gave.
 func (d Description) Recoded(answer Description) Description {
 	d.audio.Codecs = answer.audio.Codecs

@@ -246,7 +246,7 @@ func (c *Call) readAgent(body []byte) (described, error) {
 
 // joinAgent lets media flow between the caller and the agent, who speak the same.
 func (c *Call) joinAgent(theirs described) error {
-	if err := sdp.Joinable(c.talk.a.local, theirs.Description); err != nil {
+	if err := sdp.Joinable(sdp.InForce(c.talk.a.local, c.talk.a.remote.Description), theirs.Description); err != nil {
 		return err
 	}
 	c.hush()

@@ -223,7 +223,7 @@ func (c *Call) play(clip *tone.Clip) bool {
 		return false
 	}
 	err := errors.New("no codec for it")
-	for _, codec := range c.talk.a.local.Audio().Codecs {
+	for _, codec := range sdp.InForce(c.talk.a.local, c.talk.a.remote.Description).Audio().Codecs {
 		var track *tone.Track
 		if track, err = clip.Loop(codec); err == nil {
 			c.talk.quiet, err = c.talk.media.Play(c.talk.a.endpoint, track, media.Yield())

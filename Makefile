@@ -41,7 +41,7 @@ SIP_HELD    ?= 2000
 SIP_OUT     ?= bench-sip.out
 
 bench-sip: ## calls through SIPp, the edge beside Kamailio, on one core each in turn; needs sip-tester and kamailio
-	CI=true $(GO) test -count 1 -timeout 15m -run '^TestCallsUnderLoad$$' ./cmd/handoff -args -sip.rate $(SIP_RATE) \
+	CI=true $(GO) test -v -count 1 -timeout 15m -run '^TestCallsUnderLoad$$' ./cmd/handoff -args -sip.rate $(SIP_RATE) \
 		-sip.seconds $(SIP_SECONDS) -sip.rounds $(SIP_ROUNDS) -sip.steps $(SIP_STEPS) -sip.held $(SIP_HELD) -sip.out $(abspath $(SIP_OUT))
 
 fuzz: ## every fuzz target for FUZZTIME (30s)

@@ -16,6 +16,7 @@ const asClearEdge = "HANDOFF_TEST_CLEAR_EDGE"
 
 // serveInClear serves until SIGTERM.
 func serveInClear(config, target string) int {
+	tuneCollector()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	e, err := edgeInClear(config, target)

@@ -168,8 +168,8 @@ type tally struct {
 
 func (t tally) clean() bool { return t.failed == 0 && t.repeated == 0 && t.strays == 0 && t.calls > 0 }
 
-// patienceOfSIPp is how many seconds calls may take to end behind the last one's start.
-const patienceOfSIPp = 15
+// patienceOfSIPp is how long the last call may take besides what it is held.
+const patienceOfSIPp = 15 * time.Second
 
 // drive sends calls at a rate to an address through SIPp and answers them with another one.
 func (l *load) drive(w way, to string, rate, calls int) tally {
@@ -195,7 +195,7 @@ func (l *load) drive(w way, to string, rate, calls int) tally {
 	for _, p := range []*program{caller, callee} {
 		select {
 		case <-p.ended:
-		case <-time.After(time.Duration(calls/rate+patienceOfSIPp) * time.Second):
+		case <-time.After(time.Duration(calls/rate)*time.Second + w.hold + patienceOfSIPp):
 			_ = p.cmd.Process.Kill() // it holds on to calls whose messages got lost: they count as failed
 			<-p.ended
 		}

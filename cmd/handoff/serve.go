@@ -24,6 +24,7 @@ func (s serveCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	tuneCollector()
 	log := newLogger(cfg)
 	for _, w := range warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))

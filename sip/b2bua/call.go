@@ -38,6 +38,7 @@ type Call struct {
 	agent   agent
 	gate    gate
 	ending  ending
+	outlets []*outlet // of all requests sent
 }
 
 // caller is what leg A's INVITE says.
@@ -158,7 +159,7 @@ func (c *Call) over() bool {
 func (c *Call) legDeps(name metrics.Leg) leg.Deps {
 	return leg.Deps{
 		Log:     c.log.WithLazy(zap.Stringer("leg", name)), // which most legs never use
-		Wire:    callWire{c.engine.deps.Wire, c.mail, c.engine.deps.Observer.MailboxFull},
+		Wire:    callWire{c.engine.deps.Wire, c, c.engine.deps.Observer.MailboxFull},
 		After:   c.after,
 		Emit:    c.onLeg,
 		Refused: c.engine.deps.Observer.Rejected,
@@ -184,22 +185,29 @@ func (c *Call) after(d time.Duration, f func()) (stop func()) {
 // callWire brings what the network answers back onto the call's goroutine.
 type callWire struct {
 	leg.Wire
-	mail *mailbox
+	call *Call
 	full func() // counts what did not fit
 }
+
+// outlet is where the results of a transaction go while the call lives. The transaction itself lives on for half a
+// minute behind the last one, and must not hold the whole call for as long.
+type outlet struct{ sink func(leg.TxEvent) }
 
 // Send lets the first final result always through; provisional responses and repeated finals come as
 // often as the peer likes, and so pass the bound.
 func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
+	out := &outlet{sink}
+	w.call.outlets = append(w.call.outlets, out)
+	mail, full := w.call.mail, w.full
 	var final atomic.Bool
 	return w.Wire.Send(req, to, func(ev leg.TxEvent) {
 		provisional := ev.Response != nil && ev.Response.IsProvisional()
 		if !provisional && !final.Swap(true) {
-			w.mail.put(func() { sink(ev) })
+			mail.put(func() { out.sink(ev) })
 			return
 		}
-		if w.mail.offer(func() { sink(ev) }) == errFull {
-			w.full()
+		if mail.offer(func() { out.sink(ev) }) == errFull {
+			full()
 		}
 	})
 }

@@ -200,6 +200,9 @@ func (c *Call) finish() {
 	for _, f := range c.mail.close() {
 		c.guarded(f)
 	}
+	for _, out := range c.outlets {
+		out.sink = nil // the mailbox is closed: nobody will call it
+	}
 	c.engine.deps.Journal.Delete(c.id)
 	c.guarded(c.report)
 }

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,7 +60,7 @@ func (c *Call) release(p *promise) {
 	p.stop()
 	for len(c.gate.waiting) > 0 && c.gate.waiting[0].written {
 		first := c.gate.waiting[0]
-		c.gate.waiting = c.gate.waiting[1:]
+		c.gate.waiting = slices.Delete(c.gate.waiting, 0, 1) // not resliced: what was promised would be held as long as the call
 		first.act()
 	}
 }

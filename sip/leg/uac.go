@@ -165,7 +165,7 @@ func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 	case l.state == Calling:
 		l.dialog = f.dialog
 		l.ack(req)
-		l.state = Up
+		l.state, l.invite.client = Up, nil // nothing is left to be cancelled
 		l.takeTimer(res)
 		l.keepAlive()
 		l.emit(Connected{SDP: l.answerOf(f, res)})

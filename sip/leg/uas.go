@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"slices"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -162,7 +163,7 @@ func (l *Leg) OnACK(req *sipmsg.Request) {
 func (l *Leg) onConfirmed() {
 	switch l.state {
 	case Answered:
-		l.state = Up
+		l.state, l.invite.server = Up, nil // a call may last for hours, and the INVITE is not needed any more
 		l.keepAlive()
 		l.emit(Confirmed{})
 	case Leaving: // a BYE waited for this ACK
@@ -173,10 +174,5 @@ func (l *Leg) onConfirmed() {
 }
 
 func (l *Leg) forgetWaiting(gone *twoHundred) {
-	for i, w := range l.waiting {
-		if w == gone {
-			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
-			return
-		}
-	}
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *twoHundred) bool { return w == gone })
 }

@@ -147,11 +147,12 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
+	byName := cfg.Watson.SourcesDefault()
 	e.stack, err = stack.New(stackConfig(cfg), stack.Deps{
 		Log:      deps.Log,
 		Observer: counters,
 		Admit: func(from netip.AddrPort, _ stack.Transport) metrics.Peer {
-			return w.admit(trunks, cfg.Watson.SourcesDefault(), from.Addr())
+			return w.admit(trunks, byName, from.Addr())
 		},
 		Handler:  &handler{e.engine, w},
 		Tap:      deps.Tap,

@@ -109,7 +109,7 @@ watson:
 media: {listen: %[1]s, ports: 10000-59999, rest: 0s}
 journal: {kind: memory}
 limits: {calls: 100000, invites_per_second: 10000, per_source: 10000}
-log: {level: info, format: json}
+log: {level: warn, format: json}
 ops: {listen: "%[1]s:9090"}
 `
 

@@ -204,7 +204,7 @@ func (l *load) weigh() {
 // configuration says what is measured, on what.
 func (l *load) configuration() {
 	l.say("The edge: GOMAXPROCS=1, GOGC=%s, GOMEMLIMIT=%s, `sip` and `media` as they are by default (SRTP required, SDES keys passed), "+
-		"four media sockets a call, `media.rest: 0s`, `journal: memory`, `log.level: info` as JSON to a file, `/metrics` on, limits lifted. "+
+		"four media sockets a call, `media.rest: 0s`, `journal: memory`, `log.level: warn`, `/metrics` on, limits lifted. "+
 		"Kamailio: `-x fm`, one UDP worker (and one for TCP in the TLS rows), stateful, Record-Route, no log. "+
 		"A call: INVITE 100 180 200 ACK, %v, BYE 200, SDP bodies, 13 messages on both legs. SIPp calls and is called on core %s, the peer has core %s.\n",
 		or(os.Getenv("GOGC"), strconv.Itoa(gcPercent)+" (its own default)"), or(os.Getenv("GOMEMLIMIT"), "half of the machine's memory"), talk, loadCore, measuredCore)

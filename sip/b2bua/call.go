@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -87,21 +88,21 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 		id:        id,
 		engine:    e,
 		mail:      newMailbox(),
-		inviteKey: inviteKey{req.CallID().Value(), dialog.FromTag(req)},
+		inviteKey: inviteKey{strings.Clone(req.CallID().Value()), strings.Clone(dialog.FromTag(req))}, // not the whole message's text
 		caller: caller{
 			kind:    e.cfg.Trunk.Kind(from.URI),
-			dialled: dialled,
+			dialled: strings.Clone(dialled),
 			offer:   offer,
 			hops:    hops,
 			source:  tx.Source().String(),
-			sid:     dialog.Value(req, "X-Twilio-CallSid"),
-			parent:  dialog.Value(req, "X-Parent-CallSid"),
+			sid:     strings.Clone(dialog.Value(req, "X-Twilio-CallSid")),
+			parent:  strings.Clone(dialog.Value(req, "X-Parent-CallSid")),
 
 			toWatson: e.cfg.Trunk.IntroduceToWatson(who),
 			toAgent:  e.cfg.Trunk.IntroduceToAgent(who),
 		},
 	}
-	c.log = e.deps.Log.With(zap.String("call", id))
+	c.log = e.deps.Log.WithLazy(zap.String("call", id))
 	c.a, err = leg.NewUAS(leg.Config{
 		Name:    metrics.LegA,
 		Peer:    metrics.PeerTwilio,

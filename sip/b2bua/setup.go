@@ -216,6 +216,7 @@ func (c *Call) answerCaller(answer []byte) {
 	c.engine.deps.Observer.CallSetup(time.Since(c.ending.started))
 	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
 	c.a.Accept(answer)
+	c.setup.candidates, c.caller.toWatson = candidates{}, trunk.Introduction{} // needed no more, for what may be hours
 	c.watch()
 }
 

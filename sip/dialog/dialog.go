@@ -78,7 +78,8 @@ func NewUAS(invite *sipmsg.Request, localTag, contact string) (*Dialog, error) {
 	}
 	remoteTag, _ := from.Params.Get("tag")
 	return &Dialog{
-		ID:           ID{CallID: invite.CallID().Value(), LocalTag: localTag, RemoteTag: remoteTag},
+		// Copies: parts of the text of a message hold all of it, and a dialog may last for hours.
+		ID:           ID{CallID: strings.Clone(invite.CallID().Value()), LocalTag: localTag, RemoteTag: strings.Clone(remoteTag)},
 		Role:         UAS,
 		LocalURI:     to.Address.String(),
 		RemoteURI:    from.Address.String(),
@@ -124,7 +125,7 @@ func (d *Dialog) Established(res *sipmsg.Response) (*Dialog, error) {
 	if tag != d.RemoteTag { // another fork counts anew
 		made.RemoteCSeq = 0
 	}
-	made.RemoteTag = tag
+	made.RemoteTag = strings.Clone(tag)
 	made.RouteSet = routes
 	if target, err := contactOf(res); err == nil {
 		made.RemoteTarget = target
@@ -217,7 +218,7 @@ func (d *Dialog) Refresh(res *sipmsg.Response) {
 	}
 }
 
-func (d *Dialog) refresh(m headered) {
+func (d *Dialog) refresh(m Headered) {
 	if target, err := contactOf(m); err == nil {
 		d.RemoteTarget = target
 	}

@@ -3,31 +3,37 @@ package dialog
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
+	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"handoff/sip/uri"
 )
 
-// headered is what requests and responses have in common here.
-type headered interface {
-	GetHeaders(name string) []sipmsg.Header
+// Headered is what requests and responses have in common here.
+type Headered interface{ Headers() []sipmsg.Header }
+
+// All goes through the values of the headers named name, in order. sipgo's own search makes the name's lower
+// case anew for each.
+func All(m Headered, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, h := range m.Headers() {
+			if strings.EqualFold(h.Name(), name) && !yield(h.Value()) {
+				return
+			}
+		}
+	}
 }
 
 // Values returns the values of all headers named name, in order.
-func Values(m headered, name string) []string {
-	headers := m.GetHeaders(name)
-	values := make([]string, 0, len(headers))
-	for _, h := range headers {
-		values = append(values, h.Value())
-	}
-	return values
-}
+func Values(m Headered, name string) []string { return slices.Collect(All(m, name)) }
 
 // Value returns the first header named name, or "".
-func Value(m headered, name string) string {
-	if headers := m.GetHeaders(name); len(headers) > 0 {
-		return headers[0].Value()
+func Value(m Headered, name string) string {
+	for value := range All(m, name) {
+		return value
 	}
 	return ""
 }
@@ -62,7 +68,7 @@ func tagOf(to *sipmsg.ToHeader) string {
 }
 
 // contactOf returns the URI of the one Contact that a dialog needs (RFC 3261 §8.1.1.8).
-func contactOf(m headered) (string, error) {
+func contactOf(m Headered) (string, error) {
 	values := Values(m, "Contact")
 	if len(values) != 1 {
 		return "", fmt.Errorf("%d Contact headers, want 1", len(values))
@@ -80,7 +86,7 @@ func contactOf(m headered) (string, error) {
 }
 
 // recordRoutes returns the Record-Route values one by one, as written.
-func recordRoutes(m headered) ([]string, error) {
+func recordRoutes(m Headered) ([]string, error) {
 	var routes []string
 	for _, line := range Values(m, "Record-Route") {
 		list, err := uri.ParseNameAddrList(line)

@@ -148,13 +148,23 @@ func (l *Leg) authorizeAhead(req *sipmsg.Request) {
 	}
 }
 
-// ackOf returns the ACK of a 2xx to an INVITE of ours, with the credentials of the INVITE (RFC 3261 §13.2.2.4).
-func (l *Leg) ackOf(invite *sipmsg.Request) *sipmsg.Request {
-	ack := l.dialog.ACK(invite.CSeq().SeqNo)
+// credentialsOf returns those that a request shows.
+func credentialsOf(req *sipmsg.Request) []sipmsg.Header {
+	var shown []sipmsg.Header
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
-		for _, h := range invite.GetHeaders(name) {
-			ack.AppendHeader(sipmsg.HeaderClone(h))
+		for value := range dialog.All(req, name) {
+			shown = append(shown, sipmsg.NewHeader(name, value))
 		}
+	}
+	return shown
+}
+
+// ackFor returns the ACK of a 2xx to our INVITE of that number, with the credentials of the INVITE
+// (RFC 3261 §13.2.2.4).
+func (l *Leg) ackFor(cseq uint32, credentials []sipmsg.Header) *sipmsg.Request {
+	ack := l.dialog.ACK(cseq)
+	for _, h := range credentials {
+		ack.AppendHeader(h)
 	}
 	return ack
 }

@@ -104,11 +104,8 @@ func (l *Leg) acknowledge(f *fork, res *sipmsg.Response) bool {
 const reliable = "100rel"
 
 // lists tells whether a header of comma-separated tokens holds one.
-func lists(m interface {
-	GetHeaders(string) []sipmsg.Header
-}, header, token string,
-) bool {
-	for _, value := range dialog.Values(m, header) {
+func lists(m dialog.Headered, header, token string) bool {
+	for value := range dialog.All(m, header) {
 		for item := range strings.SplitSeq(value, ",") {
 			if strings.EqualFold(strings.TrimSpace(item), token) {
 				return true

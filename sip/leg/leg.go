@@ -110,9 +110,9 @@ type inviteRole struct {
 	cseq        uint32
 	sent        dialog.Dialog // as the INVITE left it: every fork begins here
 	forks       []*fork
-	early       *fork // whose EarlyMedia was told last
-	provisional bool  // a 1xx came: CANCEL may be sent
-	lastACK     *sipmsg.Request
+	early       *fork           // whose EarlyMedia was told last
+	provisional bool            // a 1xx came: CANCEL may be sent
+	credentials []sipmsg.Header // of the INVITE: its ACK shows them too
 	stopCancel  func()
 }
 

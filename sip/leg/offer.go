@@ -54,7 +54,7 @@ func (l *Leg) onReinviteResult(req *sipmsg.Request, ev TxEvent) {
 	}
 	if res != nil && res.IsSuccess() { // also each retransmission of it
 		l.dialog.Refresh(res)
-		l.deps.Wire.SendACK(l.ackOf(req), l.destination())
+		l.deps.Wire.SendACK(l.ackFor(cseq, credentialsOf(req)), l.destination())
 	}
 	if l.offer.cseq != cseq {
 		return

@@ -154,11 +154,8 @@ func (t *sessionTimer) stop() {
 }
 
 // learn notes whether the peer takes UPDATE, if it says what it takes.
-func (t *sessionTimer) learn(m interface {
-	GetHeaders(string) []sipmsg.Header
-},
-) {
-	if len(m.GetHeaders("Allow")) > 0 {
+func (t *sessionTimer) learn(m dialog.Headered) {
+	if dialog.Value(m, "Allow") != "" {
 		t.update = lists(m, "Allow", string(sipmsg.UPDATE))
 	}
 }
@@ -232,10 +229,7 @@ func (l *Leg) onExpired() {
 }
 
 // sessionExpires reads RFC 4028's header; 0 for none, or one that says nothing.
-func sessionExpires(m interface {
-	GetHeaders(string) []sipmsg.Header
-},
-) (interval time.Duration, refresher string) {
+func sessionExpires(m dialog.Headered) (interval time.Duration, refresher string) {
 	value, params, _ := strings.Cut(dialog.Value(m, "Session-Expires"), ";")
 	for param := range strings.SplitSeq(params, ";") {
 		if name, v, _ := strings.Cut(param, "="); strings.EqualFold(strings.TrimSpace(name), "refresher") {

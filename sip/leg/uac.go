@@ -164,7 +164,8 @@ func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 	switch {
 	case l.state == Calling:
 		l.dialog = f.dialog
-		l.ack(req)
+		l.invite.credentials = credentialsOf(req)
+		l.ack()
 		l.state, l.invite.client = Up, nil // nothing is left to be cancelled
 		l.takeTimer(res)
 		l.keepAlive()
@@ -172,12 +173,13 @@ func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 	case l.state == Cancelling:
 		l.stopCancelTimer()
 		l.dialog = f.dialog
-		l.ack(req)
+		l.invite.credentials = credentialsOf(req)
+		l.ack()
 		l.sendBYE(ByUs)
-	case f.dialog.RemoteTag != l.dialog.RemoteTag || l.invite.lastACK == nil:
+	case f.dialog.RemoteTag != l.dialog.RemoteTag:
 		l.endFork(f)
 	default:
-		l.deps.Wire.SendACK(l.invite.lastACK, l.destination())
+		l.ack()
 	}
 }
 
@@ -190,9 +192,9 @@ func (l *Leg) answerOf(f *fork, res *sipmsg.Response) []byte {
 	return f.sdp
 }
 
-func (l *Leg) ack(invite *sipmsg.Request) {
-	l.invite.lastACK = l.ackOf(invite)
-	l.deps.Wire.SendACK(l.invite.lastACK, l.destination())
+// ack acknowledges the 2xx that made the dialog.
+func (l *Leg) ack() {
+	l.deps.Wire.SendACK(l.ackFor(l.invite.cseq, l.invite.credentials), l.destination())
 }
 
 // endFork acknowledges and ends a dialog that nobody wants.

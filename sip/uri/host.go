@@ -64,13 +64,12 @@ func isHostName(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
-	labels := strings.Split(s, ".")
-	for _, label := range labels {
+	for label := range strings.SplitSeq(s, ".") {
 		if !isLabel(label) {
 			return false
 		}
 	}
-	return isAlpha(labels[len(labels)-1][0])
+	return isAlpha(s[strings.LastIndexByte(s, '.')+1])
 }
 
 func isLabel(s string) bool {

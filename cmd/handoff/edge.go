@@ -131,7 +131,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Log:      deps.Log,
 		Wire:     w,
 		Media:    e.media,
-		Journal:  journal.NewMemory(),
+		Journal:  journal.Discard{},
 		Observer: counters,
 		Updater:  update,
 		Health:   e.prober,

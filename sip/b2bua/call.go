@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,7 @@ type Call struct {
 	agent   agent
 	gate    gate
 	ending  ending
-	outlets []*outlet // of all requests sent
+	outlets []*outlet // of requests whose transactions may still be alive
 }
 
 // caller is what leg A's INVITE says.
@@ -192,12 +193,24 @@ type callWire struct {
 
 // outlet is where the results of a transaction go while the call lives. The transaction itself lives on for half a
 // minute behind the last one, and must not hold the whole call for as long.
-type outlet struct{ sink func(leg.TxEvent) }
+type outlet struct {
+	sink func(leg.TxEvent)
+	made time.Time
+}
+
+// outletTime is 64*T1: when the transaction of an ordinary request is over. One that lasts longer, an INVITE that
+// rings, may hold the call somewhat behind its end.
+const outletTime = 64 * leg.T1
+
+// forgetOutlets lets go of transactions that are over, and of the messages that they held.
+func (c *Call) forgetOutlets() {
+	c.outlets = slices.DeleteFunc(c.outlets, func(o *outlet) bool { return time.Since(o.made) > outletTime })
+}
 
 // Send lets the first final result always through; provisional responses and repeated finals come as
 // often as the peer likes, and so pass the bound.
 func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
-	out := &outlet{sink}
+	out := &outlet{sink, time.Now()}
 	w.call.outlets = append(w.call.outlets, out)
 	mail, full := w.call.mail, w.full
 	var final atomic.Bool

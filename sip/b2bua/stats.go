@@ -17,6 +17,7 @@ const tickTime = time.Second
 func (c *Call) watch() {
 	c.after(tickTime, func() {
 		c.count()
+		c.forgetOutlets()
 		if c.a.State() != leg.Over {
 			c.watch()
 		}

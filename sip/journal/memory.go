@@ -7,15 +7,22 @@ import (
 
 // Store keeps records. Put replaces the record of the same ID.
 type Store interface {
-	// Put never blocks. written is called once, on any goroutine and perhaps before Put returns,
-	// when the record is safe against the death of the process, or with the reason why it is not.
-	Put(r Record, written func(error))
+	// Put never blocks. record is called at most once and only before Put returns. written is called once, on
+	// any goroutine and perhaps before Put returns, when the record is safe against the death of the process, or
+	// with the reason why it is not.
+	Put(record func() Record, written func(error))
 	// Delete forgets a call that is over; it never blocks.
 	Delete(id string)
 }
 
-// Memory is a Store that dies with the process: what is put is written at once. Nobody will read it back, so
-// nothing is encoded but for who asks.
+// Discard is the Store of those who want none: nothing outlives the process, and so nothing is even put together.
+type Discard struct{}
+
+func (Discard) Put(_ func() Record, written func(error)) { written(nil) }
+func (Discard) Delete(string)                            {}
+
+// Memory is a Store that dies with the process, for who looks at its records meanwhile. What is put is written at
+// once, and encoded for who asks.
 type Memory struct {
 	mu      sync.Mutex
 	records map[string]Record
@@ -24,7 +31,8 @@ type Memory struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return &Memory{records: make(map[string]Record)} }
 
-func (m *Memory) Put(r Record, written func(error)) {
+func (m *Memory) Put(record func() Record, written func(error)) {
+	r := record()
 	m.mu.Lock()
 	m.records[r.ID] = r
 	m.mu.Unlock()

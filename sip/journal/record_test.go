@@ -77,7 +77,7 @@ func TestMemoryKeepsTheLastRecordUntilItsCallEnds(t *testing.T) {
 	m := NewMemory()
 	for _, kind := range []string{"pv", "trunk"} {
 		written := false
-		m.Put(Record{ID: "c1", Kind: kind}, func(err error) { written = err == nil })
+		m.Put(func() Record { return Record{ID: "c1", Kind: kind} }, func(err error) { written = err == nil })
 		if !written {
 			t.Fatal("not written")
 		}

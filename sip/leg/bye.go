@@ -38,6 +38,7 @@ func (l *Leg) sendBYE(cause Cause) {
 // onBYE takes the peer's BYE: always 200, and requests of the peer that still wait are answered
 // 487 (RFC 3261 §15.1.2).
 func (l *Leg) onBYE(tx ServerTx) {
+	headers := dialog.Headers(tx.Request())
 	l.send(tx, tx.Response(200, "OK"))
 	if l.state == Calling && l.invite.server != nil {
 		l.terminate(l.invite.server)
@@ -46,7 +47,7 @@ func (l *Leg) onBYE(tx ServerTx) {
 	if l.byeSent {
 		return // crossed ours; the answer to our BYE ends the leg
 	}
-	l.overBy(ByPeer, dialog.Headers(tx.Request()))
+	l.overBy(ByPeer, headers)
 }
 
 // Drop sends the BYE that still waits for an ACK: nobody will be there to send it later.

@@ -230,6 +230,7 @@ type TxEvent struct {
 
 // ServerTx is a request of the peer that waits for our answer.
 type ServerTx interface {
+	// Request returns it; behind the final response only method, number and dialog are sure to be in it.
 	Request() *sipmsg.Request
 	// Tag is the one To tag of all responses.
 	Tag() string

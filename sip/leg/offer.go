@@ -124,10 +124,11 @@ func (l *Leg) AnswerOffer(sdp []byte) {
 	l.offer.server = nil
 	res := l.dialogResponse(tx, 200, "OK", sdp)
 	l.answerTimer(tx.Request(), res)
-	l.send(tx, res)
 	if tx.Request().Method == sipmsg.INVITE {
-		l.awaitACK(tx, res)
+		l.sendTwoHundred(tx, res)
+		return
 	}
+	l.send(tx, res)
 }
 
 // RejectOffer refuses it; the session stays as it was.

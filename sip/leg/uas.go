@@ -47,8 +47,7 @@ func (l *Leg) Accept(sdp []byte) {
 	l.state = Answered
 	res := l.dialogResponse(l.invite.server, 200, "OK", sdp)
 	l.answerTimer(l.invite.server.Request(), res)
-	l.send(l.invite.server, res)
-	l.awaitACK(l.invite.server, res)
+	l.sendTwoHundred(l.invite.server, res)
 }
 
 // Reject answers the initial INVITE finally. headers are added to the response, name by value.
@@ -113,10 +112,13 @@ type twoHundred struct {
 	stop    func()
 }
 
-// awaitACK retransmits res at T1 doubling to T2, over every transport, and gives up after 64*T1.
-func (l *Leg) awaitACK(tx ServerTx, res *sipmsg.Response) {
-	w := &twoHundred{cseq: tx.Request().CSeq().SeqNo, offered: len(tx.Request().Body()) == 0 && len(res.Body()) > 0}
+// sendTwoHundred answers an INVITE and retransmits res at T1 doubling to T2, over every transport, until its ACK
+// comes; it gives up after 64*T1.
+func (l *Leg) sendTwoHundred(tx ServerTx, res *sipmsg.Response) {
+	req := tx.Request()
+	w := &twoHundred{cseq: req.CSeq().SeqNo, offered: len(req.Body()) == 0 && len(res.Body()) > 0}
 	l.waiting = append(l.waiting, w)
+	l.send(tx, res)
 	l.retransmit(w, tx, res, T1, transactionTime)
 }
 

@@ -29,6 +29,13 @@ func (c *clientConn) release() error {
 	return c.flow.send(c.request)
 }
 
+// answered lets go of the request: no copy of it is sent any more.
+func (c *clientConn) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.request, c.released = wire{}, false
+}
+
 func (c *clientConn) setACK(w wire) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -51,16 +51,17 @@ type TxEvent struct {
 // goes with its INVITE.
 type ClientTx struct {
 	stack  *Stack
-	draft  draft // without Via
+	method string
 	branch string
 	key    string
-	hop    Hop
-	sink   func(TxEvent)
 
 	// recv is held by the goroutine that brings a response until the sink has it.
 	recv sync.Mutex
 
 	mu        sync.Mutex // never held while the state machine or the sink is called
+	draft     draft      // without Via; empty behind the final response, as hop is
+	hop       Hop
+	sink      func(TxEvent)
 	fsm       *sipmsg.ClientTx
 	conn      *clientConn
 	sent      bool
@@ -72,14 +73,14 @@ type ClientTx struct {
 }
 
 func (s *Stack) newClientTx(d draft, branch string, hop Hop, sink func(TxEvent)) *ClientTx {
-	return &ClientTx{stack: s, draft: d, branch: branch, key: clientKey(branch, d.method), hop: hop, sink: sink}
+	return &ClientTx{stack: s, method: d.method, branch: branch, key: clientKey(branch, d.method), draft: d, hop: hop, sink: sink}
 }
 
 // clientKey is what a response has of its request's (RFC 3261 §17.1.3). No branch is within another's key: ours
 // are tokens.
 func clientKey(branch, method string) string { return branch + " " + method }
 
-func (t *ClientTx) invite() bool { return t.draft.method == string(sipmsg.INVITE) }
+func (t *ClientTx) invite() bool { return t.method == string(sipmsg.INVITE) }
 
 // bare is all that sipgo's state machine needs to see of a request.
 func bare(method sipmsg.RequestMethod, transport Transport) *sipmsg.Request {
@@ -94,8 +95,12 @@ func bare(method sipmsg.RequestMethod, transport Transport) *sipmsg.Request {
 // start implements parcel. Each start has a state machine of its own, since another transport may
 // have other timers.
 func (t *ClientTx) start(f *Flow) bool {
+	d := t.unsent()
+	if d.method == "" {
+		return true // answered meanwhile, over the connection that was lost then
+	}
 	via := t.via(f)
-	w, err := t.stack.guard(t.draft.withVia(via), f)
+	w, err := t.stack.guard(d.withVia(via), f)
 	if err != nil {
 		t.fail(err)
 		return true
@@ -104,7 +109,7 @@ func (t *ClientTx) start(f *Flow) bool {
 		return false
 	}
 	conn := &clientConn{flow: f, via: via, request: w}
-	fsm := sipmsg.NewClientTx(t.key, bare(sipmsg.RequestMethod(t.draft.method), f.transport), conn, t.stack.quiet)
+	fsm := sipmsg.NewClientTx(t.key, bare(sipmsg.RequestMethod(t.method), f.transport), conn, t.stack.quiet)
 	fsm.OnTerminate(func(_ string, err error) { t.onTerminate(fsm, err) })
 	fsm.Init() // conn holds the write back until responses can be taken: no error
 	sentBefore, ok := t.adopt(fsm, conn)
@@ -163,16 +168,16 @@ func (t *ClientTx) onFlowLost(f *Flow) {
 		t.mu.Unlock()
 		return
 	}
-	again := !t.heard && !t.resent && t.draft.method != string(sipmsg.CANCEL)
+	again := !t.heard && !t.resent && t.method != string(sipmsg.CANCEL)
 	t.resent = true
+	hop, d := t.hop, t.draft
 	t.mu.Unlock()
 	if !again {
 		t.fail(fmt.Errorf("%w: %w", ErrTransport, f.stream.cause))
 		return
 	}
-	hop := t.hop
 	hop.Flow = nil
-	t.stack.forward(t, hop, t.draft)
+	t.stack.forward(t, hop, d)
 }
 
 // receive takes a response on the goroutine that read it. The state machine sees provisional
@@ -202,15 +207,19 @@ func (t *ClientTx) receive(in *inbound) {
 // in its lock until its output is taken, so it runs beside; this goroutine waits for it, and with
 // that keeps the order of the wire.
 func (t *ClientTx) feed(fsm *sipmsg.ClientTx, in *inbound) {
+	res := in.res
+	if res.StatusCode < 300 {
+		res = &sipmsg.Response{StatusCode: res.StatusCode} // it holds what it is given; of a refusal it makes an ACK
+	}
 	done := make(chan struct{})
 	go func() { // ends when its output is taken below or the transaction has ended
 		defer close(done)
-		fsm.Receive(in.res)
+		fsm.Receive(res)
 	}()
 	for {
 		select {
-		case res := <-fsm.Responses():
-			t.deliver(res, in.flow)
+		case <-fsm.Responses():
+			t.deliver(in.res, in.flow)
 		case <-done:
 			return
 		}
@@ -223,16 +232,23 @@ func (t *ClientTx) deliver(res *sipmsg.Response, f *Flow) {
 	if first {
 		t.final = res.StatusCode
 	}
-	fsm, conn := t.fsm, t.conn
+	fsm, conn, sink := t.fsm, t.conn, t.sink
+	if first { // what lives on for copies, half a minute long, needs none of it
+		t.draft, t.hop = draft{}, Hop{}
+		if !t.invite() {
+			t.sink = nil
+		}
+	}
 	t.mu.Unlock()
 	if first {
+		conn.answered()
 		conn.flow.unwatch(t)
 		if !t.invite() && conn.flow.udp != nil {
 			time.AfterFunc(sipmsg.T4, fsm.Terminate) // timer K; sipgo waits for timer D
 		}
 	}
 	if !muted {
-		t.sink(TxEvent{Response: res, Flow: f})
+		sink(TxEvent{Response: res, Flow: f})
 	}
 }
 
@@ -256,10 +272,10 @@ func (t *ClientTx) fail(err error) {
 	t.mu.Lock()
 	tell := !t.muted && t.final == 0
 	t.muted = true
-	ev := TxEvent{Err: &TxError{Sent: t.sent, Err: err}}
+	ev, sink := TxEvent{Err: &TxError{Sent: t.sent, Err: err}}, t.sink
 	t.mu.Unlock()
 	if tell {
-		t.stack.post(func() { t.sink(ev) })
+		t.stack.post(func() { sink(ev) })
 	}
 	t.forget()
 }
@@ -289,7 +305,7 @@ func (t *ClientTx) forget() {
 // all is left alone: Cancel again when it is.
 func (t *ClientTx) Cancel() {
 	t.mu.Lock()
-	conn, sent := t.conn, t.sent
+	conn, sent, asked, hop := t.conn, t.sent, t.draft, t.hop
 	idle := !t.invite() || t.final != 0 || t.muted || t.cancelled || sent && !t.heard
 	t.cancelled = t.cancelled || !idle
 	t.mu.Unlock()
@@ -300,31 +316,39 @@ func (t *ClientTx) Cancel() {
 		t.fail(ErrCancelled)
 		return
 	}
-	d := draft{method: string(sipmsg.CANCEL), uri: t.draft.uri, fields: t.follow(sipmsg.CANCEL, t.draft.first("To"))}
-	t.stack.newClientTx(d, t.branch, t.hop, func(TxEvent) {}).start(conn.flow)
+	d := draft{method: string(sipmsg.CANCEL), uri: asked.uri, fields: asked.follow(sipmsg.CANCEL, asked.first("To"))}
+	t.stack.newClientTx(d, t.branch, hop, func(TxEvent) {}).start(conn.flow)
 }
 
 // ackFor is the ACK of a final response that is no 2xx (RFC 3261 §17.1.1.3).
 func (t *ClientTx) ackFor(in *inbound, conn *clientConn) wire {
-	d := draft{method: string(sipmsg.ACK), uri: t.draft.uri, fields: t.follow(sipmsg.ACK, in.head.first("To"))}
+	refused := t.unsent()
+	d := draft{method: string(sipmsg.ACK), uri: refused.uri, fields: refused.follow(sipmsg.ACK, in.head.first("To"))}
 	w, _ := t.stack.guard(d.withVia(conn.via), conn.flow) // an error is logged and counted there
 	return w
 }
 
+// unsent is the request without its Via.
+func (t *ClientTx) unsent() draft {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.draft
+}
+
 // follow returns the header of an ACK or CANCEL that belongs to the request's transaction.
-func (t *ClientTx) follow(method sipmsg.RequestMethod, to string) []field {
+func (d draft) follow(method sipmsg.RequestMethod, to string) []field {
 	var fields []field
-	for _, f := range t.draft.fields {
+	for _, f := range d.fields {
 		if strings.EqualFold(f.name, "Route") {
 			fields = append(fields, f)
 		}
 	}
-	number, _, _ := strings.Cut(t.draft.first("CSeq"), " ")
+	number, _, _ := strings.Cut(d.first("CSeq"), " ")
 	return append(fields,
 		field{"Max-Forwards", strconv.Itoa(70)},
-		field{"From", t.draft.first("From")},
+		field{"From", d.first("From")},
 		field{"To", to},
-		field{"Call-ID", t.draft.first("Call-ID")},
+		field{"Call-ID", d.first("Call-ID")},
 		field{"CSeq", number + " " + method.String()},
 	)
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -20,9 +22,10 @@ var ErrAnswered = errors.New("request already answered")
 // the request may come (RFC 3261 §17.2, RFC 6026 §7.1), and answers those itself.
 type ServerTx struct {
 	stack *Stack
-	req   *sipmsg.Request
-	head  head
+	req   atomic.Pointer[sipmsg.Request]
+	head  head // behind the final response, what wayback.go needs
 	key   string
+	is    sipmsg.RequestMethod
 	tag   string
 	fsm   *sipmsg.ServerTx
 	conn  serverConn
@@ -40,7 +43,8 @@ type ServerTx struct {
 // newServerTx makes the transaction of a new request, ready to take copies of it. The state machine
 // gets a bare copy, so that the request is the handler's alone.
 func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
-	t := &ServerTx{stack: s, req: in.req, head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
+	t := &ServerTx{stack: s, is: in.req.Method, head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
+	t.req.Store(in.req)
 	if t.tag, _ = in.req.To().Params.Get("tag"); t.tag == "" {
 		t.tag = newTag()
 	}
@@ -58,14 +62,17 @@ func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
 // trying sends 100 to an INVITE at once (RFC 3261 §17.2.1), so that the peer stops retransmitting
 // however long the call's admission takes.
 func (t *ServerTx) trying() {
-	if t.req.IsInvite() {
+	if t.invite() {
 		t.Respond(t.Response(100, "Trying"))
 		t.flow.watch(t) // true: a flow is not lost while its reader is here
 	}
 }
 
-// Request returns the request as received. It belongs to the handler.
-func (t *ServerTx) Request() *sipmsg.Request { return t.req }
+// Request returns the request as received, which belongs to the handler. Behind the final response there is no
+// more in it than its method and what names its dialog: the transaction lives on for half a minute.
+func (t *ServerTx) Request() *sipmsg.Request { return t.req.Load() }
+
+func (t *ServerTx) invite() bool { return t.is == sipmsg.INVITE }
 
 // Tag returns the To tag of all responses: the request's, or one made when it arrived.
 func (t *ServerTx) Tag() string { return t.tag }
@@ -98,7 +105,7 @@ func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
 	fields, _ := t.head.echo(code, t.tag, t.Source()) // the request was checked
 	for _, f := range fields {
 		if f.name == "CSeq" { // typed: sipgo's state machine reads it
-			res.AppendHeader(&sipmsg.CSeqHeader{SeqNo: t.req.CSeq().SeqNo, MethodName: t.req.Method})
+			res.AppendHeader(&sipmsg.CSeqHeader{SeqNo: t.Request().CSeq().SeqNo, MethodName: t.is})
 			continue
 		}
 		res.AppendHeader(sipmsg.NewHeader(f.name, f.value))
@@ -122,7 +129,7 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	// sipgo would keep a second final response as the one to retransmit.
-	again := t.req.IsInvite() && isSuccess(t.final) && res.IsSuccess()
+	again := t.invite() && isSuccess(t.final) && res.IsSuccess()
 	if t.final != 0 && !again {
 		return fmt.Errorf("%w: %d", ErrAnswered, t.final)
 	}
@@ -133,10 +140,32 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 	if !res.IsProvisional() {
 		t.final = res.StatusCode
 		t.flow.unwatch(t)
+		t.head = t.head.topVia()
+		t.req.Store(identity(t.Request()))
 	}
-	t.conn.load(res, w)
-	t.fsm.Respond(res) // its error may be an old one; the connection knows the last
+	bare := &sipmsg.Response{StatusCode: res.StatusCode} // the state machine holds what it is given
+	t.conn.load(bare, w)
+	t.fsm.Respond(bare) // its error may be an old one; the connection knows the last
 	return t.conn.err()
+}
+
+// identity is what names a request's dialog and its place in it. Nothing of it holds the text of the message.
+func identity(req *sipmsg.Request) *sipmsg.Request {
+	short := &sipmsg.Request{Method: req.Method}
+	callID := sipmsg.CallIDHeader(strings.Clone(req.CallID().Value()))
+	short.AppendHeader(&callID)
+	short.AppendHeader(&sipmsg.CSeqHeader{SeqNo: req.CSeq().SeqNo, MethodName: req.Method})
+	short.AppendHeader(&sipmsg.FromHeader{Params: tagOnly(req.From().Params)})
+	short.AppendHeader(&sipmsg.ToHeader{Params: tagOnly(req.To().Params)})
+	return short
+}
+
+func tagOnly(params sipmsg.HeaderParams) sipmsg.HeaderParams {
+	tag, ok := params.Get("tag")
+	if !ok {
+		return nil
+	}
+	return sipmsg.HeaderParams{{K: "tag", V: strings.Clone(tag)}}
 }
 
 // again takes a copy of the request. One on a new connection, after the old one was lost, brings
@@ -146,17 +175,17 @@ func (t *ServerTx) again(in *inbound) {
 	if !t.flow.Open() && in.flow.Open() {
 		t.flow, t.source = in.flow, in.flow.remote
 		t.conn.move(in.flow.reply(&in.head))
-		if t.final == 0 && t.req.IsInvite() {
+		if t.final == 0 && t.invite() {
 			in.flow.watch(t) // true, as in trying
 		}
 	}
-	answered := t.final != 0 && !t.req.IsInvite()
+	answered := t.final != 0 && !t.invite()
 	t.mu.Unlock()
 	if answered { // not through the state machine, which on a stream has ended (timer J is 0) or is about to
 		t.conn.repeat()
 		return
 	}
-	t.fsm.Receive(bare(t.req.Method, t.conn.current().transport)) // writes the last response again; has no error here
+	t.fsm.Receive(bare(t.is, t.conn.current().transport)) // writes the last response again; has no error here
 }
 
 // acknowledge takes the ACK that has the INVITE's branch.
@@ -198,7 +227,7 @@ func (t *ServerTx) onFlowLost(f *Flow) {
 // giveUp tells, once, that nobody will hear the answer.
 func (t *ServerTx) giveUp() {
 	t.mu.Lock()
-	first := t.req.IsInvite() && t.final == 0 && !t.flow.Open() && !t.lost
+	first := t.invite() && t.final == 0 && !t.flow.Open() && !t.lost
 	t.lost = t.lost || first
 	t.mu.Unlock()
 	if first {

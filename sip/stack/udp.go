@@ -15,7 +15,7 @@ import (
 )
 
 // udpBuffer is what the kernel is asked to hold while a handler runs.
-const udpBuffer = 1 << 20
+const udpBuffer = 4 << 20
 
 // udpSocket is one bound UDP address.
 type udpSocket struct {

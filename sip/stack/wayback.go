@@ -68,6 +68,12 @@ func (t *ServerTx) originLocked() (target, bool) {
 	return to, err == nil
 }
 
+// topVia is the part of a head that origin reads.
+func (h *head) topVia() head {
+	top, _ := cutVia(h.first("Via"))
+	return head{fields: []field{{"Via", strings.Clone(top)}}}
+}
+
 // origin is where the sender of a request takes new connections, seen from the one that is lost.
 func (h *head) origin(lost *Flow) (uri.URI, error) {
 	top, _ := cutVia(h.first("Via"))
@@ -87,7 +93,7 @@ func (t homeward) start(f *Flow) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.flow.Open() { // else a copy of the request has brought another meanwhile
-		if t.final == 0 && t.req.IsInvite() && !f.watch(t.ServerTx) {
+		if t.final == 0 && t.invite() && !f.watch(t.ServerTx) {
 			return false
 		}
 		t.flow = f
@@ -102,7 +108,7 @@ func (t homeward) start(f *Flow) bool {
 
 // unreachable implements parcel.
 func (t homeward) unreachable(err error) {
-	t.stack.deps.Log.Warn("response not sent", zap.String("method", label(string(t.req.Method))),
+	t.stack.deps.Log.Warn("response not sent", zap.String("method", label(string(t.is))),
 		zap.Stringer("peer", t.Peer()), zap.Error(err))
 	t.mu.Lock()
 	t.back.redial = false

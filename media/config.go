@@ -17,7 +17,7 @@ type Config struct {
 	Public netip.Addr `yaml:"public_ip"`
 	// Ports is the range media ports are taken from, 10000-19999 unless given.
 	Ports Ports `yaml:"ports"`
-	// Rest is how long a released port is left alone if possible, 30 s unless given.
+	// Rest is how long a released port is left alone if possible; zero is not at all.
 	Rest time.Duration `yaml:"rest"`
 	// Path is auto or the name of a media path.
 	Path string `yaml:"path"`
@@ -55,9 +55,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Ports == (Ports{}) {
 		c.Ports = Ports{10000, 19999}
-	}
-	if c.Rest == 0 {
-		c.Rest = 30 * time.Second
 	}
 	if c.Path == "" {
 		c.Path = pathAuto

@@ -42,6 +42,7 @@ func newRig(t testing.TB, pairs int) rig {
 	r, err := New(Config{
 		Listen: netip.MustParseAddr("127.0.0.1"),
 		Ports:  Ports{first, first + uint16(2*pairs) - 1},
+		Rest:   30 * time.Second,
 	}, Deps{Log: zap.New(core), Observer: w})
 	if err != nil {
 		t.Fatal(err)
@@ -221,6 +222,7 @@ func TestConfig(t *testing.T) {
 		{"a path that is not there", Config{Public: public, Path: "kernel"}, false},
 		{"ports upside down", Config{Public: public, Ports: Ports{20000, 10000}}, false},
 		{"privileged ports", Config{Public: public, Ports: Ports{10, 20}}, false},
+		{"no rest at all", Config{Public: public, Rest: 0}, true},
 		{"no rest below zero", Config{Public: public, Rest: -1}, false},
 	}
 	for _, tt := range tests {

@@ -232,6 +232,25 @@ func TestExhaustionAndItsEnd(t *testing.T) {
 	}
 }
 
+func TestPortsThatNeedNoRest(t *testing.T) {
+	r := newRig(t, 1)
+	cfg := r.cfg
+	cfg.Rest = 0
+	hasty, err := New(cfg, Deps{Observer: r.watch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hasty.Close()
+	for range 2 {
+		s := hasty.NewSession("call")
+		endpoint(t, s, metrics.LegA)
+		s.Close()
+	}
+	if r.watch.shortened != 0 {
+		t.Errorf("a rest of nothing was shortened %d times", r.watch.shortened)
+	}
+}
+
 func TestAPortHeldByAnotherProcessIsPassedOver(t *testing.T) {
 	r := newRig(t, 2)
 	taken := listen(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), r.cfg.Ports.Min+1).String())

@@ -2,7 +2,6 @@ package media
 
 import (
 	"net/netip"
-	"time"
 
 	"handoff/media/portable"
 	"handoff/media/quality"
@@ -17,6 +16,8 @@ type path interface {
 	// open binds the port pair of an endpoint. It drops everything until its first flow, and
 	// counts on from before.
 	open(ip netip.Addr, port uint16, before quality.Report) (carrier, error)
+	// close is after that of all carriers.
+	close()
 }
 
 // carrier is one endpoint on its path. forward, send and report never wait for a packet, and report
@@ -53,18 +54,20 @@ type flow struct {
 	near func(netip.AddrPort)
 }
 
-// portablePath is media/portable as a path. Its epoch is where all arrivals are counted from.
-type portablePath struct{ epoch time.Time }
+// portablePath is media/portable as a path.
+type portablePath struct{ pairs *portable.Path }
 
 func (portablePath) kind() metrics.Path { return metrics.PathPortable }
 
 func (p portablePath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
-	pair, err := portable.Open(ip, port, before, p.epoch)
+	pair, err := p.pairs.Open(ip, port, before)
 	if err != nil {
 		return nil, err
 	}
 	return portableCarrier{pair}, nil
 }
+
+func (p portablePath) close() { p.pairs.Close() }
 
 type portableCarrier struct{ pair *portable.Pair }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/media/port"
+	"handoff/media/portable"
 	"handoff/media/quality"
 	"handoff/media/sdp"
 	"handoff/metrics"
@@ -74,7 +75,7 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 	}
 	epoch := time.Now()
 	r := &Relay{
-		cfg: cfg, deps: deps, ports: ports, path: portablePath{epoch}, epoch: epoch,
+		cfg: cfg, deps: deps, ports: ports, path: portablePath{portable.New(epoch)}, epoch: epoch,
 		sessions: map[*Session]struct{}{},
 	}
 	deps.Observer.PortsFree(ports.Free())
@@ -99,7 +100,7 @@ func (r *Relay) NewSession(id string) *Session {
 	return s
 }
 
-// Close closes every session.
+// Close closes every session, and then the path.
 func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -111,6 +112,7 @@ func (r *Relay) Close() {
 	for _, s := range all {
 		s.Close()
 	}
+	r.path.close()
 }
 
 func (r *Relay) forget(s *Session) {

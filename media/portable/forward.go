@@ -1,7 +1,6 @@
 package portable
 
 import (
-	"net"
 	"net/netip"
 	"time"
 
@@ -69,7 +68,7 @@ func (p *Pair) onRTP(f *Flow, b []byte, from netip.AddrPort) {
 		p.counters.drop(metrics.ForeignAuth)
 		return
 	}
-	f.Out.write(f.Out.rtp, rtp, b, f.ToRTP)
+	f.Out.write(media, rtp, b, f.ToRTP)
 }
 
 func (p *Pair) onRTCP(f *Flow, b []byte, from netip.AddrPort) {
@@ -102,17 +101,17 @@ func (p *Pair) onRTCP(f *Flow, b []byte, from netip.AddrPort) {
 		p.counters.drop(metrics.ForeignInactive)
 		return
 	}
-	conn := f.Out.rtcp
+	by := control
 	if f.ToRTCP == f.ToRTP {
-		conn = f.Out.rtp
+		by = media
 	}
-	f.Out.write(conn, rtcp, b, f.ToRTCP)
+	f.Out.write(by, rtcp, b, f.ToRTCP)
 }
 
 // write sends one datagram and counts it here, at the pair it leaves by. An error (the far port is
-// closed, the route is gone) is counted and never ends anything: the next packet may pass.
-func (p *Pair) write(conn *net.UDPConn, k kind, b []byte, to netip.AddrPort) {
-	if _, err := conn.WriteToUDPAddrPort(b, to); err != nil {
+// closed, the route is gone, the buffer is full) is counted and never ends anything: the next packet may pass.
+func (p *Pair) write(s side, k kind, b []byte, to netip.AddrPort) {
+	if err := p.send(s, b, to); err != nil {
 		p.counters.sendErrors.Add(1)
 		return
 	}

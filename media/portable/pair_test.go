@@ -3,6 +3,7 @@ package portable
 import (
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -16,14 +17,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
+// newPath closes after the pairs that are opened later.
+func newPath(t testing.TB) *Path {
+	path := New(time.Now())
+	t.Cleanup(path.Close)
+	return path
+}
+
 // open binds a pair on whatever ports are free.
-func open(t testing.TB) (*Pair, netip.AddrPort) {
+func open(t testing.TB) (*Pair, netip.AddrPort) { return openOn(t, newPath(t)) }
+
+func openOn(t testing.TB, path *Path) (*Pair, netip.AddrPort) {
 	t.Helper()
 	for range 20 {
 		probe := socket(t)
 		port := addr(probe).Port() &^ 1
 		_ = probe.Close()
-		if p, err := Open(loopback, port, quality.Report{}, time.Now()); err == nil {
+		if p, err := path.Open(loopback, port, quality.Report{}); err == nil {
 			t.Cleanup(p.Close)
 			return p, netip.AddrPortFrom(loopback, port)
 		}
@@ -118,7 +128,7 @@ func TestOpenReleasesTheFirstPortWhenTheSecondIsTaken(t *testing.T) {
 		t.Skip("another process took the port:", err)
 	}
 	defer func() { _ = blocker.Close() }()
-	if p, err := Open(loopback, at.Port(), quality.Report{}, time.Now()); err == nil {
+	if p, err := newPath(t).Open(loopback, at.Port(), quality.Report{}); err == nil {
 		p.Close()
 		t.Fatal("opened on a taken port")
 	}
@@ -138,7 +148,7 @@ func TestOpenCountsOn(t *testing.T) {
 		Stream: quality.State{Started: true, SSRC: 1, Base: 65537, Highest: 65538, Received: 2, Clock: 8000},
 	}
 	_, at := open(t)
-	p, err := Open(netip.MustParseAddr("127.0.0.2"), at.Port(), before, time.Now())
+	p, err := newPath(t).Open(netip.MustParseAddr("127.0.0.2"), at.Port(), before)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +197,55 @@ func BenchmarkForward(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkOpen is what an endpoint costs that carries nothing.
+func BenchmarkOpen(b *testing.B) {
+	path := newPath(b)
+	_, at := openOn(b, path)
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := path.Open(netip.MustParseAddr("127.0.0.2"), at.Port(), quality.Report{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Close()
+	}
+}
+
+// BenchmarkHold tells what a pair weighs that waits for packets.
+func BenchmarkHold(b *testing.B) {
+	for b.Loop() {
+		heap, stacks := weigh(b, 1000)
+		b.ReportMetric(heap, "heap-B/pair")
+		b.ReportMetric(stacks, "stack-B/pair")
+	}
+}
+
+// weigh opens so many pairs on one path and returns what each takes, in bytes.
+func weigh(t testing.TB, pairs int) (heap, stacks float64) {
+	t.Helper()
+	path := New(time.Now())
+	defer path.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	all := make([]*Pair, 0, pairs)
+	for port := uint16(20000); len(all) < pairs && port < 60000; port += 2 {
+		if p, err := path.Open(netip.MustParseAddr("127.0.0.3"), port, quality.Report{}); err == nil {
+			all = append(all, p)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	for _, p := range all {
+		p.Close()
+	}
+	if len(all) < pairs {
+		t.Fatalf("only %d pairs of ports are free", len(all))
+	}
+	n := float64(pairs)
+	return (float64(after.HeapAlloc) - float64(before.HeapAlloc)) / n, (float64(after.StackInuse) - float64(before.StackInuse)) / n
 }
 
 // BenchmarkDecide is what the edge itself does for a packet, without the system: the packet is

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !linux
 
 package portable
 
@@ -6,10 +6,6 @@ import (
 	"net"
 	"syscall"
 )
-
-// ttl is what media leave with: Twilio loses packets that arrive with 10 or less, and a system's
-// default may be changed.
-const ttl = 64
 
 func setTTL(conn *net.UDPConn, six bool) error {
 	raw, err := conn.SyscallConn()

@@ -1,0 +1,101 @@
+package portable
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// listen returns a socket that Go's own poller does not know, bound to one family only: on a
+// dual-stack socket every source would come as IPv4 inside IPv6, and an edge that announces an IPv4
+// address has no use for it.
+func listen(ip netip.Addr, port uint16) (int, error) {
+	family, level, hops := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TTL
+	var at unix.Sockaddr = &unix.SockaddrInet4{Port: int(port)}
+	if ip.Is6() {
+		family, level, hops = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS
+		at = &unix.SockaddrInet6{Port: int(port), Addr: ip.As16()}
+	} else {
+		at.(*unix.SockaddrInet4).Addr = ip.As4()
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	err = unix.SetsockoptInt(fd, level, hops, ttl)
+	if err == nil && ip.Is6() {
+		err = unix.SetsockoptInt(fd, level, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, at)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// sockaddr is a struct sockaddr_in or sockaddr_in6 as the system has it:
+//
+//	|family|port|address|                        IPv4, 16 bytes with padding
+//	|family|port|flow information|address|scope| IPv6, 28 bytes
+//
+// The family is in the byte order of the machine, all else in that of the network.
+type sockaddr [unix.SizeofSockaddrInet6]byte
+
+// set returns the length.
+func (a *sockaddr) set(to netip.AddrPort) uintptr {
+	binary.BigEndian.PutUint16(a[2:], to.Port())
+	if to.Addr().Is4() {
+		binary.NativeEndian.PutUint16(a[:], unix.AF_INET)
+		*(*[4]byte)(a[4:]) = to.Addr().As4()
+		return unix.SizeofSockaddrInet4
+	}
+	binary.NativeEndian.PutUint16(a[:], unix.AF_INET6)
+	*(*[16]byte)(a[8:]) = to.Addr().As16()
+	return unix.SizeofSockaddrInet6
+}
+
+// get returns an address without a zone: no SDP has one.
+func (a *sockaddr) get() netip.AddrPort {
+	port := binary.BigEndian.Uint16(a[2:])
+	if binary.NativeEndian.Uint16(a[:]) == unix.AF_INET {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:])), port)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:])), port)
+}
+
+// sendTo and receive are raw system calls: those of the library allocate an address for each packet.
+// Neither waits, so that the scheduler needs to know of none.
+func sendTo(fd int, b []byte, to netip.AddrPort) error {
+	var at sockaddr
+	size := at.set(to)
+	_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&at)), size)
+	if err != 0 {
+		return err
+	}
+	return nil
+}
+
+// receiver is what datagrams are read into, one at a time.
+type receiver struct {
+	buf  []byte
+	from sockaddr
+	size uint32
+}
+
+// receive returns the next datagram of a socket, good until the next call.
+func (r *receiver) receive(fd int) ([]byte, netip.AddrPort, unix.Errno) {
+	r.size = uint32(len(r.from))
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(r.buf))), uintptr(len(r.buf)),
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&r.from)), uintptr(unsafe.Pointer(&r.size)))
+	if err != 0 {
+		return nil, netip.AddrPort{}, err
+	}
+	return r.buf[:n], r.from.get(), 0
+}

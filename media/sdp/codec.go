@@ -1,7 +1,6 @@
 package sdp
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -18,20 +17,16 @@ type Codec struct {
 	Fmtp string
 }
 
-func (c Codec) String() string { return fmt.Sprintf("%d=%s", c.PT, c.encoding()) }
+func (c Codec) String() string {
+	var b writing
+	b.number(uint64(c.PT)).text("=").encoding(c)
+	return string(b)
+}
 
 // Event tells whether the payload carries DTMF (RFC 4733) or comfort noise (RFC 3389): alone they
 // make no conversation.
 func (c Codec) Event() bool {
 	return strings.EqualFold(c.Name, "telephone-event") || strings.EqualFold(c.Name, "CN")
-}
-
-func (c Codec) encoding() string {
-	s := c.Name + "/" + strconv.FormatUint(uint64(c.Clock), 10)
-	if c.Channels > 1 {
-		s += "/" + strconv.Itoa(int(c.Channels))
-	}
-	return s
 }
 
 // same tells whether two codecs mean the same under the same number. Format parameters are each
@@ -58,7 +53,7 @@ var statics = map[uint8]Codec{
 // left out: no number, a number that RTCP would be taken for (RFC 5761 §4), one that nobody
 // explains, or one whose parameters must not cross.
 func codecs(formats []string, rtpmaps, fmtps map[uint8]string) []Codec {
-	var all []Codec
+	all := make([]Codec, 0, min(len(formats), 8))
 	seen := map[uint8]bool{}
 	for _, f := range formats {
 		pt, ok := payloadType(f)
@@ -85,21 +80,22 @@ func payloadType(s string) (uint8, bool) {
 
 // rtpmap reads "name/clock[/channels]" (RFC 8866 §6.6).
 func rtpmap(pt uint8, s string) (Codec, bool) {
-	parts := strings.Split(strings.TrimSpace(s), "/")
-	if len(parts) < 2 || len(parts) > 3 || !token(parts[0]) || !carries(parts[0]) {
+	name, rest, _ := strings.Cut(strings.TrimSpace(s), "/")
+	rate, count, counted := strings.Cut(rest, "/")
+	if !token(name) || !carries(name) {
 		return Codec{}, false
 	}
-	clock, err := strconv.ParseUint(parts[1], 10, 32)
+	clock, err := strconv.ParseUint(rate, 10, 32)
 	if err != nil || clock < 1000 || clock > 384_000 {
 		return Codec{}, false
 	}
 	channels := uint64(1)
-	if len(parts) == 3 {
-		if channels, err = strconv.ParseUint(parts[2], 10, 8); err != nil || channels == 0 {
+	if counted {
+		if channels, err = strconv.ParseUint(count, 10, 8); err != nil || channels == 0 {
 			return Codec{}, false
 		}
 	}
-	return Codec{PT: pt, Name: parts[0], Clock: uint32(clock), Channels: uint8(channels)}, true
+	return Codec{PT: pt, Name: name, Clock: uint32(clock), Channels: uint8(channels)}, true
 }
 
 // token tells whether s is a non-empty token of RFC 8866 §9, narrowed to what codec names use.

@@ -100,7 +100,7 @@ type Crypto struct {
 func (c Crypto) String() string { return fmt.Sprintf("%d %s %s", c.Tag, c.Suite, c.Key) }
 
 func (c Crypto) attribute() string {
-	return fmt.Sprintf("%d %s inline:%s", c.Tag, c.Suite, c.Key.Reveal())
+	return strconv.Itoa(c.Tag) + " " + c.Suite.String() + " inline:" + c.Key.Reveal()
 }
 
 func (c Crypto) same(o Crypto) bool {

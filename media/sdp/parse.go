@@ -29,9 +29,9 @@ func Parse(body []byte) (Description, error) {
 	if n := len(session.MediaDescriptions); n > maxLines {
 		return Description{}, fmt.Errorf("%w: %d m-lines, at most %d", ErrMalformed, n, maxLines)
 	}
-	d := Description{}
-	for _, m := range session.MediaDescriptions {
-		d.lines = append(d.lines, line{m.MediaName.Media, strings.Join(m.MediaName.Protos, "/")})
+	d := Description{lines: make([]line, len(session.MediaDescriptions))}
+	for i, m := range session.MediaDescriptions {
+		d.lines[i] = line{m.MediaName.Media, strings.Join(m.MediaName.Protos, "/")}
 	}
 	return d.choose(&session)
 }
@@ -50,7 +50,7 @@ func (d Description) choose(session *pion.SessionDescription) (Description, erro
 			}
 			continue
 		}
-		audio, err := parseAudio(session, m)
+		audio, err := parseAudio(session, m, d.lines[i].proto)
 		if err == nil {
 			d.index, d.audio = i, audio
 			return d, nil
@@ -69,9 +69,9 @@ func (d Description) choose(session *pion.SessionDescription) (Description, erro
 	return Description{}, ErrNoAudio
 }
 
-func parseAudio(session *pion.SessionDescription, m *pion.MediaDescription) (Audio, error) {
+func parseAudio(session *pion.SessionDescription, m *pion.MediaDescription, proto string) (Audio, error) {
 	var a Audio
-	switch proto := strings.Join(m.MediaName.Protos, "/"); proto {
+	switch proto {
 	case "RTP/AVP":
 		a.Profile = AVP
 	case "RTP/SAVP":

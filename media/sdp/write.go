@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-
-	pion "github.com/pion/sdp/v3"
 )
 
 // Local is where the edge receives what the peer of a leg sends: public addresses.
@@ -61,80 +59,96 @@ func NewOrigin() Origin { return Origin{ID: rand.Uint64() >> 2} }
 // body. The version rises by one when, and only when, the content differs from what was written
 // before (RFC 3264 §8).
 func (o *Origin) Marshal(d Description) []byte {
-	session := d.session(*o)
-	content, _ := session.Marshal() // pion's Marshal has an error in its signature but no path to it
+	b := make(writing, 0, usualBody)
+	b.text("v=0\r\no=- ").number(o.ID).text(" ")
+	version := len(b)
+	b.number(0)
+	b.describe(d)
 	h := fnv.New64a()
-	_, _ = h.Write(content)
-	_ = binary.Write(h, binary.BigEndian, o.ID)
+	_, _ = h.Write(b) // with version 0
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, o.ID))
 	if sum := h.Sum64(); sum != o.Sum {
 		o.Version, o.Sum = o.Version+1, sum
 	}
-	session.Origin.SessionVersion = o.Version
-	body, _ := session.Marshal()
-	return body
+	return slices.Replace(b, version, version+1, strconv.AppendUint(nil, o.Version, 10)...)
 }
 
-// session builds the description with version 0.
-func (d Description) session(o Origin) *pion.SessionDescription {
-	host, kind := "0.0.0.0", "IP4"
+// usualBody is more than most take. A call keeps its bodies, so that it is not much more.
+const usualBody = 384
+
+// writing is what is written of a description so far.
+type writing []byte
+
+func (b *writing) text(parts ...string) *writing {
+	for _, s := range parts {
+		*b = append(*b, s...)
+	}
+	return b
+}
+
+func (b *writing) number(n uint64) *writing {
+	*b = strconv.AppendUint(*b, n, 10)
+	return b
+}
+
+// encoding is what an rtpmap says of a codec.
+func (b *writing) encoding(c Codec) *writing {
+	b.text(c.Name, "/").number(uint64(c.Clock))
+	if c.Channels > 1 {
+		b.text("/").number(uint64(c.Channels))
+	}
+	return b
+}
+
+// describe writes what follows the version, in the order of RFC 8866 §5.
+func (b *writing) describe(d Description) {
+	host, kind := "0.0.0.0", " IN IP4 "
 	if ip := d.audio.RTP.Addr(); ip.IsValid() {
 		host = ip.String()
 		if ip.Is6() {
-			kind = "IP6"
+			kind = " IN IP6 "
 		}
 	}
-	s := &pion.SessionDescription{
-		Origin: pion.Origin{
-			Username: "-", SessionID: o.ID,
-			NetworkType: "IN", AddressType: kind, UnicastAddress: host,
-		},
-		SessionName: "-",
-		ConnectionInformation: &pion.ConnectionInformation{
-			NetworkType: "IN", AddressType: kind, Address: &pion.Address{Address: host},
-		},
-		TimeDescriptions: []pion.TimeDescription{{}},
-	}
+	b.text(kind, host, "\r\ns=-\r\nc=", kind[1:], host, "\r\nt=0 0\r\n")
 	for i, l := range d.lines {
-		m := &pion.MediaDescription{MediaName: pion.MediaName{
-			// A rejected line needs one format, which means nothing (RFC 3264 §6).
-			Media: l.media, Protos: []string{l.proto}, Formats: []string{"0"},
-		}}
 		if i == d.index && !d.audio.Rejected {
-			d.audio.describe(m)
+			b.audio(l, d.audio)
+			continue
 		}
-		s.MediaDescriptions = append(s.MediaDescriptions, m)
+		// A rejected line needs one format, which means nothing (RFC 3264 §6).
+		b.text("m=", l.media, " 0 ", l.proto, " 0\r\n")
 	}
-	return s
 }
 
-func (a Audio) describe(m *pion.MediaDescription) {
-	m.MediaName.Port.Value = int(a.RTP.Port())
-	m.MediaName.Formats = nil
+func (b *writing) audio(l line, a Audio) {
+	b.text("m=", l.media, " ").number(uint64(a.RTP.Port())).text(" ", l.proto)
+	for _, c := range a.Codecs {
+		b.text(" ").number(uint64(c.PT))
+	}
+	b.text("\r\n")
 	for _, c := range a.Cryptos {
-		m.WithValueAttribute("crypto", c.attribute())
+		b.text("a=crypto:", c.attribute(), "\r\n")
 	}
 	for _, c := range a.Codecs {
-		pt := strconv.Itoa(int(c.PT))
-		m.MediaName.Formats = append(m.MediaName.Formats, pt)
-		m.WithValueAttribute("rtpmap", pt+" "+c.encoding())
+		b.text("a=rtpmap:").number(uint64(c.PT)).text(" ").encoding(c).text("\r\n")
 		if c.Fmtp != "" {
-			m.WithValueAttribute("fmtp", pt+" "+c.Fmtp)
+			b.text("a=fmtp:").number(uint64(c.PT)).text(" ", c.Fmtp, "\r\n")
 		}
 	}
 	if a.silence != "" {
-		m.WithValueAttribute("silenceSupp", a.silence)
+		b.text("a=silenceSupp:", a.silence, "\r\n")
 	}
 	if a.Ptime > 0 {
-		m.WithValueAttribute("ptime", strconv.Itoa(a.Ptime))
+		b.text("a=ptime:").number(uint64(a.Ptime)).text("\r\n")
 	}
 	if a.MaxPtime > 0 {
-		m.WithValueAttribute("maxptime", strconv.Itoa(a.MaxPtime))
+		b.text("a=maxptime:").number(uint64(a.MaxPtime)).text("\r\n")
 	}
 	if next, _ := rtcpAddress(a.RTP, ""); a.RTCP.IsValid() && a.RTCP != next {
-		m.WithValueAttribute("rtcp", strconv.Itoa(int(a.RTCP.Port())))
+		b.text("a=rtcp:").number(uint64(a.RTCP.Port())).text("\r\n")
 	}
 	if a.Mux {
-		m.WithPropertyAttribute("rtcp-mux")
+		b.text("a=rtcp-mux\r\n")
 	}
-	m.WithPropertyAttribute(a.Direction.String())
+	b.text("a=", a.Direction.String(), "\r\n")
 }

@@ -6,9 +6,10 @@ import (
 )
 
 // keys is what an endpoint needs to terminate SRTP. Nearly every call passes its keys and uses none of
-// it but to play a tone, so the ciphers below are made when the first packet comes.
+// it but to play a tone, so that each part is made when it is needed, and the ciphers below when the first
+// packet comes.
 type keys struct {
-	opener  *srtp.Opener // by the peer's key, nil with plain RTP
+	opener  *srtp.Opener // by the peer's key, nil while nothing had to be opened
 	opening bool         // it follows what the peer sends
 	sealing bool         // something was sent under our key since it is ours
 	ssrc    uint32       // of the stream under it; no two streams of an endpoint have the same
@@ -22,19 +23,15 @@ func (k keys) used() uint32 {
 	return k.ssrc
 }
 
-// rekeyLocked follows the keys of what was negotiated. A key that stays keeps its state: no index is
-// used or let in again.
+// rekeyLocked follows the keys of what is negotiated anew. A key that stays keeps its state: no index is
+// used or let in again. Before the first keys there is nothing to follow.
 func (e *Endpoint) rekeyLocked(r Remote) error {
-	same := e.set && r.Suite == e.remote.Suite
+	if !e.set {
+		return nil
+	}
+	same := r.Suite == e.remote.Suite
 	if !same || !r.RemoteKey.Equal(e.remote.RemoteKey) {
 		e.keys.opener, e.keys.opening = nil, false
-		if r.Suite != sdp.NoSuite {
-			opener, err := srtp.NewOpener(r.Suite, r.RemoteKey)
-			if err != nil {
-				return err
-			}
-			e.keys.opener = opener
-		}
 	}
 	if !same || !r.LocalKey.Equal(e.remote.LocalKey) {
 		return e.sealLocked(r)
@@ -85,15 +82,24 @@ func (e *Endpoint) freshLocked(key sdp.Key) uint32 {
 // as nobody needed them in the clear. An Opener that begins to follow them, or again, is told where
 // they were last seen; nothing vouches for that but their source.
 func (e *Endpoint) openerLocked(passing bool) *srtp.Opener {
-	opens := e.keys.opener != nil && !passing && (e.keys.opening || e.bridgedLocked())
-	if opens && !e.keys.opening {
+	followed := e.keys.opening
+	e.keys.opening = e.remote.Suite != sdp.NoSuite && !passing && (followed || e.bridgedLocked())
+	if !e.keys.opening {
+		return nil
+	}
+	opener := e.openLocked()
+	if !followed {
 		if seen := e.carrier.report().Stream; seen.Started {
-			e.keys.opener.Expect(srtp.Position{SSRC: seen.SSRC, Index: seen.Index()}, false)
+			opener.Expect(srtp.Position{SSRC: seen.SSRC, Index: seen.Index()}, false)
 		}
 	}
-	e.keys.opening = opens
-	if !opens {
-		return nil
+	return opener
+}
+
+// openLocked returns the Opener by the peer's key, of which there is one only: it knows what was let in.
+func (e *Endpoint) openLocked() *srtp.Opener {
+	if e.keys.opener == nil {
+		e.keys.opener, _ = srtp.NewOpener(e.remote.Suite, e.remote.RemoteKey) // Set has checked the key
 	}
 	return e.keys.opener
 }

@@ -153,8 +153,8 @@ func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
 func (e *Endpoint) resume(es EndpointSnapshot) {
 	e.session.mu.Lock()
 	defer e.session.mu.Unlock()
-	if e.keys.opener != nil && es.Opened != nil {
-		e.keys.opener.Expect(*es.Opened, true)
+	if e.remote.Suite != sdp.NoSuite && es.Opened != nil {
+		e.openLocked().Expect(*es.Opened, true)
 		e.keys.opening = true
 	}
 	if s := es.Stream; s != nil && e.remote.Suite == sdp.NoSuite && 0 < s.Speaker && s.Speaker < firstPlayer {

@@ -80,6 +80,9 @@ func TestAPassedPacketIsUntouched(t *testing.T) {
 	if c.a.keys.opening || c.a.keys.sealing || c.b.keys.opening || c.b.keys.sealing {
 		t.Error("a key was used")
 	}
+	if c.a.keys.opener != nil || c.b.keys.opener != nil {
+		t.Error("a key was made ready that nobody needs")
+	}
 }
 
 func TestEveryModeRefusesTheWrongSource(t *testing.T) {

@@ -165,7 +165,7 @@ func (c *Call) onCallerRecoded(body []byte) {
 	}
 	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
-		err = sdp.Accept(c.talk.a.proposed, theirs.Description)
+		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
 	}
 	if err != nil {
 		c.restore(c.a)
@@ -241,7 +241,7 @@ func (c *Call) readAgent(body []byte) (described, error) {
 	if err != nil {
 		return described{}, err
 	}
-	return theirs, sdp.Accept(c.talk.c.proposed, theirs.Description)
+	return theirs, sdp.Accept(c.talk.c.proposed.Description, theirs.Description)
 }
 
 // joinAgent lets media flow between the caller and the agent, who speak the same.

@@ -34,7 +34,7 @@ func (c *Call) offerOwn() (sdp.Description, error) {
 
 // prepareOffer takes Watson's answer to that, and makes of it what the caller will be offered.
 func (c *Call) prepareOffer(theirs described) error {
-	if err := sdp.Accept(c.talk.b.proposed, theirs.Description); err != nil {
+	if err := sdp.Accept(c.talk.b.proposed.Description, theirs.Description); err != nil {
 		return err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
@@ -51,7 +51,7 @@ func (c *Call) prepareOffer(theirs described) error {
 func (c *Call) onLateAnswer(body []byte) {
 	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
-		err = sdp.Accept(c.talk.a.proposed, theirs.Description)
+		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
 	}
 	if err != nil {
 		c.log.Warn("answer in ACK refused", zap.Stringer("leg", metrics.LegA), zap.Error(err))

@@ -45,7 +45,7 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 		return
 	}
 	if body == nil { // asked to offer: what is in force, but for a hold; the answer is in the ACK
-		side.agree(side.local.Directed(sdp.SendRecv), side.remote)
+		side.agree(side.write(side.local.Directed(sdp.SendRecv)), side.remote)
 		from.AnswerOffer(side.body)
 		return
 	}
@@ -71,7 +71,7 @@ func (c *Call) answerAlone(from *leg.Leg, offer described) {
 		c.refuseOffer(from, err)
 		return
 	}
-	side.agree(answer, offer)
+	side.agree(side.write(answer), offer)
 	c.applyMedia()
 	from.AnswerOffer(side.body)
 }
@@ -139,7 +139,7 @@ func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, erro
 		return nil, err
 	}
 	answering.agree(answering.proposed, theirs)
-	offering.agree(answer, m.offer)
+	offering.agree(offering.write(answer), m.offer)
 	return offering.body, nil
 }
 
@@ -179,7 +179,7 @@ func (c *Call) takeAlone(from *leg.Leg, body []byte) {
 		return // what was in force stays: the peer has been told nothing else
 	}
 	change := sdp.Compare(side.remote.Description, answer.Description)
-	side.agree(side.local, answer)
+	side.agree(side.write(side.local), answer)
 	c.applyMedia()
 	if change == sdp.Media {
 		c.passOffer(from, answer, modifyFollowing)

@@ -30,13 +30,13 @@ type side struct {
 	endpoint *media.Endpoint
 	local    sdp.Description
 	remote   described
-	proposed sdp.Description // ours, offered and not answered yet
+	proposed described // ours, last offered
 	origin   sdp.Origin
 	body     []byte // local, as it was sent
 	settled  bool   // offer and answer are exchanged
 }
 
-// described is what a peer sent, read and as it came: the journal keeps the latter, since what we
+// described is a description and its body. Of what a peer sent the journal keeps the body, since what we
 // would write of it is not all that it said.
 type described struct {
 	sdp.Description
@@ -127,7 +127,7 @@ func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Desc
 	if !c.talk.terminated {
 		return sdp.Answer(offer, theirs, to.address())
 	}
-	if err := sdp.Accept(from.proposed, theirs); err != nil {
+	if err := sdp.Accept(from.proposed.Description, theirs); err != nil {
 		return sdp.Description{}, err
 	}
 	return sdp.TerminatedAnswer(offer, theirs, to.address(), to.key())
@@ -147,7 +147,7 @@ func (c *Call) connectMedia(body []byte) error {
 		return err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
-	c.talk.a.agree(answer, c.talk.a.remote)
+	c.talk.a.agree(c.talk.a.write(answer), c.talk.a.remote)
 	return c.talk.apply(&c.talk.b)
 }
 
@@ -185,16 +185,18 @@ func (s *side) key() sdp.Key {
 // address is where the edge receives this leg's media.
 func (s *side) address() sdp.Local { return s.endpoint.Local() }
 
+// write makes the body of a description of ours.
+func (s *side) write(d sdp.Description) described { return described{d, s.origin.Marshal(d)} }
+
 // propose keeps an offer of ours and returns its body.
 func (s *side) propose(d sdp.Description) []byte {
-	s.proposed = d
-	return s.origin.Marshal(d)
+	s.proposed = s.write(d)
+	return s.proposed.body
 }
 
 // agree puts a pair of descriptions in force.
-func (s *side) agree(local sdp.Description, remote described) {
-	s.local, s.remote, s.settled = local, remote, true
-	s.body = s.origin.Marshal(local)
+func (s *side) agree(local, remote described) {
+	s.local, s.body, s.remote, s.settled = local.Description, local.body, remote, true
 }
 
 // apply lets media flow between the caller and the other side, as both now say.

@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"handoff/media/quality"
@@ -66,16 +67,9 @@ func (r RemoteSnapshot) String() string   { return fmt.Sprintf("%s %s", r.RTP, r
 func (s *Session) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	snap := Snapshot{ID: s.id}
-	index := map[*Endpoint]int{}
-	for i, e := range s.endpoints {
-		index[e] = i
-	}
+	snap := Snapshot{ID: s.id, Endpoints: make([]EndpointSnapshot, 0, len(s.endpoints))}
 	for _, e := range s.endpoints {
-		es := EndpointSnapshot{Leg: e.leg, Port: e.port, Bridged: -1, Report: e.carrier.report()}
-		if e.peer != nil {
-			es.Bridged = index[e.peer]
-		}
+		es := EndpointSnapshot{Leg: e.leg, Port: e.port, Bridged: slices.Index(s.endpoints, e.peer), Report: e.carrier.report()}
 		if e.set {
 			r := e.remote
 			es.Remote = &RemoteSnapshot{
@@ -84,7 +78,8 @@ func (s *Session) Snapshot() Snapshot {
 			}
 		}
 		if stream := e.out.Snapshot(); stream.Begun {
-			es.Stream = &stream
+			begun := stream
+			es.Stream = &begun
 		}
 		if e.keys.opening {
 			if at, ok := e.keys.opener.Position(); ok {

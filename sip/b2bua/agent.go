@@ -52,10 +52,12 @@ type offerer func(ours, theirs sdp.Description, local sdp.Local, own []sdp.Crypt
 // and Watson encrypt under is nothing for a third party.
 func (c *Call) dialAgent(offering offerer) error {
 	domain := c.engine.cfg.Domain
-	if c.talk.c.endpoint == nil {
-		if err := c.talk.c.open(c.talk.media, metrics.LegC); err != nil {
+	if c.talk.c == nil {
+		opened := &side{}
+		if err := opened.open(c.talk.media, metrics.LegC); err != nil {
 			return err
 		}
+		c.talk.c = opened
 	}
 	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP))
 	offer, err := offering(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
@@ -251,7 +253,7 @@ func (c *Call) joinAgent(theirs described) error {
 	}
 	c.hush()
 	c.talk.c.agree(c.talk.c.proposed, theirs)
-	return c.talk.apply(&c.talk.c)
+	return c.talk.apply(c.talk.c)
 }
 
 // rejoinWatson gives the caller back to Watson after early media of an agent who never came.

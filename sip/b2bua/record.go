@@ -17,6 +17,7 @@ func (c *Call) record() journal.Record {
 		Answered: c.ending.answered,
 		Kind:     string(c.caller.kind),
 		Transfer: c.handoff.record(),
+		Legs:     make([]journal.Leg, 0, 2),
 
 		TwilioSID:       c.caller.sid,
 		TwilioParentSID: c.caller.parent,

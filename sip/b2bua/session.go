@@ -16,8 +16,9 @@ import (
 
 // session is what the legs have agreed to hear and say, and the media that follow from it.
 type session struct {
-	media   *media.Session
-	a, b, c side
+	media *media.Session
+	a, b  side
+	c     *side // nil until an agent is dialled
 	// terminated tells that each leg has keys of the edge, or none: the legs differ, or shall.
 	terminated bool
 	closed     bool                           // no media flow any more
@@ -165,7 +166,7 @@ func (c *Call) side(l *leg.Leg) *side {
 	case c.a:
 		return &c.talk.a
 	case c.agent.leg:
-		return &c.talk.c
+		return c.talk.c
 	}
 	return &c.talk.b
 }

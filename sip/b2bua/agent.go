@@ -22,7 +22,7 @@ type agent struct {
 	// others tells that the agent was offered what the caller knows but does not speak with Watson, and
 	// answer what he took of it, while the caller is offered the same.
 	others bool
-	answer described
+	answer *described
 }
 
 // byInvite is the method that calls the agent and bridges the caller to him.
@@ -60,7 +60,7 @@ func (c *Call) dialAgent(offering offerer) error {
 		c.talk.c = opened
 	}
 	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP))
-	offer, err := offering(c.talk.a.local, c.talk.a.remote.Description, c.talk.c.address(), own)
+	offer, err := offering(c.talk.a.local.Description, c.talk.a.remote.Description, c.talk.c.address(), own)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (c *Call) agentStands(err error) {
 }
 
 // recodeCaller offers the caller's leg what the agent has taken.
-func (c *Call) recodeCaller(theirs described) error {
+func (c *Call) recodeCaller(theirs *described) error {
 	if c.modify.state != modifyNone {
 		return errRecode
 	}
@@ -238,17 +238,17 @@ func (c *Call) endAgent() {
 }
 
 // readAgent reads the agent's answer.
-func (c *Call) readAgent(body []byte) (described, error) {
+func (c *Call) readAgent(body []byte) (*described, error) {
 	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
 	if err != nil {
-		return described{}, err
+		return nil, err
 	}
 	return theirs, sdp.Accept(c.talk.c.proposed.Description, theirs.Description)
 }
 
 // joinAgent lets media flow between the caller and the agent, who speak the same.
-func (c *Call) joinAgent(theirs described) error {
-	if err := sdp.Joinable(sdp.InForce(c.talk.a.local, c.talk.a.remote.Description), theirs.Description); err != nil {
+func (c *Call) joinAgent(theirs *described) error {
+	if err := sdp.Joinable(sdp.InForce(c.talk.a.local.Description, c.talk.a.remote.Description), theirs.Description); err != nil {
 		return err
 	}
 	c.hush()

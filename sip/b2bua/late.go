@@ -32,17 +32,25 @@ func (c *Call) offerOwn() (sdp.Description, error) {
 	return sdp.NewOffer(c.talk.b.address(), freshKeys(c.engine.cfg.WatsonSRTP.Offered(sdp.SAVP)))
 }
 
+// forCaller is what the caller is told when Watson has answered: the answer to his offer, or ours.
+func (c *Call) forCaller() []byte {
+	if c.late() {
+		return c.talk.a.proposed.body
+	}
+	return c.talk.a.local.body
+}
+
 // prepareOffer takes Watson's answer to that, and makes of it what the caller will be offered.
-func (c *Call) prepareOffer(theirs described) error {
+func (c *Call) prepareOffer(theirs *described) error {
 	if err := sdp.Accept(c.talk.b.proposed.Description, theirs.Description); err != nil {
 		return err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
-	offer, err := sdp.Offer(c.talk.b.local, theirs.Description, c.talk.a.address(), freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP)))
+	offer, err := sdp.Offer(c.talk.b.local.Description, theirs.Description, c.talk.a.address(), freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP)))
 	if err != nil {
 		return err
 	}
-	c.talk.a.body = c.talk.a.propose(offer)
+	c.talk.a.propose(offer)
 	return nil
 }
 

@@ -13,8 +13,8 @@ import (
 // modification is the one re-offer that may be on its way from one leg to the other.
 type modification struct {
 	state modifyState
-	from  *leg.Leg  // whose offer it is
-	offer described // or, of one that was asked to offer, its answer in the ACK
+	from  *leg.Leg   // whose offer it is
+	offer *described // or, of one that was asked to offer, its answer in the ACK
 }
 
 type modifyState uint8
@@ -46,7 +46,7 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 	}
 	if body == nil { // asked to offer: what is in force, but for a hold; the answer is in the ACK
 		side.agree(side.write(side.local.Directed(sdp.SendRecv)), side.remote)
-		from.AnswerOffer(side.body)
+		from.AnswerOffer(side.local.body)
 		return
 	}
 	offer, err := describe(body, c.policy(from))
@@ -64,20 +64,20 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 }
 
 // answerAlone answers without asking the other leg.
-func (c *Call) answerAlone(from *leg.Leg, offer described) {
+func (c *Call) answerAlone(from *leg.Leg, offer *described) {
 	side := c.side(from)
-	answer, err := sdp.HoldAnswer(side.local, side.remote.Description, offer.Description, side.address())
+	answer, err := sdp.HoldAnswer(side.local.Description, side.remote.Description, offer.Description, side.address())
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
 	}
 	side.agree(side.write(answer), offer)
 	c.applyMedia()
-	from.AnswerOffer(side.body)
+	from.AnswerOffer(side.local.body)
 }
 
 // passOffer sends what from described on to the other leg, whose answer comes as onOfferAnswered.
-func (c *Call) passOffer(from *leg.Leg, offer described, state modifyState) {
+func (c *Call) passOffer(from *leg.Leg, offer *described, state modifyState) {
 	to := c.opposite(from)
 	if to == nil || to.State() != leg.Up || c.modify.state != modifyNone {
 		from.RejectOffer(491, "Request Pending")
@@ -140,7 +140,7 @@ func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, erro
 	}
 	answering.agree(answering.proposed, theirs)
 	offering.agree(offering.write(answer), m.offer)
-	return offering.body, nil
+	return offering.local.body, nil
 }
 
 // onRefreshDue offers a leg what is in force, unchanged (RFC 4028 §7.4).
@@ -150,14 +150,14 @@ func (c *Call) onRefreshDue(l *leg.Leg) {
 		return
 	}
 	c.modify = modification{state: modifyRefreshing}
-	l.Refresh(c.side(l).body)
+	l.Refresh(c.side(l).local.body)
 }
 
 // restore offers a leg again what was in force before it took something that the other leg does not
 // have: legs in different sessions do not hear each other.
 func (c *Call) restore(by *leg.Leg) {
 	c.modify = modification{state: modifyRestoring}
-	by.Reinvite(c.side(by).propose(c.side(by).local))
+	by.Reinvite(c.side(by).propose(c.side(by).local.Description))
 }
 
 // onAnsweredInACK takes the answer of a leg that had asked us to offer.
@@ -179,7 +179,7 @@ func (c *Call) takeAlone(from *leg.Leg, body []byte) {
 		return // what was in force stays: the peer has been told nothing else
 	}
 	change := sdp.Compare(side.remote.Description, answer.Description)
-	side.agree(side.write(side.local), answer)
+	side.agree(side.local, answer)
 	c.applyMedia()
 	if change == sdp.Media {
 		c.passOffer(from, answer, modifyFollowing)

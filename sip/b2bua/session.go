@@ -29,12 +29,11 @@ type session struct {
 // side is one leg's part: the descriptions in force, ours and the peer's.
 type side struct {
 	endpoint *media.Endpoint
-	local    sdp.Description
-	remote   described
-	proposed described // ours, last offered
-	origin   sdp.Origin
-	body     []byte // local, as it was sent
-	settled  bool   // offer and answer are exchanged
+	// In force, ours and the peer's, and what we offered last: never nil, and never changed but replaced.
+	local, remote, proposed *described
+
+	origin  sdp.Origin
+	settled bool // offer and answer are exchanged
 }
 
 // described is a description and its body. Of what a peer sent the journal keeps the body, since what we
@@ -45,17 +44,20 @@ type described struct {
 }
 
 // describe reads an SDP body and holds it against a policy.
-func describe(body []byte, policy sdp.Policy) (described, error) {
+func describe(body []byte, policy sdp.Policy) (*described, error) {
 	d, err := sdp.Parse(body)
 	if err != nil {
-		return described{}, err
+		return undescribed, err
 	}
-	return described{d, body}, policy.Admit(d)
+	return &described{d, body}, policy.Admit(d)
 }
+
+// undescribed is what nobody has said anything of.
+var undescribed = &described{}
 
 // openSession judges the caller's offer, if he makes one, and takes ports for both legs.
 func (c *Call) openSession() error {
-	var offer described
+	offer := undescribed
 	if !c.late() {
 		var err error
 		if offer, err = describe(c.caller.offer, c.engine.cfg.TwilioSRTP); err != nil {
@@ -78,7 +80,7 @@ func (c *Call) openSession() error {
 
 // open takes ports and starts the o= line.
 func (s *side) open(m *media.Session, name metrics.Leg) (err error) {
-	s.origin = sdp.NewOrigin()
+	s.local, s.remote, s.proposed, s.origin = undescribed, undescribed, undescribed, sdp.NewOrigin()
 	s.endpoint, err = m.Endpoint(name)
 	return err
 }
@@ -187,7 +189,7 @@ func (s *side) key() sdp.Key {
 func (s *side) address() sdp.Local { return s.endpoint.Local() }
 
 // write makes the body of a description of ours.
-func (s *side) write(d sdp.Description) described { return described{d, s.origin.Marshal(d)} }
+func (s *side) write(d sdp.Description) *described { return &described{d, s.origin.Marshal(d)} }
 
 // propose keeps an offer of ours and returns its body.
 func (s *side) propose(d sdp.Description) []byte {
@@ -196,9 +198,7 @@ func (s *side) propose(d sdp.Description) []byte {
 }
 
 // agree puts a pair of descriptions in force.
-func (s *side) agree(local, remote described) {
-	s.local, s.body, s.remote, s.settled = local.Description, local.body, remote, true
-}
+func (s *side) agree(local, remote *described) { s.local, s.remote, s.settled = local, remote, true }
 
 // apply lets media flow between the caller and the other side, as both now say.
 func (s *session) apply(other *side) error {
@@ -206,7 +206,7 @@ func (s *session) apply(other *side) error {
 		return nil
 	}
 	for _, side := range []*side{&s.a, other} {
-		remote, err := media.Negotiated(side.remote.Description, side.local)
+		remote, err := media.Negotiated(side.remote.Description, side.local.Description)
 		if err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func (c *Call) play(clip *tone.Clip) bool {
 		return false
 	}
 	err := errors.New("no codec for it")
-	for _, codec := range sdp.InForce(c.talk.a.local, c.talk.a.remote.Description).Audio().Codecs {
+	for _, codec := range sdp.InForce(c.talk.a.local.Description, c.talk.a.remote.Description).Audio().Codecs {
 		var track *tone.Track
 		if track, err = clip.Loop(codec); err == nil {
 			c.talk.quiet, err = c.talk.media.Play(c.talk.a.endpoint, track, media.Yield())
@@ -258,7 +258,7 @@ func (s *session) close() {
 func (s *side) record() journal.Session {
 	return journal.Session{
 		Remote:        s.remote.body,
-		Local:         s.body,
+		Local:         s.local.body,
 		OriginID:      s.origin.ID,
 		OriginVersion: s.origin.Version,
 		OriginSum:     s.origin.Sum,

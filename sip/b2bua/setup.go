@@ -193,7 +193,7 @@ func (c *Call) onEarlyMedia(ev leg.EarlyMedia) {
 	case c.late(): // an offer may not go in a response that is not reliable (RFC 3262 §5)
 		c.a.Ring(ev.Code, ringing[ev.Code], nil)
 	default:
-		c.a.Ring(ev.Code, ringing[ev.Code], c.talk.a.body)
+		c.a.Ring(ev.Code, ringing[ev.Code], c.forCaller())
 	}
 }
 
@@ -205,7 +205,7 @@ func (c *Call) onWatsonAnswered(body []byte) {
 			return
 		}
 	}
-	c.promise(func() { c.answerCaller(c.talk.a.body) })
+	c.promise(func() { c.answerCaller(c.forCaller()) })
 }
 
 func (c *Call) answerCaller(answer []byte) {

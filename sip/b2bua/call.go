@@ -33,7 +33,7 @@ type Call struct {
 	spares  []*leg.Leg  // attempts at Watson or an agent given up; a late 2xx of theirs is still ended
 	dialogs []dialog.ID // by which the registry finds the call
 	caller  caller
-	setup   setup
+	setup   *setup // nil once the caller was answered
 	talk    session
 	modify  modification
 	handoff handoff
@@ -50,10 +50,9 @@ type caller struct {
 	offer   []byte // nil without one
 	hops    uint32 // Max-Forwards of leg B's INVITE
 	source  string
-	sid     string // X-Twilio-CallSid, by which the operator finds the call at Twilio
-	parent  string // X-Parent-CallSid, the caller's own call, if our TwiML has put it there
-	// What legs B and C say of him.
-	toWatson, toAgent trunk.Introduction
+	sid     string             // X-Twilio-CallSid, by which the operator finds the call at Twilio
+	parent  string             // X-Parent-CallSid, the caller's own call, if our TwiML has put it there
+	toAgent trunk.Introduction // what leg C says of him
 }
 
 // errNoNumber is why an INVITE that dials nobody is refused with 404.
@@ -99,9 +98,9 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 			sid:     strings.Clone(dialog.Value(req, "X-Twilio-CallSid")),
 			parent:  strings.Clone(dialog.Value(req, "X-Parent-CallSid")),
 
-			toWatson: e.cfg.Trunk.IntroduceToWatson(who),
-			toAgent:  e.cfg.Trunk.IntroduceToAgent(who),
+			toAgent: e.cfg.Trunk.IntroduceToAgent(who),
 		},
+		setup: &setup{caller: e.cfg.Trunk.IntroduceToWatson(who)},
 	}
 	c.log = e.deps.Log.WithLazy(zap.String("call", id))
 	c.a, err = leg.NewUAS(leg.Config{

@@ -21,10 +21,11 @@ const (
 	answerTime = 3 * time.Minute
 )
 
-// setup is the way from the caller's INVITE to two legs that talk.
+// setup is the way from the caller's INVITE to two legs that talk. It is gone when they do.
 type setup struct {
 	candidates
-	now     candidate // the one now tried
+	caller  trunk.Introduction // to Watson
+	now     candidate          // the one now tried
 	heard   bool
 	patient func() // stops the timer that watches the target now tried
 	// What the caller hears, and why, when no target is left.
@@ -35,7 +36,7 @@ type setup struct {
 
 // stop ends the watch over the target.
 func (s *setup) stop() {
-	if s.patient != nil {
+	if s != nil && s.patient != nil {
 		s.patient()
 	}
 }
@@ -49,7 +50,7 @@ func (c *Call) onInvite() {
 	if announced := c.engine.stories.bind(c.caller.parent, c.id); !announced.IsZero() {
 		c.log.Info("announced", zap.Duration("before", time.Since(announced)))
 	}
-	if held := c.caller.toWatson.Held; len(held) > 0 {
+	if held := c.setup.caller.Held; len(held) > 0 {
 		c.engine.deps.Observer.HeadersHeld(len(held))
 		c.log.Info("headers held back", zap.Strings("headers", held[:min(len(held), 10)])) // never their values: they may be private
 	}
@@ -102,10 +103,10 @@ func (c *Call) tryNextTarget() {
 	inv := leg.Invitation{
 		CallID:   rand.Text() + "@" + c.engine.cfg.Trunk.Public,
 		LocalTag: rand.Text(),
-		From:     c.caller.toWatson.From.String(),
-		Name:     c.caller.toWatson.Name,
+		From:     c.setup.caller.From.String(),
+		Name:     c.setup.caller.Name,
 		Target:   now.uri.String(),
-		Headers:  c.caller.toWatson.Headers,
+		Headers:  c.setup.caller.Headers,
 		SDP:      offer,
 
 		MaxForwards: c.caller.hops,
@@ -216,7 +217,7 @@ func (c *Call) answerCaller(answer []byte) {
 	c.engine.deps.Observer.CallSetup(time.Since(c.ending.started))
 	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
 	c.a.Accept(answer)
-	c.setup.candidates, c.caller.toWatson = candidates{}, trunk.Introduction{} // needed no more, for what may be hours
+	c.setup = nil
 	c.watch()
 }
 

@@ -1,8 +1,11 @@
 package media
 
 import (
+	"net/netip"
+	"runtime"
 	"testing"
 
+	"handoff/media/sdp"
 	"handoff/metrics"
 )
 
@@ -39,4 +42,39 @@ func benchmarkForward(b *testing.B, m mode) {
 	if s := c.Stats()[0]; s.Leg != metrics.LegA || s.Foreign != [len(s.Foreign)]uint64{} {
 		b.Errorf("%+v", s)
 	}
+}
+
+// BenchmarkHold tells what a session weighs whose two legs pass their keys.
+func BenchmarkHold(b *testing.B) {
+	for b.Loop() {
+		heap, stacks := weigh(b, 200)
+		b.ReportMetric(heap, "heap-B/session")
+		b.ReportMetric(stacks, "stack-B/session")
+	}
+}
+
+// weigh returns what each of so many sessions takes, in bytes: two endpoints, bridged, keys passed.
+func weigh(t testing.TB, sessions int) (heap, stacks float64) {
+	t.Helper()
+	r := newRig(t, 2*sessions)
+	defer r.Close()
+	remote := func(port uint16, ours, theirs sdp.Key) Remote {
+		at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), port)
+		return Remote{RTP: at, RTCP: at, Send: true, Receive: true, Clock: 8000, Suite: sdp.SHA80, LocalKey: ours, RemoteKey: theirs}
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range sessions {
+		s := r.NewSession("call")
+		x, y := endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB)
+		one, two := keyOf(t, 'A'), keyOf(t, 'B')
+		set(t, x, remote(4000, two, one))
+		set(t, y, remote(5000, one, two))
+		s.Bridge(x, y)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	n := float64(sessions)
+	return (float64(after.HeapAlloc) - float64(before.HeapAlloc)) / n, (float64(after.StackInuse) - float64(before.StackInuse)) / n
 }

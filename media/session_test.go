@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"go.uber.org/zap/zapcore"
@@ -299,5 +300,15 @@ func TestPortsThatCantBeBoundCountAsExhausted(t *testing.T) {
 	}
 	if r.ports.Free() != bindAttempts+1 {
 		t.Errorf("%d pairs are free", r.ports.Free())
+	}
+}
+
+// An established call is to weigh no more than 16 KB, and its media have but a part of that.
+func TestACallsMediaWeighLittle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere each socket has a goroutine and a buffer")
+	}
+	if heap, stacks := weigh(t, 40); heap > 5000 || stacks > 1000 {
+		t.Errorf("%.0f bytes of heap and %.0f of stacks a session", heap, stacks)
 	}
 }

@@ -2,9 +2,9 @@
 // endpoint, RTP and RTCP. On Linux a few goroutines read all of them, each by an epoll of its own and
 // into one buffer; elsewhere each socket has a goroutine.
 //
-// A Path owns what reads; a Pair owns its two sockets and its counters. It does not decide anything: which
-// source is right, where packets go and what is done to them on the way is a Flow, which the
-// signalling side publishes whole and packets only read. It knows no SDP and no calls, and keys only
+// A Path owns what reads; a Pair owns its two sockets and its counters. Neither decides anything:
+// which source is right, where packets go and what is done to them on the way is a Flow, which the
+// signalling side publishes whole and packets only read. They know no SDP and no calls, and keys only
 // as an Opener and a Stream, which do their work in the buffer that a packet was read into.
 //
 // Forward, Report and Send may be called from any goroutine and never wait for a packet to be

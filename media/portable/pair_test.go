@@ -199,6 +199,35 @@ func BenchmarkForward(b *testing.B) {
 	}
 }
 
+// BenchmarkForwardMany is the same where many speak at a time, as calls do.
+func BenchmarkForwardMany(b *testing.B) {
+	const pairs = 64
+	path := newPath(b)
+	y, _ := openOn(b, path)
+	sender, receiver := socket(b), socket(b)
+	var at []netip.AddrPort
+	for range pairs {
+		x, a := openOn(b, path)
+		bridge(x, y, addr(sender), addr(receiver))
+		at = append(at, a)
+	}
+	voice, buf := audio(b, 1, 1), make([]byte, maxPacket)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, a := range at {
+			if _, err := sender.WriteToUDPAddrPort(voice, a); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for range at {
+			if _, _, err := receiver.ReadFromUDPAddrPort(buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(pairs*b.N), "ns/packet")
+}
+
 // BenchmarkOpen is what an endpoint costs that carries nothing.
 func BenchmarkOpen(b *testing.B) {
 	path := newPath(b)

@@ -77,7 +77,7 @@ type poller struct {
 	// owned by run
 	events [64]unix.EpollEvent
 	ready  [64]ready
-	in     receiver
+	in     *receiver
 }
 
 // ready is a port with something to read.
@@ -94,7 +94,7 @@ func newPoller() (*poller, error) {
 	err = unix.SetNonblock(fd, true) // or os.NewFile leaves it alone
 	l := &poller{
 		epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, done: make(chan struct{}),
-		pairs: map[uint64]*Pair{}, in: receiver{buf: newBuffer()},
+		pairs: map[uint64]*Pair{}, in: newReceiver(),
 	}
 	// A deadline is what only a file in Go's poller can have.
 	err = errors.Join(err, l.epoll.SetReadDeadline(time.Time{}))
@@ -182,7 +182,7 @@ func (l *poller) drain(uintptr) (done bool) {
 		sound := true
 		for i := range l.ready[:n] {
 			if r := &l.ready[i]; r.pair != nil {
-				sound = r.pair.receive(r.side, &l.in) && sound
+				sound = r.pair.receive(r.side, l.in) && sound
 				r.pair = nil
 			}
 		}

@@ -171,6 +171,58 @@ func TestWhatComesDuringAFreezeComesAfterTheThaw(t *testing.T) {
 	}
 }
 
+// The poller was told of a packet, and then the pair was frozen, or closed and its descriptors were
+// given to another: it must leave alone what is not the pair's to read.
+func TestAnEventThatCameLateReadsNothing(t *testing.T) {
+	path := newPath(t)
+	x, at := openOn(t, path)
+	y, to := openOn(t, path)
+	y.Close()
+	sender, receiver := socket(t), socket(t)
+	bridge(x, x, addr(sender), addr(receiver))
+	say := func(to netip.AddrPort) {
+		t.Helper()
+		if _, err := sender.WriteToUDPAddrPort(audio(t, 1, 1), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := func() { x.receive(media, newReceiver()) }
+	x.Freeze()
+	say(at)
+	late()
+	if got := x.Report().Received; got != 0 {
+		t.Errorf("a frozen pair received %d", got)
+	}
+	x.Thaw()
+	take(t, receiver)
+
+	x.Close()
+	y, err := path.Open(loopback, to.Port(), quality.Report{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.Close()
+	if x.sockets.fds != y.sockets.fds {
+		t.Fatalf("descriptors %v were not given again, but %v", x.sockets.fds, y.sockets.fds)
+	}
+	bridge(y, y, addr(sender), addr(receiver))
+	y.Freeze()
+	say(to)
+	late()
+	y.Thaw()
+	if from := take(t, receiver); from != to {
+		t.Errorf("sent from %s", from)
+	}
+	x.Thaw()
+	x.Close()
+	say(to)
+	take(t, receiver)
+	y.Freeze() // so that all is counted
+	if x.Report().Received != 1 || y.Report().Received != 2 {
+		t.Errorf("%d and %d received", x.Report().Received, y.Report().Received)
+	}
+}
+
 // Pairs come and go on the same ports, and so on the same descriptors, while packets come and others
 // send by them: nothing is read or sent by a descriptor that is another's now. Each pair expects
 // one source and sends to one peer: whatever mixes up two of them is seen.
@@ -248,6 +300,21 @@ func TestDescriptorsThatAreUsedAgainMixUpNothing(t *testing.T) {
 	case <-finished:
 	case <-time.After(30 * time.Second):
 		t.Fatal("stuck")
+	}
+}
+
+func TestASocketInTroubleIsCounted(t *testing.T) {
+	x, _ := open(t)
+	x.sockets.reading.Lock()
+	sound := x.sockets.fds
+	defer func() { x.sockets.fds = sound }()
+	x.sockets.fds[media] = x.sockets.poller.fd // which is no socket
+	x.sockets.reading.Unlock()
+	if x.receive(media, newReceiver()) {
+		t.Error("reading what is no socket went well")
+	}
+	if x.receive(control, newReceiver()); x.Report().ReadErrors != 1 {
+		t.Errorf("%d errors", x.Report().ReadErrors)
 	}
 }
 

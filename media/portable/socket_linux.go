@@ -89,6 +89,8 @@ type receiver struct {
 	size uint32
 }
 
+func newReceiver() *receiver { return &receiver{buf: newBuffer()} }
+
 // receive returns the next datagram of a socket, good until the next call.
 func (r *receiver) receive(fd int) ([]byte, netip.AddrPort, unix.Errno) {
 	r.size = uint32(len(r.from))

@@ -56,7 +56,7 @@ func BenchmarkHold(b *testing.B) {
 // weigh returns what each of so many sessions takes, in bytes: two endpoints, bridged, keys passed.
 func weigh(t testing.TB, sessions int) (heap, stacks float64) {
 	t.Helper()
-	r := newRig(t, 2*sessions)
+	r := newRig(t, 2*sessions+bindAttempts) // some, for others take ports meanwhile
 	defer r.Close()
 	remote := func(port uint16, ours, theirs sdp.Key) Remote {
 		at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), port)

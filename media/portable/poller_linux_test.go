@@ -227,12 +227,14 @@ func TestAnEventThatCameLateReadsNothing(t *testing.T) {
 // send by them: nothing is read or sent by a descriptor that is another's now. Each pair expects
 // one source and sends to one peer: whatever mixes up two of them is seen.
 func TestDescriptorsThatAreUsedAgainMixUpNothing(t *testing.T) {
+	flooded := netip.MustParseAddr("127.0.0.7") // where no other test listens
 	path := newPath(t)
 	var work sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {
 		probe, at := openOn(t, path)
 		probe.Close()
+		at = netip.AddrPortFrom(flooded, at.Port())
 		sender, receiver := socket(t), socket(t)
 		work.Go(func() { // floods the port, whoever has it; ends with stop
 			b := audio(t, 1, 1)
@@ -248,7 +250,7 @@ func TestDescriptorsThatAreUsedAgainMixUpNothing(t *testing.T) {
 		})
 		work.Go(func() {
 			for range 300 {
-				x, err := path.Open(loopback, at.Port(), quality.Report{})
+				x, err := path.Open(flooded, at.Port(), quality.Report{})
 				if err != nil {
 					t.Error(err)
 					return

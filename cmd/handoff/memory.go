@@ -9,7 +9,7 @@ import (
 
 // gcPercent lets garbage grow to several times what is live before it is collected. A call leaves some 90 KB behind
 // and keeps a fraction of it: with Go's default a quarter of the CPU went into collecting.
-const gcPercent = 400
+const gcPercent = 800
 
 // tuneCollector trades memory for CPU, and collects in earnest when half of the machine's memory is taken. What GOGC
 // and GOMEMLIMIT say comes first.

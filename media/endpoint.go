@@ -169,8 +169,8 @@ func (e *Endpoint) warnOnce(announced netip.AddrPort) func(netip.AddrPort) {
 		if done.Load() || done.Swap(true) || time.Now().After(until) {
 			return
 		}
-		e.session.log.Warn("media comes from another port than announced and is dropped",
-			zap.Stringer("leg", e.leg),
+		e.session.relay.deps.Log.Warn("media comes from another port than announced and is dropped",
+			zap.String("call", e.session.id), zap.Stringer("leg", e.leg),
 			zap.Stringer("announced", announced), zap.Stringer("source", from),
 			zap.String("admitted_by", learnSetting[e.leg]))
 	}

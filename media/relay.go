@@ -88,7 +88,7 @@ func (r *Relay) Path() metrics.Path { return r.path.kind() }
 // NewSession starts the media of a call. id stands in logs. After Close the session can have no
 // endpoints.
 func (r *Relay) NewSession(id string) *Session {
-	s := &Session{relay: r, id: id, log: r.deps.Log.WithLazy(zap.String("call", id))}
+	s := &Session{relay: r, id: id}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"go.uber.org/zap"
-
 	"handoff/media/quality"
 	"handoff/media/splice"
 	"handoff/metrics"
@@ -15,7 +13,6 @@ import (
 type Session struct {
 	relay *Relay
 	id    string
-	log   *zap.Logger
 
 	mu        sync.Mutex // guards all below and the endpoints; no packet ever takes it
 	endpoints []*Endpoint

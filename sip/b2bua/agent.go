@@ -84,7 +84,7 @@ func (c *Call) dialAgent(offering offerer) error {
 		Credentials: domain.Credentials,
 
 		OptionsEvery: c.engine.cfg.OptionsEvery,
-	}, c.legDeps(metrics.LegC), inv)
+	}, c.legDeps(), inv)
 	c.dialogs = append(c.dialogs, c.agent.leg.Dialog())
 	c.engine.calls.addDialog(c, c.agent.leg.Dialog())
 	c.engine.stories.bind(inv.CallID, c.id)

@@ -110,7 +110,7 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 		Names:   e.cfg.Trunk.TwilioNames(from.URI),
 
 		OptionsEvery: e.cfg.OptionsEvery,
-	}, c.legDeps(metrics.LegA), tx)
+	}, c.legDeps(), tx)
 	if err != nil {
 		return nil, err
 	}
@@ -167,9 +167,9 @@ func (c *Call) over() bool {
 }
 
 // legDeps gives a leg its ways out, all of which lead back onto this goroutine.
-func (c *Call) legDeps(name metrics.Leg) leg.Deps {
+func (c *Call) legDeps() leg.Deps {
 	return leg.Deps{
-		Log:     c.log.WithLazy(zap.Stringer("leg", name)), // which most legs never use
+		Log:     c.log,
 		Wire:    callWire{c.engine.deps.Wire, c, c.engine.deps.Observer.MailboxFull},
 		After:   c.after,
 		Emit:    c.onLeg,

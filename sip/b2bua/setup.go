@@ -121,7 +121,7 @@ func (c *Call) tryNextTarget() {
 		Extensions:      true,
 		SessionInterval: c.engine.cfg.WatsonSessionInterval,
 		OptionsEvery:    c.engine.cfg.OptionsEvery,
-	}, c.legDeps(metrics.LegB), inv)
+	}, c.legDeps(), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
 	c.log.Info("dialling", zap.String("target", now.uri.Host))

@@ -128,11 +128,11 @@ func (l *Leg) challenged(req *sipmsg.Request, ev TxEvent, tries int, send func(*
 	}
 	next := l.again(req)
 	if err := l.Credentials.authorize(next, n); err != nil {
-		l.deps.Log.Info("challenge not answered", zap.Error(err))
+		l.log().Info("challenge not answered", zap.Error(err))
 		return false
 	}
 	l.nonce = n
-	l.deps.Log.Debug("challenge answered", zap.String("method", string(req.Method)), zap.Int("code", ev.Response.StatusCode))
+	l.log().Debug("challenge answered", zap.String("method", string(req.Method)), zap.Int("code", ev.Response.StatusCode))
 	send(next)
 	return true
 }
@@ -144,7 +144,7 @@ func (l *Leg) authorizeAhead(req *sipmsg.Request) {
 		return
 	}
 	if err := l.Credentials.authorize(req, l.nonce); err != nil {
-		l.deps.Log.Info("credentials not shown", zap.Error(err))
+		l.log().Info("credentials not shown", zap.Error(err))
 	}
 }
 

@@ -53,7 +53,7 @@ var errForks = errors.New("too many forks")
 // leaveForks goes back to before the forks that have rung: an INVITE that is sent again belongs to none. It
 // has a number that none has seen.
 func (l *Leg) leaveForks() {
-	outside := l.invite.sent
+	outside := *l.invite.sent
 	for _, f := range l.invite.forks {
 		outside.LocalCSeq = max(outside.LocalCSeq, f.dialog.LocalCSeq)
 	}
@@ -86,7 +86,7 @@ func (l *Leg) acknowledge(f *fork, res *sipmsg.Response) bool {
 	text := strings.TrimSpace(dialog.Value(res, "RSeq"))
 	number, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || number == 0 {
-		l.deps.Log.Info("reliable response without a number", zap.String("rseq", text))
+		l.log().Info("reliable response without a number", zap.String("rseq", text))
 		return false
 	}
 	rseq := uint32(number)

@@ -71,7 +71,7 @@ type Config struct {
 
 // Deps are a leg's only ways out.
 type Deps struct {
-	Log  *zap.Logger
+	Log  *zap.Logger // the call's
 	Wire Wire
 	// After runs f on the call's goroutine once d is over, unless stopped before.
 	After func(d time.Duration, f func()) (stop func())
@@ -108,7 +108,7 @@ type inviteRole struct {
 
 	client      ClientTx // UAC
 	cseq        uint32
-	sent        dialog.Dialog // as the INVITE left it: every fork begins here
+	sent        *dialog.Dialog // as the INVITE left it: every fork begins here
 	forks       []*fork
 	early       *fork           // whose EarlyMedia was told last
 	provisional bool            // a 1xx came: CANCEL may be sent
@@ -127,13 +127,16 @@ func (l *Leg) Alive() bool { return l.state == Answered || l.state == Up }
 
 func (l *Leg) emit(e Event) { l.deps.Emit(l, e) }
 
+// log is made when there is something to say, which most legs never have.
+func (l *Leg) log() *zap.Logger { return l.deps.Log.With(zap.Stringer("leg", l.Name)) }
+
 // destination is where the dialog's requests go: over the leg's connection while it is open, else
 // redialled at the next hop.
 func (l *Leg) destination() Destination {
 	l.touch()
 	hop, err := l.dialog.NextHop()
 	if err != nil {
-		l.deps.Log.Warn("no next hop", zap.Error(err))
+		l.log().Warn("no next hop", zap.Error(err))
 	}
 	return Destination{Flow: l.flow, URI: hop, Names: l.Names, Peer: l.Peer}
 }

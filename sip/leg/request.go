@@ -33,7 +33,7 @@ func (l *Leg) OnRequest(tx ServerTx) {
 		l.dialog = early
 	}
 	if err := l.dialog.Receive(req); err != nil {
-		l.deps.Log.Info("request out of order", zap.Error(err))
+		l.log().Info("request out of order", zap.Error(err))
 		l.refuse(tx, metrics.RejectCSeq, 500, "CSeq Out Of Order")
 		return
 	}

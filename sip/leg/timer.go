@@ -222,7 +222,7 @@ func (l *Leg) onExpired() {
 	if l.state != Up {
 		return
 	}
-	l.deps.Log.Warn("session expired: it was not refreshed", zap.Duration("interval", l.timer.interval), zap.Bool("by_us", l.timer.ours))
+	l.log().Warn("session expired: it was not refreshed", zap.Duration("interval", l.timer.interval), zap.Bool("by_us", l.timer.ours))
 	l.byeText = `SIP;cause=408;text="Session expired"`
 	l.sendBYE(ByTimer)
 	l.over(ByTimer)

@@ -53,7 +53,8 @@ func (l *Leg) Invite(inv Invitation) {
 }
 
 func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
-	l.invite.cseq, l.invite.sent = req.CSeq().SeqNo, *l.dialog
+	sent := *l.dialog
+	l.invite.cseq, l.invite.sent = req.CSeq().SeqNo, &sent
 	l.invite.provisional, l.invite.forks, l.invite.early = false, nil, nil
 	l.invite.client = l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
@@ -136,7 +137,7 @@ func (l *Leg) onProgress(res *sipmsg.Response) {
 	}
 	f, err := l.forkOf(res)
 	if err != nil {
-		l.deps.Log.Debug("no early dialog", zap.Int("code", res.StatusCode), zap.Error(err))
+		l.log().Debug("no early dialog", zap.Int("code", res.StatusCode), zap.Error(err))
 		l.emit(Ringing{Code: res.StatusCode})
 		return
 	}
@@ -157,7 +158,7 @@ func (l *Leg) onProgress(res *sipmsg.Response) {
 func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 	f, err := l.forkOf(res)
 	if err != nil {
-		l.deps.Log.Warn("2xx without dialog", zap.Error(err))
+		l.log().Warn("2xx without dialog", zap.Error(err))
 		l.onInviteFailed(Failed{Answered: true, Err: err})
 		return
 	}
@@ -201,7 +202,7 @@ func (l *Leg) ack() {
 func (l *Leg) endFork(f *fork) {
 	hop, err := f.dialog.NextHop()
 	if err != nil {
-		l.deps.Log.Warn("forked 2xx without target", zap.Error(err))
+		l.log().Warn("forked 2xx without target", zap.Error(err))
 		return
 	}
 	to := Destination{Flow: l.flow, URI: hop, Names: l.Names, Peer: l.Peer}

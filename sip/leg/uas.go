@@ -74,7 +74,7 @@ func (l *Leg) dialogResponse(tx ServerTx, code int, reason string, sdp []byte) *
 
 func (l *Leg) send(tx ServerTx, res *sipmsg.Response) {
 	if err := tx.Respond(res); err != nil {
-		l.deps.Log.Info("response not sent", zap.Int("code", res.StatusCode), zap.Error(err))
+		l.log().Info("response not sent", zap.Int("code", res.StatusCode), zap.Error(err))
 	}
 }
 

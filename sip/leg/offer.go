@@ -22,7 +22,6 @@ func (l *Leg) Reinvite(sdp []byte) {
 	req := l.dialog.Request(sipmsg.INVITE)
 	req.AppendHeader(sipmsg.NewHeader("Allow", Allow))
 	l.announce(req)
-	l.proposeTimer(req)
 	setSDP(req, sdp)
 	l.authorizeAhead(req)
 	l.sendReinvite(req, 0)
@@ -102,8 +101,7 @@ func (l *Leg) onOffer(tx ServerTx) {
 		l.refuse(tx, metrics.RejectGlare, 500, "Server Internal Error", [2]string{"Retry-After", "1"})
 		return
 	}
-	if minSE, brief := TooBrief(tx.Request()); brief {
-		l.refuse(tx, metrics.RejectExtension, 422, IntervalTooSmall, minSE)
+	if l.refusedAsBrief(tx) {
 		return
 	}
 	sdp, err := SDP(tx.Request())

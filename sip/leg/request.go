@@ -88,8 +88,7 @@ func (l *Leg) onUPDATE(tx ServerTx) {
 		l.onOffer(tx)
 		return
 	}
-	if minSE, brief := TooBrief(tx.Request()); brief {
-		l.refuse(tx, metrics.RejectExtension, 422, IntervalTooSmall, minSE)
+	if l.refusedAsBrief(tx) {
 		return
 	}
 	res := l.dialogResponse(tx, 200, "OK", nil)

@@ -9,6 +9,7 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
+	"handoff/metrics"
 	"handoff/sip/dialog"
 )
 
@@ -37,7 +38,7 @@ type sessionTimer struct {
 // timerTag is the option tag of RFC 4028.
 const timerTag = "timer"
 
-// announce tells the peer in a session refresh request which extensions we know.
+// announce tells the peer in a session refresh request which extensions we know, and what timer we want.
 func (l *Leg) announce(req *sipmsg.Request) {
 	switch {
 	case l.Extensions && l.state == Calling: // the initial INVITE: to one in a dialog we take no reliable response
@@ -45,6 +46,7 @@ func (l *Leg) announce(req *sipmsg.Request) {
 	case l.timer.interval > 0:
 		req.AppendHeader(sipmsg.NewHeader("Supported", timerTag))
 	}
+	l.proposeTimer(req)
 }
 
 // proposeTimer puts what we ask for, or what was agreed on, into a session refresh request of ours.
@@ -107,6 +109,15 @@ func TooBrief(req *sipmsg.Request) (minSE [2]string, brief bool) {
 // IntervalTooSmall is the phrase of a 422.
 const IntervalTooSmall = "Session Interval Too Small"
 
+// refusedAsBrief refuses such a request of the dialog; false says that there is nothing to refuse.
+func (l *Leg) refusedAsBrief(tx ServerTx) bool {
+	minSE, brief := TooBrief(tx.Request())
+	if brief {
+		l.refuse(tx, metrics.RejectExtension, 422, IntervalTooSmall, minSE)
+	}
+	return brief
+}
+
 // longer sends a session refresh request again, through send, when res says that its interval was too small
 // (RFC 4028 §7.4). Once in the life of a leg: a peer that wants ever more is not followed.
 func (l *Leg) longer(req *sipmsg.Request, res *sipmsg.Response, send func(*sipmsg.Request)) bool {
@@ -121,7 +132,6 @@ func (l *Leg) longer(req *sipmsg.Request, res *sipmsg.Response, send func(*sipms
 	l.timer.least = least
 	next := l.again(req, "Session-Expires", "Min-SE", "Supported")
 	l.announce(next)
-	l.proposeTimer(next)
 	l.authorizeAhead(next)
 	send(next)
 	return true
@@ -193,7 +203,6 @@ func (l *Leg) refreshLater() {
 func (l *Leg) sendUPDATE() {
 	req := l.dialog.Request(sipmsg.UPDATE)
 	l.announce(req)
-	l.proposeTimer(req)
 	l.refreshBy(req)
 }
 

@@ -44,7 +44,6 @@ func (l *Leg) Invite(inv Invitation) {
 	req.AppendHeader(sipmsg.NewHeader("Allow", Allow))
 	l.state = Calling
 	l.announce(req)
-	l.proposeTimer(req)
 	for _, h := range inv.Headers {
 		req.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
 	}
@@ -54,7 +53,7 @@ func (l *Leg) Invite(inv Invitation) {
 
 func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
 	sent := *l.dialog
-	l.invite.cseq, l.invite.sent = req.CSeq().SeqNo, &sent
+	l.invite.cseq, l.invite.sent, l.invite.credentials = req.CSeq().SeqNo, &sent, credentialsOf(req)
 	l.invite.provisional, l.invite.forks, l.invite.early = false, nil, nil
 	l.invite.client = l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
@@ -65,11 +64,11 @@ func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
 			l.longer(req, ev.Response, func(next *sipmsg.Request) { l.sendInvite(next, tries) })) {
 			return
 		}
-		l.onInviteResult(req, ev)
+		l.onInviteResult(ev)
 	})
 }
 
-func (l *Leg) onInviteResult(req *sipmsg.Request, ev TxEvent) {
+func (l *Leg) onInviteResult(ev TxEvent) {
 	switch res := ev.Response; {
 	case res == nil:
 		l.onInviteFailed(Failed{Err: ev.Err, Sent: ev.Sent})
@@ -82,7 +81,7 @@ func (l *Leg) onInviteResult(req *sipmsg.Request, ev TxEvent) {
 		l.onProvisional()
 		l.onProgress(res)
 	case res.IsSuccess():
-		l.onInviteAnswered(req, res)
+		l.onInviteAnswered(res)
 	default:
 		l.onInviteFailed(Failed{Code: res.StatusCode, Text: res.Reason, RetryAfter: RetryAfter(res), Contacts: redirections(res)})
 	}
@@ -90,11 +89,7 @@ func (l *Leg) onInviteResult(req *sipmsg.Request, ev TxEvent) {
 
 // RetryAfter reads the header of RFC 3261 §20.33, without its comment and parameters; 0 for none.
 func RetryAfter(res *sipmsg.Response) time.Duration {
-	h := res.GetHeader("Retry-After")
-	if h == nil {
-		return 0
-	}
-	digits, _, _ := strings.Cut(strings.TrimSpace(h.Value()), " ")
+	digits, _, _ := strings.Cut(strings.TrimSpace(dialog.Value(res, "Retry-After")), " ")
 	digits, _, _ = strings.Cut(digits, ";")
 	digits, _, _ = strings.Cut(digits, "(")
 	seconds, err := strconv.ParseUint(digits, 10, 31)
@@ -113,7 +108,7 @@ func redirections(res *sipmsg.Response) []uri.NameAddr {
 		return nil
 	}
 	var all []uri.NameAddr
-	for _, value := range dialog.Values(res, "Contact") {
+	for value := range dialog.All(res, "Contact") {
 		if some, err := uri.ParseNameAddrList(value); err == nil {
 			all = append(all, some...)
 		}
@@ -155,7 +150,7 @@ func (l *Leg) onProgress(res *sipmsg.Response) {
 
 // onInviteAnswered takes a 2xx: the first makes the dialog; the same again is ACKed again; one of
 // another fork, or one that crossed our CANCEL, is ACKed and ended with BYE (RFC 3261 §13.2.2.4).
-func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
+func (l *Leg) onInviteAnswered(res *sipmsg.Response) {
 	f, err := l.forkOf(res)
 	if err != nil {
 		l.log().Warn("2xx without dialog", zap.Error(err))
@@ -165,7 +160,6 @@ func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 	switch {
 	case l.state == Calling:
 		l.dialog = f.dialog
-		l.invite.credentials = credentialsOf(req)
 		l.ack()
 		l.state, l.invite.client = Up, nil // nothing is left to be cancelled
 		l.takeTimer(res)
@@ -174,7 +168,6 @@ func (l *Leg) onInviteAnswered(req *sipmsg.Request, res *sipmsg.Response) {
 	case l.state == Cancelling:
 		l.stopCancelTimer()
 		l.dialog = f.dialog
-		l.invite.credentials = credentialsOf(req)
 		l.ack()
 		l.sendBYE(ByUs)
 	case f.dialog.RemoteTag != l.dialog.RemoteTag:

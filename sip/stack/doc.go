@@ -18,7 +18,7 @@
 // therefore not block. All exported methods may be called from any goroutine; none of them waits
 // for the network, except New (binds) and Close (waits for all goroutines).
 //
-// Where TLS is concerned: verify.go says what is wrong with a peer's certificate, keylog.go writes secrets down when told to.
+// Where TLS is concerned: sip/stack/certificate says what is wrong with a peer's certificate, keylog.go writes secrets down when told to.
 //
 // Implemented: RFC 3261 §7 (format), §8.1.1.7 and §18 (Via, transport), §9 (CANCEL), §16.3 in part
 // and §8.2.2 (checks), §17 (transactions), RFC 3581 (rport), RFC 6026 (INVITE transactions after a

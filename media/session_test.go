@@ -308,7 +308,8 @@ func TestACallsMediaWeighLittle(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("elsewhere each socket has a goroutine and a buffer")
 	}
-	if heap, stacks := weigh(t, 40); heap > 5000 || stacks > 1000 {
+	// Stacks are counted in spans of 32 KB, of which other goroutines may take a few meanwhile.
+	if heap, stacks := weigh(t, 300); heap > 5000 || stacks > 1000 {
 		t.Errorf("%.0f bytes of heap and %.0f of stacks a session", heap, stacks)
 	}
 }

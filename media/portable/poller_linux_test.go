@@ -339,7 +339,8 @@ func TestAPairWeighsLittle(t *testing.T) {
 	if more := runtime.NumGoroutine() - before; more > maxPollers {
 		t.Errorf("%d goroutines for 50 pairs", more)
 	}
-	if heap, stacks := weigh(t, 200); heap > 1500 || stacks > 500 {
+	// Stacks are counted in spans of 32 KB, of which other goroutines may take a few meanwhile.
+	if heap, stacks := weigh(t, 600); heap > 1500 || stacks > 500 {
 		t.Errorf("%.0f bytes of heap and %.0f of stacks a pair", heap, stacks)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"handoff/media/lane"
 	"handoff/media/sdp"
 	"handoff/media/splice"
 	"handoff/metrics"
@@ -89,19 +90,19 @@ func (e *Endpoint) flowLocked() {
 	if !e.set {
 		return
 	}
-	f := &flow{from: e.remote, near: e.near, voice: e.voice}
-	p, passing := e.peer, e.passingLocked()
-	if e.bridgedLocked() {
-		f.out, f.to, f.open = p.carrier, p.remote, p.hearsLocked()
+	r, passing := e.remote, e.passingLocked()
+	f := &lane.Flow{RTP: r.RTP, RTCP: r.RTCP, Clock: r.Clock, Near: e.near, Voice: e.voice}
+	if p := e.peer; e.bridgedLocked() {
+		f.Out, f.ToRTP, f.ToRTCP, f.Open = p.carrier.Exit(), p.remote.RTP, p.remote.RTCP, p.hearsLocked()
 		if passing {
-			f.reserved = p.keys.used()
+			f.Reserved = p.keys.used()
 		} else {
 			p.useLocked()
-			f.stream, f.back = &p.out, &e.out
+			f.Stream, f.Back = &p.out, &e.out
 		}
 	}
-	f.opener = e.openerLocked(passing)
-	e.carrier.forward(f)
+	f.Opener = e.openerLocked(passing)
+	e.carrier.Forward(f)
 }
 
 // admitLocked says who speaks to the peer.

@@ -70,7 +70,7 @@ func (e *Endpoint) freshLocked(key sdp.Key) uint32 {
 	for ssrc := e.keys.ssrc + 1; ; ssrc++ {
 		taken := ssrc == 0
 		for _, o := range e.session.endpoints {
-			taken = taken || o.remote.RemoteKey.Equal(key) && o.carrier.report().Stream.SSRC == ssrc
+			taken = taken || o.remote.RemoteKey.Equal(key) && o.carrier.Report().Stream.SSRC == ssrc
 		}
 		if !taken {
 			return ssrc
@@ -89,7 +89,7 @@ func (e *Endpoint) openerLocked(passing bool) *srtp.Opener {
 	}
 	opener := e.openLocked()
 	if !followed {
-		if seen := e.carrier.report().Stream; seen.Started {
+		if seen := e.carrier.Report().Stream; seen.Started {
 			opener.Expect(srtp.Position{SSRC: seen.SSRC, Index: seen.Index()}, false)
 		}
 	}

@@ -190,7 +190,7 @@ func set(t testing.TB, e *Endpoint, r Remote) {
 // dropped waits until so many packets were not forwarded for the reason.
 func dropped(t *testing.T, e *Endpoint, why metrics.Foreign, want uint64) {
 	t.Helper()
-	eventually(t, func() bool { return e.carrier.report().Foreign[why] == want })
+	eventually(t, func() bool { return e.carrier.Report().Foreign[why] == want })
 }
 
 func eventually(t *testing.T, done func() bool) {

@@ -223,7 +223,7 @@ type counter struct {
 	begun time.Time
 }
 
-func (c *counter) send(b []byte, _ netip.AddrPort) {
+func (c *counter) Send(b []byte, _ netip.AddrPort) {
 	c.at = append(c.at, time.Since(c.begun))
 	_, _ = c.Unmarshal(b)
 }
@@ -253,7 +253,7 @@ func (s *spoken) speak() {
 	s.at.Store(&now)
 }
 
-func (s *spoken) report() (r quality.Report) {
+func (s *spoken) Report() (r quality.Report) {
 	if at := s.at.Load(); at != nil {
 		r.LastSeen = *at
 	}

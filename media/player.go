@@ -139,7 +139,7 @@ func (p *player) tick(passed uint32) bool {
 		return false
 	}
 	if b, ok := p.out.RTP(p.buf[:rtpHeader+n], p.voice, time.Since(p.epoch)); ok {
-		p.carrier.send(b, p.to)
+		p.carrier.Send(b, p.to)
 	}
 	p.header.SequenceNumber++
 	p.header.Marker = false
@@ -148,5 +148,5 @@ func (p *player) tick(passed uint32) bool {
 
 // talking tells whether the other side is heard.
 func (p *player) talking() bool {
-	return p.bridge != nil && time.Since(p.bridge.report().LastSeen) < silent
+	return p.bridge != nil && time.Since(p.bridge.Report().LastSeen) < silent
 }

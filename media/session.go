@@ -44,7 +44,7 @@ func (s *Session) Endpoint(leg metrics.Leg) (*Endpoint, error) {
 
 func (s *Session) addLocked(leg metrics.Leg, number uint16, c carrier) *Endpoint {
 	if s.frozen {
-		c.freeze()
+		c.Freeze()
 	}
 	e := newEndpoint(s, leg, number, c)
 	s.endpoints = append(s.endpoints, e)
@@ -91,7 +91,7 @@ func (s *Session) Stats() []EndpointStats {
 	all := s.Endpoints()
 	stats := make([]EndpointStats, len(all))
 	for i, e := range all {
-		stats[i] = EndpointStats{Leg: e.leg, Report: e.carrier.report()}
+		stats[i] = EndpointStats{Leg: e.leg, Report: e.carrier.Report()}
 	}
 	return stats
 }
@@ -109,7 +109,7 @@ func (s *Session) Freeze() {
 		if e.player != nil {
 			e.player.pause(true)
 		}
-		e.carrier.freeze()
+		e.carrier.Freeze()
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *Session) Thaw() {
 	}
 	s.frozen = false
 	for _, e := range s.endpoints {
-		e.carrier.thaw()
+		e.carrier.Thaw()
 		if e.player != nil {
 			e.player.pause(false)
 		}
@@ -140,7 +140,7 @@ func (s *Session) Close() {
 	var ports []uint16
 	var players []*player
 	for _, e := range s.endpoints {
-		e.carrier.forward(nil)
+		e.carrier.Forward(nil)
 		ports = append(ports, e.port)
 		if e.player != nil {
 			players = append(players, e.player)
@@ -152,7 +152,7 @@ func (s *Session) Close() {
 		p.halt()
 	}
 	for _, e := range s.endpoints {
-		e.carrier.close()
+		e.carrier.Close()
 	}
 	s.relay.release(ports)
 	s.relay.forget(s)

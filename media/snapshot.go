@@ -69,7 +69,7 @@ func (s *Session) Snapshot() Snapshot {
 	defer s.mu.Unlock()
 	snap := Snapshot{ID: s.id, Endpoints: make([]EndpointSnapshot, 0, len(s.endpoints))}
 	for _, e := range s.endpoints {
-		es := EndpointSnapshot{Leg: e.leg, Port: e.port, Bridged: slices.Index(s.endpoints, e.peer), Report: e.carrier.report()}
+		es := EndpointSnapshot{Leg: e.leg, Port: e.port, Bridged: slices.Index(s.endpoints, e.peer), Report: e.carrier.Report()}
 		if e.set {
 			r := e.remote
 			es.Remote = &RemoteSnapshot{

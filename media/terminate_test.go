@@ -131,7 +131,7 @@ func TestForgedAndReplayedPackets(t *testing.T) {
 		if p := c.pb.hear(); !from(p, c.pa) {
 			t.Errorf("heard %s", p)
 		}
-		refused := c.a.carrier.report().Foreign[metrics.ForeignAuth]
+		refused := c.a.carrier.Report().Foreign[metrics.ForeignAuth]
 		if m == passed {
 			// Nobody decrypts on the way: the listener, who holds the key, refuses them.
 			if c.pb.refused != 450 {
@@ -150,7 +150,7 @@ func TestForgedAndReplayedPackets(t *testing.T) {
 func inject(t *testing.T, m mode, c talk, b []byte) {
 	t.Helper()
 	read := func() uint64 {
-		r := c.a.carrier.report()
+		r := c.a.carrier.Report()
 		return r.Received + r.Foreign[metrics.ForeignAuth]
 	}
 	before := read()

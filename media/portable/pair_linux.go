@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"handoff/media/lane"
 )
 
 // sockets are bare descriptors. A descriptor's number is given to the next socket as soon as it is
@@ -31,7 +33,7 @@ func (p *Pair) open(path *Path, ip netip.Addr, port uint16) error {
 			for _, bound := range s.fds[:i] {
 				_ = unix.Close(bound)
 			}
-			return fmt.Errorf("bind %s: %w", side(i), err)
+			return fmt.Errorf("bind %s: %w", lane.Side(i), err)
 		}
 		s.fds[i] = fd
 	}
@@ -43,7 +45,7 @@ func (p *Pair) open(path *Path, ip netip.Addr, port uint16) error {
 }
 
 // send does not wait for room: what finds none is lost, as it would be on the way.
-func (p *Pair) send(by side, b []byte, to netip.AddrPort) error {
+func (p *Pair) send(by lane.Side, b []byte, to netip.AddrPort) error {
 	s := &p.sockets
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -55,7 +57,7 @@ func (p *Pair) send(by side, b []byte, to netip.AddrPort) error {
 
 // receive handles the next datagram of a port, if there is one and nobody stopped it meanwhile. It is
 // false when the socket is in trouble.
-func (p *Pair) receive(on side, r *receiver) bool {
+func (p *Pair) receive(on lane.Side, r *receiver) bool {
 	s := &p.sockets
 	s.reading.Lock()
 	defer s.reading.Unlock()
@@ -66,9 +68,12 @@ func (p *Pair) receive(on side, r *receiver) bool {
 	switch err {
 	case 0:
 		p.handle(on, b, from)
+		if f := p.Flow(); f != nil && f.Idle != nil && on == lane.Media && !waiting(s.fds[on]) {
+			f.Idle()
+		}
 	case unix.EAGAIN, unix.EINTR: // a wrong checksum, for one: it is known only when read
 	default:
-		p.counters.readErrors.Add(1)
+		p.ReadFailed()
 		return false
 	}
 	return true

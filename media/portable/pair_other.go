@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"handoff/media/lane"
 )
 
 // readers belong to the pairs: a goroutine for each socket.
@@ -24,7 +26,7 @@ type sockets struct {
 }
 
 func (p *Pair) open(_ *Path, ip netip.Addr, port uint16) error {
-	for s := media; s <= control; s++ {
+	for s := lane.Media; s <= lane.Control; s++ {
 		conn, err := listen(ip, port+uint16(s))
 		if err != nil {
 			p.Close()
@@ -36,7 +38,7 @@ func (p *Pair) open(_ *Path, ip netip.Addr, port uint16) error {
 	return nil
 }
 
-func (p *Pair) send(s side, b []byte, to netip.AddrPort) error {
+func (p *Pair) send(s lane.Side, b []byte, to netip.AddrPort) error {
 	_, err := p.sockets.conns[s].WriteToUDPAddrPort(b, to)
 	return err
 }
@@ -72,12 +74,12 @@ func (p *Pair) deadline(t time.Time) {
 
 func (p *Pair) start() {
 	// Both end when Freeze or Close makes their read fail; both wait for them.
-	p.sockets.readers.Go(func() { p.read(media) })
-	p.sockets.readers.Go(func() { p.read(control) })
+	p.sockets.readers.Go(func() { p.read(lane.Media) })
+	p.sockets.readers.Go(func() { p.read(lane.Control) })
 }
 
-func (p *Pair) read(s side) {
-	buf := newBuffer()
+func (p *Pair) read(s lane.Side) {
+	buf := lane.NewBuffer()
 	for {
 		n, from, err := p.sockets.conns[s].ReadFromUDPAddrPort(buf)
 		switch {
@@ -88,7 +90,7 @@ func (p *Pair) read(s side) {
 		default:
 			// An ICMP error of an earlier write, on some systems. The pause keeps a socket that is
 			// broken for good from eating a core.
-			p.counters.readErrors.Add(1)
+			p.ReadFailed()
 			time.Sleep(time.Millisecond)
 		}
 	}

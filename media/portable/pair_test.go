@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
 	"go.uber.org/goleak"
 
+	"handoff/media/lane"
 	"handoff/media/quality"
 	"handoff/metrics"
 )
@@ -56,7 +58,7 @@ func addr(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).A
 
 // bridge connects x to y one way: from is the peer of x, to the peer of y.
 func bridge(x, y *Pair, from, to netip.AddrPort) {
-	x.Forward(&Flow{RTP: from, RTCP: from, Open: true, Out: y, ToRTP: to, ToRTCP: to})
+	x.Forward(&lane.Flow{RTP: from, RTCP: from, Open: true, Out: &y.Lane, ToRTP: to, ToRTCP: to})
 }
 
 // The promise of the path: nothing is allocated for a packet, forwarded or refused.
@@ -69,10 +71,10 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 	report := []byte{0x80, 200, 0, 1, 0, 0, 0, 1}
 	foreign := netip.AddrPortFrom(loopback, 9)
 	for name, packet := range map[string]func(){
-		"rtp":     func() { x.onRTPPort(voice, from) },
-		"rtcp":    func() { x.onRTPPort(report, from) },
-		"foreign": func() { x.onRTPPort(voice, foreign) },
-		"noise":   func() { x.onRTPPort(report[:3], from) },
+		"rtp":     func() { x.handle(lane.Media, voice, from) },
+		"rtcp":    func() { x.handle(lane.Media, report, from) },
+		"foreign": func() { x.handle(lane.Media, voice, foreign) },
+		"noise":   func() { x.handle(lane.Media, report[:3], from) },
 	} {
 		if n := testing.AllocsPerRun(100, packet); n != 0 {
 			t.Errorf("%s: %.1f allocations a packet", name, n)
@@ -86,7 +88,7 @@ func TestForwardingOverSocketsAllocatesNothing(t *testing.T) {
 	y, _ := open(t)
 	sender, receiver := socket(t), socket(t)
 	bridge(x, y, addr(sender), addr(receiver))
-	voice, buf := audio(t, 1, 1), make([]byte, maxPacket)
+	voice, buf := audio(t, 1, 1), make([]byte, lane.MaxPacket)
 	if err := receiver.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +189,7 @@ func BenchmarkForward(b *testing.B) {
 	y, _ := open(b)
 	sender, receiver := socket(b), socket(b)
 	bridge(x, y, addr(sender), addr(receiver))
-	voice, buf := audio(b, 1, 1), make([]byte, maxPacket)
+	voice, buf := audio(b, 1, 1), make([]byte, lane.MaxPacket)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := sender.WriteToUDPAddrPort(voice, xAddr); err != nil {
@@ -211,7 +213,7 @@ func BenchmarkForwardMany(b *testing.B) {
 		bridge(x, y, addr(sender), addr(receiver))
 		at = append(at, a)
 	}
-	voice, buf := audio(b, 1, 1), make([]byte, maxPacket)
+	voice, buf := audio(b, 1, 1), make([]byte, lane.MaxPacket)
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, a := range at {
@@ -282,11 +284,25 @@ func weigh(t testing.TB, pairs int) (heap, stacks float64) {
 func BenchmarkDecide(b *testing.B) {
 	x, _ := open(b)
 	from := netip.AddrPortFrom(loopback, 9)
-	x.Forward(&Flow{RTP: from, RTCP: from})
+	x.Forward(&lane.Flow{RTP: from, RTCP: from})
 	voice := audio(b, 1, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		voice[3]++
-		x.onRTPPort(voice, from)
+		x.handle(lane.Media, voice, from)
 	}
+}
+
+// audio is 20 ms of PCMU.
+func audio(t testing.TB, ssrc uint32, sequence uint16) []byte {
+	t.Helper()
+	p := rtp.Packet{
+		Header:  rtp.Header{Version: 2, SequenceNumber: sequence, Timestamp: 160 * uint32(sequence), SSRC: ssrc},
+		Payload: make([]byte, 160),
+	}
+	b, err := p.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"handoff/media/lane"
 )
 
 // maxPollers is how many cores the packets of a path may take for themselves.
@@ -83,7 +85,7 @@ type poller struct {
 // ready is a port with something to read.
 type ready struct {
 	pair *Pair
-	side side
+	side lane.Side
 }
 
 func newPoller() (*poller, error) {
@@ -158,7 +160,7 @@ func (l *poller) forget(id uint64) {
 func (l *poller) controlLocked(op int, p *Pair, events uint32) error {
 	for i, fd := range p.sockets.fds {
 		e := unix.EpollEvent{Events: events}
-		setTag(&e, p.sockets.id, side(i))
+		setTag(&e, p.sockets.id, lane.Side(i))
 		if err := unix.EpollCtl(l.fd, op, fd, &e); err != nil {
 			return os.NewSyscallError("epoll_ctl", err)
 		}
@@ -204,12 +206,12 @@ func (l *poller) find(n int) {
 }
 
 // setTag writes into an event whose it is: the pair in 63 bits, its side in one.
-func setTag(e *unix.EpollEvent, id uint64, s side) {
+func setTag(e *unix.EpollEvent, id uint64, s lane.Side) {
 	data := id<<1 | uint64(s)
 	e.Fd, e.Pad = int32(uint32(data)), int32(uint32(data>>32))
 }
 
-func tag(e *unix.EpollEvent) (id uint64, s side) {
+func tag(e *unix.EpollEvent) (id uint64, s lane.Side) {
 	data := uint64(uint32(e.Pad))<<32 | uint64(uint32(e.Fd))
-	return data >> 1, side(data & 1)
+	return data >> 1, lane.Side(data & 1)
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"handoff/media/lane"
 	"handoff/media/quality"
 	"handoff/metrics"
 )
@@ -60,7 +61,7 @@ func relayed(t testing.TB, sender, receiver *net.UDPConn, x netip.AddrPort, b []
 func take(t testing.TB, receiver *net.UDPConn) netip.AddrPort {
 	t.Helper()
 	_ = receiver.SetReadDeadline(time.Now().Add(5 * time.Second))
-	_, from, err := receiver.ReadFromUDPAddrPort(make([]byte, maxPacket))
+	_, from, err := receiver.ReadFromUDPAddrPort(make([]byte, lane.MaxPacket))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestAnEventThatCameLateReadsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	late := func() { x.receive(media, newReceiver()) }
+	late := func() { x.receive(lane.Media, newReceiver()) }
 	x.Freeze()
 	say(at)
 	late()
@@ -281,7 +282,7 @@ func TestDescriptorsThatAreUsedAgainMixUpNothing(t *testing.T) {
 			}
 		})
 		work.Go(func() { // what is received must be from the pair's port; ends by the deadline
-			buf := make([]byte, maxPacket)
+			buf := make([]byte, lane.MaxPacket)
 			for {
 				_ = receiver.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 				_, from, err := receiver.ReadFromUDPAddrPort(buf)
@@ -310,12 +311,12 @@ func TestASocketInTroubleIsCounted(t *testing.T) {
 	x.sockets.reading.Lock()
 	sound := x.sockets.fds
 	defer func() { x.sockets.fds = sound }()
-	x.sockets.fds[media] = x.sockets.poller.fd // which is no socket
+	x.sockets.fds[lane.Media] = x.sockets.poller.fd // which is no socket
 	x.sockets.reading.Unlock()
-	if x.receive(media, newReceiver()) {
+	if x.receive(lane.Media, newReceiver()) {
 		t.Error("reading what is no socket went well")
 	}
-	if x.receive(control, newReceiver()); x.Report().ReadErrors != 1 {
+	if x.receive(lane.Control, newReceiver()); x.Report().ReadErrors != 1 {
 		t.Errorf("%d errors", x.Report().ReadErrors)
 	}
 }

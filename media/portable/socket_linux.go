@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"handoff/media/lane"
 )
 
 // listen returns a socket that Go's own poller does not know, bound to one family only: on a
@@ -25,7 +27,7 @@ func listen(ip netip.Addr, port uint16) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
-	err = unix.SetsockoptInt(fd, level, hops, ttl)
+	err = unix.SetsockoptInt(fd, level, hops, lane.TTL)
 	if err == nil && ip.Is6() {
 		err = unix.SetsockoptInt(fd, level, unix.IPV6_V6ONLY, 1)
 	}
@@ -89,7 +91,7 @@ type receiver struct {
 	size uint32
 }
 
-func newReceiver() *receiver { return &receiver{buf: newBuffer()} }
+func newReceiver() *receiver { return &receiver{buf: lane.NewBuffer()} }
 
 // receive returns the next datagram of a socket, good until the next call.
 func (r *receiver) receive(fd int) ([]byte, netip.AddrPort, unix.Errno) {
@@ -100,4 +102,12 @@ func (r *receiver) receive(fd int) ([]byte, netip.AddrPort, unix.Errno) {
 		return nil, netip.AddrPort{}, err
 	}
 	return r.buf[:n], r.from.get(), 0
+}
+
+// waiting tells whether a datagram waits at a socket.
+func waiting(fd int) bool {
+	var b [1]byte
+	_, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1,
+		unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
+	return err == 0
 }

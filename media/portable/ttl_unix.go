@@ -5,6 +5,8 @@ package portable
 import (
 	"net"
 	"syscall"
+
+	"handoff/media/lane"
 )
 
 func setTTL(conn *net.UDPConn, six bool) error {
@@ -17,7 +19,7 @@ func setTTL(conn *net.UDPConn, six bool) error {
 		level, option = syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS
 	}
 	var set error
-	err = raw.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), level, option, ttl) })
+	err = raw.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), level, option, lane.TTL) })
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package portable
+package lane
 
 import "encoding/binary"
 
@@ -25,7 +25,7 @@ const (
 //
 // A first byte of 0–3 is STUN and 20–63 is DTLS (RFC 7983); both have another "version".
 func classify(b []byte) kind {
-	if len(b) < rtcpHeader || len(b) == maxPacket || b[0]>>6 != 2 {
+	if len(b) < rtcpHeader || len(b) == MaxPacket || b[0]>>6 != 2 {
 		return malformed
 	}
 	if 192 <= b[1] && b[1] <= 223 {

@@ -1,4 +1,4 @@
-package portable
+package lane
 
 import (
 	"sync/atomic"

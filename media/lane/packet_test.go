@@ -1,4 +1,4 @@
-package portable
+package lane
 
 import (
 	"strings"
@@ -42,7 +42,7 @@ func TestClassify(t *testing.T) {
 		{"text", []byte("OPTIONS sip:edge.example.com SIP/2.0"), malformed},
 		{"a sip keep-alive", []byte("\r\n\r\n"), malformed},
 		{"nothing", nil, malformed},
-		{"cut off by the buffer", append(voice, strings.Repeat("x", maxPacket-len(voice))...), malformed},
+		{"cut off by the buffer", append(voice, strings.Repeat("x", MaxPacket-len(voice))...), malformed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,0 +1,141 @@
+// Package lane decides what becomes of a packet that came for an endpoint: whether its source is right,
+// what is done to it on the way, and by which endpoint it leaves and where to. It counts and measures
+// what came.
+//
+// Every path that reads packets in user space has a Lane for each endpoint, and does no more itself than
+// read them and write what departs. What passes is a Flow, which the signalling side publishes whole and
+// packets only read. A lane knows no sockets, no SDP and no calls, and keys only as an Opener and a
+// Stream, which do their work in the buffer that a packet was read into.
+//
+// Forward and Report may be called from any goroutine and never wait. Receive belongs to one at a time
+// for each lane.
+//
+// RFC 3550 §11 (port pair), RFC 5761 §4 (RTP and RTCP on one port), RFC 4961 (symmetric RTP).
+package lane
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"handoff/media/quality"
+	"handoff/media/splice"
+	"handoff/media/srtp"
+)
+
+// Flow is where the packets of an endpoint may come from and where they go. It is immutable once
+// given to Forward. Addresses are unmapped (no IPv4 inside IPv6).
+type Flow struct {
+	// RTP and RTCP are the only sources accepted; both the same when the peer muxes.
+	RTP, RTCP netip.AddrPort
+	// Clock is the RTP clock rate of what the peer sends, in Hz.
+	Clock uint32
+	// Open lets RTP through. RTCP always passes (RFC 3264 §5.1: it goes on during a hold).
+	Open bool
+	// Out is the lane that packets leave by, nil for nowhere, and ToRTP and ToRTCP where to; both
+	// the same when that peer muxes, zero for nowhere.
+	Out           *Lane
+	ToRTP, ToRTCP netip.AddrPort
+	// Opener decrypts what comes, nil when it is plain or passes as it is.
+	Opener *srtp.Opener
+	// Stream is what the other peer is sent, in which this one speaks as Voice, and Back what this
+	// one is sent. With a nil Stream packets pass untouched.
+	Stream, Back *splice.Stream
+	Voice        splice.Voice
+	// Reserved is an SSRC of the edge's own under the key of what passes untouched, 0 for none:
+	// nothing else under it leaves (RFC 3711 §9.1).
+	Reserved uint32
+	// Near hears of RTP from the right IP but another port. It is called for each such packet, from
+	// the reading goroutine: it must not block.
+	Near func(from netip.AddrPort)
+	// Idle, if there is one, hears that RTP of this flow has departed and that nothing else of the
+	// lane waits to be read: the moment to go over to another path. From the reading goroutine too.
+	Idle func()
+}
+
+// Side is one of the two ports of an endpoint.
+type Side uint8
+
+const (
+	Media   Side = iota // RTP, and RTCP of a peer that muxes
+	Control             // RTCP
+)
+
+func (s Side) String() string { return [...]string{"rtp", "rtcp"}[s] }
+
+const (
+	// MaxPacket is more than an Ethernet frame holds; what fills a buffer of it was cut off and is malformed.
+	MaxPacket = 2048
+	// TTL is what media leave with: Twilio loses packets that arrive with 10 or less, and a system's
+	// default may be changed.
+	TTL = 64
+)
+
+// NewBuffer returns room for a packet, and for what sealing it adds.
+func NewBuffer() []byte { return make([]byte, MaxPacket, MaxPacket+srtp.Room) }
+
+// Lane is one endpoint as its packets see it.
+type Lane struct {
+	// Owner is what the path has of the endpoint, by which it finds its sockets.
+	Owner any
+
+	epoch    time.Time
+	flow     atomic.Pointer[Flow]
+	stream   quality.Stream
+	counters counters
+}
+
+// Begin makes the lane ready: all is dropped until Forward. Arrivals are told since the epoch, and
+// counting goes on from before, which is zero for a new call.
+func (l *Lane) Begin(owner any, epoch time.Time, before quality.Report) {
+	l.Owner, l.epoch = owner, epoch
+	l.counters.restore(before.Counters, epoch)
+	l.stream.Restore(before.Stream)
+}
+
+// Forward publishes a flow; nil drops everything.
+func (l *Lane) Forward(f *Flow) {
+	if f != nil {
+		l.stream.SetClock(f.Clock)
+	}
+	l.flow.Store(f)
+}
+
+// Flow returns what was published, nil for nothing.
+func (l *Lane) Flow() *Flow { return l.flow.Load() }
+
+// Report returns what was counted so far.
+func (l *Lane) Report() quality.Report {
+	return quality.Report{Counters: l.counters.read(l.epoch), Stream: l.stream.State()}
+}
+
+// Exit is the lane itself, as an exit of others.
+func (l *Lane) Exit() *Lane { return l }
+
+// ReadFailed counts a socket in trouble.
+func (l *Lane) ReadFailed() { l.counters.readErrors.Add(1) }
+
+// Departure is a packet that leaves.
+type Departure struct {
+	// Out is the lane it leaves by, nil if it does not, and By the port.
+	Out  *Lane
+	By   Side
+	To   netip.AddrPort
+	B    []byte
+	RTCP bool
+}
+
+// Left counts a packet at the lane it left by. An error (the far port is closed, the route is gone, the
+// buffer is full) is counted and never ends anything: the next packet may pass.
+func (d Departure) Left(err error) {
+	c := &d.Out.counters
+	switch {
+	case err != nil:
+		c.sendErrors.Add(1)
+	case d.RTCP:
+		c.rtcpSent.Add(1)
+	default:
+		c.sent.Add(1)
+		c.sentBytes.Add(uint64(len(d.B)))
+	}
+}

@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"configs/doctor":        {"configs", "refer/rest", "sip/stack/certificate", "sip/uri"},
 	"configs/setup":         {"configs", "metrics"},
 	"media":                 {"metrics", "media/*"},
+	"media/kernel":          {"media/quality"},
 	"media/lane":            {"metrics", "media/quality", "media/splice", "media/srtp"},
 	"media/port":            {"metrics"},
 	"media/portable":        {"media/lane", "media/quality"},

@@ -6,7 +6,8 @@
 // (Remote), and it accepts media from exactly the addresses said there and sends to exactly those.
 //
 // A bridge works in one of two ways, which the keys of its two Remotes decide. Where each peer holds
-// the other's key, SRTP passes as it is and nobody decrypts on the way. Otherwise the edge terminates
+// the other's key, and a payload type means the same to both, SRTP passes as it is and nobody decrypts on
+// the way. Otherwise the edge terminates
 // each leg by itself: what comes is opened by the sender's key (media/srtp), gets its place in the one
 // stream that the receiver hears whoever speaks (media/splice), and is sealed by the receiver's key;
 // either side may be plain. What is played goes into the same stream, and on a leg that is passed to

@@ -111,6 +111,7 @@ func (e *Endpoint) admitLocked() {
 	hears := e.bridgedLocked() && e.hearsLocked()
 	if hears && !e.passingLocked() {
 		bridge = e.peer.voice
+		e.out.Translate(translation(e.peer.remote, e.remote))
 	}
 	if e.player != nil {
 		player = e.player.voice

@@ -19,6 +19,9 @@ type Remote struct {
 	RTP, RTCP netip.AddrPort
 	// Send: what the peer sends is let through. Receive: it is sent what the other side says.
 	Send, Receive bool
+	// Ours and Theirs are the codecs of the two descriptions: the peer sends by the payload types of ours and is
+	// sent by those of theirs. Read only.
+	Ours, Theirs []sdp.Codec
 	// Clock is the RTP clock rate in Hz, for jitter and for what is played.
 	Clock uint32
 	// Suite and the keys are zero with plain RTP. LocalKey is the one announced to the peer in our
@@ -42,10 +45,12 @@ func (r Remote) check() error {
 }
 
 // passes tells whether what comes from here goes to the other peer as it is: each of the two holds
-// the other's key, and the edge needs neither.
+// the other's key, the edge needs neither, and a payload type means the same to both: it stands in what is
+// authenticated.
 func (r Remote) passes(to Remote) bool {
 	return r.Suite != sdp.NoSuite && r.Suite == to.Suite &&
-		r.RemoteKey.Equal(to.LocalKey) && r.LocalKey.Equal(to.RemoteKey)
+		r.RemoteKey.Equal(to.LocalKey) && r.LocalKey.Equal(to.RemoteKey) &&
+		translation(r, to) == nil && translation(to, r) == nil
 }
 
 // Negotiated derives a Remote from the descriptions in force on a leg: what the peer last said and
@@ -59,7 +64,8 @@ func Negotiated(theirs, ours sdp.Description) (Remote, error) {
 		RTP: t.RTP, RTCP: t.RTCP,
 		Send:    t.Direction.Sends() && o.Direction.Receives(),
 		Receive: t.Direction.Receives() && o.Direction.Sends(),
-		Clock:   t.Codecs[0].Clock,
+		Ours:    o.Codecs, Theirs: t.Codecs,
+		Clock: t.Codecs[0].Clock,
 	}
 	if t.Mux && o.Mux {
 		r.RTCP = r.RTP

@@ -61,7 +61,8 @@ func (s *Session) Endpoints() []*Endpoint {
 // Bridge lets packets pass between two endpoints of the session. Whatever either was bridged to
 // before stays without a bridge. Endpoints of another session are not bridged.
 //
-// The keys decide how: where each peer holds the other's key, packets pass as they are. Otherwise the
+// The keys decide how: where each peer holds the other's key, and a payload type means the same to both,
+// packets pass as they are. Otherwise the
 // edge terminates: it decrypts by the sender's key, encrypts by the receiver's, either may be plain,
 // and the receiver's stream keeps its SSRC and goes on from where it was, whoever speaks. A peer that
 // was passed to and is terminated now hears a new SSRC under the key it holds.

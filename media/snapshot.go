@@ -39,14 +39,26 @@ type EndpointSnapshot struct {
 
 // RemoteSnapshot is a Remote.
 type RemoteSnapshot struct {
-	RTP       netip.AddrPort `json:"rtp"`
-	RTCP      netip.AddrPort `json:"rtcp"`
-	Send      bool           `json:"send"`
-	Receive   bool           `json:"receive"`
-	Clock     uint32         `json:"clock"`
-	Suite     string         `json:"suite"`
-	LocalKey  ClearKey       `json:"local_key,omitempty"`
-	RemoteKey ClearKey       `json:"remote_key,omitempty"`
+	RTP     netip.AddrPort `json:"rtp"`
+	RTCP    netip.AddrPort `json:"rtcp"`
+	Send    bool           `json:"send"`
+	Receive bool           `json:"receive"`
+	Clock   uint32         `json:"clock"`
+	// Ours and Theirs decide which payload types are sent on under others.
+	Ours      []CodecSnapshot `json:"ours,omitempty"`
+	Theirs    []CodecSnapshot `json:"theirs,omitempty"`
+	Suite     string          `json:"suite"`
+	LocalKey  ClearKey        `json:"local_key,omitempty"`
+	RemoteKey ClearKey        `json:"remote_key,omitempty"`
+}
+
+// CodecSnapshot is a codec.
+type CodecSnapshot struct {
+	PT       uint8  `json:"pt"`
+	Name     string `json:"name"`
+	Clock    uint32 `json:"clock"`
+	Channels uint8  `json:"channels"`
+	Fmtp     string `json:"fmtp,omitempty"`
 }
 
 // ClearKey is a key that encodes as it is but does not print.
@@ -74,6 +86,7 @@ func (s *Session) Snapshot() Snapshot {
 			r := e.remote
 			es.Remote = &RemoteSnapshot{
 				RTP: r.RTP, RTCP: r.RTCP, Send: r.Send, Receive: r.Receive, Clock: r.Clock, Suite: r.Suite.String(),
+				Ours: writeCodecs(r.Ours), Theirs: writeCodecs(r.Theirs),
 				LocalKey: ClearKey(r.LocalKey.Reveal()), RemoteKey: ClearKey(r.RemoteKey.Reveal()),
 			}
 		}
@@ -159,7 +172,10 @@ func (e *Endpoint) resume(es EndpointSnapshot) {
 }
 
 func (rs RemoteSnapshot) remote() (Remote, error) {
-	r := Remote{RTP: rs.RTP, RTCP: rs.RTCP, Send: rs.Send, Receive: rs.Receive, Clock: rs.Clock}
+	r := Remote{
+		RTP: rs.RTP, RTCP: rs.RTCP, Send: rs.Send, Receive: rs.Receive, Clock: rs.Clock,
+		Ours: readCodecs(rs.Ours), Theirs: readCodecs(rs.Theirs),
+	}
 	var err error
 	if r.Suite, err = sdp.ParseSuite(rs.Suite); err != nil || r.Suite == sdp.NoSuite {
 		return r, err
@@ -169,4 +185,23 @@ func (rs RemoteSnapshot) remote() (Remote, error) {
 	}
 	r.RemoteKey, err = sdp.NewKey(string(rs.RemoteKey))
 	return r, err
+}
+
+func writeCodecs(codecs []sdp.Codec) []CodecSnapshot {
+	var all []CodecSnapshot
+	for _, c := range codecs {
+		all = append(all, CodecSnapshot(c))
+	}
+	return all
+}
+
+// readCodecs leaves out what can be no payload type.
+func readCodecs(snaps []CodecSnapshot) []sdp.Codec {
+	var all []sdp.Codec
+	for _, s := range snaps {
+		if s.PT < 1<<7 {
+			all = append(all, sdp.Codec(s))
+		}
+	}
+	return all
 }

@@ -48,6 +48,7 @@ type talker struct {
 	out, in   *pion.Context // nil with plain RTP
 	turns     uint64        // of its own sequence number
 	refused   int           // packets that it could not open
+	number    uint8         // payload type of what it says
 }
 
 func newTalker(t testing.TB, l *ledger, ssrc uint32) *talker {
@@ -86,6 +87,7 @@ func (p *talker) seal(step uint16) []byte {
 	}
 	p.sequence += step
 	b := packet(p.t, p.ssrc, p.sequence)
+	b[1] = p.number
 	for i := range b[12:] {
 		b[12+i] = byte(p.ssrc) // who says it
 	}

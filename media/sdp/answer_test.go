@@ -46,11 +46,14 @@ func TestAnswerMustFitTheOffer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, err := Answer(offer, tt.answer, ours)
-			if !errors.Is(err, tt.want) {
-				t.Fatalf("got %v, %v, want %v", d, err, tt.want)
+			if err := Accept(offer, tt.answer); !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
 			}
-			if err == nil && (len(d.audio.Cryptos) != 1 || d.audio.Cryptos[0].Key.Reveal() != keyB) {
+			d, err := Answer(offer, tt.answer, ours)
+			if tt.want != nil && err == nil && tt.want != ErrMismatch {
+				t.Fatalf("answered %v", d)
+			}
+			if tt.want == nil && (len(d.audio.Cryptos) != 1 || d.audio.Cryptos[0].Key.Reveal() != keyB) {
 				t.Errorf("keys: %v", d.audio.Cryptos)
 			}
 		})
@@ -68,7 +71,7 @@ func TestAnswerRejectsTheOtherStreams(t *testing.T) {
 	if got := fmt.Sprint(d.lines); got != "[{video RTP/AVP} {audio RTP/AVP} {application UDP/TLS/RTP/SAVPF}]" {
 		t.Error(got)
 	}
-	if d.audio.Direction != SendOnly || d.audio.Mux {
+	if d.audio.Direction != SendOnly || !d.audio.Mux { // which was offered, whatever the other leg has
 		t.Errorf("%s, mux %v", d.audio.Direction, d.audio.Mux)
 	}
 }
@@ -151,7 +154,8 @@ func TestCompare(t *testing.T) {
 		{"another packet time", answered, variant(t, "trunk-hold", "ptime:20", "ptime:30"), Media},
 		{"no packet time", answered, variant(t, "trunk-hold", "a=ptime:20\r\n", ""), Hold},
 		{"no srtp", answered, variant(t, "trunk-hold", "SAVP", "AVP"), Media},
-		{"another stream", answered, variant(t, "trunk-hold", "m=audio", "m=video 0 RTP/AVP 0\r\nm=audio"), Media},
+		{"another stream", answered, variant(t, "trunk-answer", "m=audio", "m=video 0 RTP/AVP 0\r\nm=audio"), Same},
+		{"another number", answered, variant(t, "trunk-answer", "0 101", "0 96", "rtpmap:101", "rtpmap:96"), Media},
 		{"rejected", answered, variant(t, "trunk-hold", "m=audio 16384", "m=audio 0"), Media},
 	}
 	for _, tt := range tests {

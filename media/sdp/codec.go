@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,6 +37,47 @@ func (c Codec) same(o Codec) bool { return c.PT == o.PT && c.alike(o) }
 // alike tells whether two codecs mean the same, whatever their numbers.
 func (c Codec) alike(o Codec) bool {
 	return strings.EqualFold(c.Name, o.Name) && c.Clock == o.Clock && c.Channels == o.Channels
+}
+
+// Among finds what means the same in a list: under the same number if it is there, else with the same
+// parameters (AMR may stand there twice), else the first.
+func (c Codec) Among(list []Codec) (Codec, bool) {
+	likeness := []func(Codec) bool{
+		c.same,
+		func(o Codec) bool { return c.alike(o) && c.Fmtp == o.Fmtp },
+		c.alike,
+	}
+	for _, like := range likeness {
+		if i := slices.IndexFunc(list, like); i >= 0 {
+			return list[i], true
+		}
+	}
+	return Codec{}, false
+}
+
+// common is what both have, in the order and under the numbers of the first.
+func common(codecs, others []Codec) []Codec {
+	var all []Codec
+	for _, c := range codecs {
+		if _, both := c.Among(others); both {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// renumbered is what both have, in the order of the first and with its parameters, under the numbers of the
+// others.
+func renumbered(codecs, others []Codec) []Codec {
+	var all []Codec
+	for _, c := range codecs {
+		o, both := c.Among(others)
+		if both && !slices.ContainsFunc(all, func(had Codec) bool { return had.PT == o.PT }) {
+			c.PT = o.PT
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // statics are the payload types that need no rtpmap (RFC 3551 §6), as far as telephony uses them.

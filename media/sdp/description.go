@@ -114,7 +114,7 @@ const (
 	// Hold: only the direction differs, or the address is 0.0.0.0 now or was before. The edge
 	// answers it alone.
 	Hold
-	// Media: codec, address, key, profile or the m-lines differ.
+	// Media: codec, address, key or profile differ.
 	Media
 )
 
@@ -123,15 +123,13 @@ var changes = []string{"same", "hold", "media"}
 func (c Change) String() string { return name(changes, uint8(c)) }
 
 // Compare tells what next asks for, given prev, the description by which the same side's media run
-// now. A next that offers more codecs or keys than prev agreed to is no change as long as those of
+// now. The other m-lines and rtcp-mux are between the edge and this side. A next that offers more codecs or keys than prev agreed to is no change as long as those of
 // prev are among them: a re-INVITE commonly lists again all that its sender knows, and the answer
 // may stay with what is agreed.
 func Compare(prev, next Description) Change {
 	p, n := prev.audio, next.audio
 	switch {
-	case len(prev.lines) != len(next.lines), prev.index != next.index,
-		p.Profile != n.Profile, p.Rejected != n.Rejected,
-		p.Mux && !n.Mux,
+	case p.Profile != n.Profile, p.Rejected != n.Rejected,
 		p.Ptime != n.Ptime && p.Ptime != 0 && n.Ptime != 0,
 		!within(p.Codecs, n.Codecs, Codec.same),
 		!within(p.Cryptos, n.Cryptos, Crypto.same):

@@ -69,7 +69,7 @@ func NewOffer(local Local, own []Crypto) (Description, error) {
 
 // Offer returns an offer of the edge's own to a further leg on behalf of a peer, to which nothing new
 // is to be offered: it lists what ours and theirs, in force on the peer's leg, agree on, the codec
-// spoken now first, telephone events kept, each under the number that it has there. Keys are as
+// spoken now first, telephone events kept, each under the number that the peer gave it. Keys are as
 // Terminated has them. The direction is sendrecv, whoever holds whom.
 func Offer(ours, theirs Description, local Local, own []Crypto) (Description, error) {
 	return offer(ours, theirs, local, own, inForce(ours.audio.Codecs, theirs.audio.Codecs))
@@ -132,10 +132,8 @@ func TerminatedAnswer(offer, answer Description, local Local, key Key) (Descript
 	if err := offers(offer, answer); err != nil {
 		return Description{}, err
 	}
-	d := Description{lines: offer.lines, index: offer.index, audio: answer.audio}
+	d := answer.to(offer)
 	a := &d.audio
-	a.Direction &= offer.audio.Direction.Mirror()
-	a.Mux = answer.audio.Mux && offer.audio.Mux
 	a.Profile, a.Cryptos = offer.audio.Profile, nil
 	if a.Profile == SAVP {
 		if key.IsZero() {
@@ -147,32 +145,9 @@ func TerminatedAnswer(offer, answer Description, local Local, key Key) (Descript
 	return d.For(local)
 }
 
-// Accept tells whether answer is one to offer: its m-lines and profile, its codecs under the offer's
-// numbers, one key with a tag and a suite that were offered. An answer is never half repaired.
-func Accept(offer, answer Description) error {
-	if err := fits(offer, answer); err != nil {
-		return err
-	}
-	if err := offers(offer, answer); err != nil {
-		return err
-	}
-	if offer.audio.Profile != SAVP {
-		return nil
-	}
-	theirs := answer.audio
-	if n := len(theirs.Cryptos) + theirs.refused; n != 1 {
-		return fmt.Errorf("%w: an answer with %d", ErrCrypto, n)
-	}
-	if _, _, ok := Agreed(offer.audio, theirs); !ok {
-		return fmt.Errorf("%w: tag %d with %s was not offered",
-			ErrCrypto, theirs.Cryptos[0].Tag, theirs.Cryptos[0].Suite)
-	}
-	return nil
-}
-
 // Joinable tells whether two legs understand each other without a change on either, given what their
-// peers may be sent: the codec that each speaks now is one the other takes under the same number, and
-// so are the telephone events if both have them. ErrCodec says that one must be offered anew.
+// peers may be sent: the codec that each speaks now is one the other takes, under whatever number. ErrCodec
+// says that one must be offered anew.
 func Joinable(x, y Description) error {
 	for _, d := range []Description{x, y} {
 		if err := d.usable(); err != nil {
@@ -184,18 +159,9 @@ func Joinable(x, y Description) error {
 		if i < 0 {
 			return fmt.Errorf("%w: no voice among them", ErrCodec)
 		}
-		if c := pair[0].Codecs[i]; !slices.ContainsFunc(pair[1].Codecs, c.same) {
-			return fmt.Errorf("%w: %s is spoken on one side only", ErrCodec, c)
-		}
-	}
-	for _, c := range x.audio.Codecs {
-		for _, o := range y.audio.Codecs {
-			if c.Event() && c.PT != o.PT && c.alike(o) {
-				return fmt.Errorf("%w: %s is %d on the other side", ErrCodec, c, o.PT)
-			}
-			if c.PT == o.PT && !c.same(o) {
-				return fmt.Errorf("%w: %s is %s on the other side", ErrCodec, c, o)
-			}
+		spoken := pair[0].Codecs[i]
+		if _, both := spoken.Among(pair[1].Codecs); !both {
+			return fmt.Errorf("%w: %s is spoken on one side only", ErrCodec, spoken)
 		}
 	}
 	return nil
@@ -212,35 +178,16 @@ func (d Description) keyed(own []Crypto) Description {
 	return d
 }
 
-// offers checks that each codec of the answer stands in the offer, under its number.
-func offers(offer, answer Description) error {
-	for _, c := range answer.audio.Codecs {
-		if !slices.ContainsFunc(offer.audio.Codecs, c.same) {
-			return fmt.Errorf("%w: %s was not offered", ErrCodec, c)
-		}
-	}
-	return nil
-}
-
-// inForce is what both have, in the order of the answer, which is never the longer list, and with the
-// parameters that theirs asked for.
+// inForce is what both have, under the numbers and with the parameters that theirs asked for, in the order of
+// the answer, which is never the longer list.
 func inForce(ours, theirs []Codec) []Codec {
 	if len(theirs) < len(ours) {
 		return common(theirs, ours)
 	}
 	var all []Codec
 	for _, c := range ours {
-		all = append(all, common(theirs, []Codec{c})...)
-	}
-	return all
-}
-
-// common is what both have, in the order of the first.
-func common(codecs, others []Codec) []Codec {
-	var all []Codec
-	for _, c := range codecs {
-		if slices.ContainsFunc(others, c.same) {
-			all = append(all, c)
+		if t, both := c.Among(theirs); both {
+			all = append(all, t)
 		}
 	}
 	return all

@@ -22,10 +22,32 @@ func (d Description) For(local Local) (Description, error) {
 	if err := d.usable(); err != nil {
 		return Description{}, err
 	}
-	if !slices.ContainsFunc(d.audio.Codecs, func(c Codec) bool { return !c.Event() }) {
-		return Description{}, fmt.Errorf("%w: no voice among them", ErrCodec)
+	if err := d.voiced(); err != nil {
+		return Description{}, err
 	}
 	return d.at(local)
+}
+
+// voiced tells whether there is more than events.
+func (d Description) voiced() error {
+	if !slices.ContainsFunc(d.audio.Codecs, func(c Codec) bool { return !c.Event() }) {
+		return fmt.Errorf("%w: no voice among them", ErrCodec)
+	}
+	return nil
+}
+
+// Within returns the description as the audio among the m-lines of another leg, where last is what we
+// said last: their number never shrinks, and whether RTCP shares the port of the audio stays as it is (RFC
+// 3264 §8). With nothing said yet the audio stands alone.
+func (d Description) Within(last Description) Description {
+	lines, index := []line{{media: "audio"}}, 0
+	if len(last.lines) > 0 {
+		lines, index = slices.Clone(last.lines), last.index
+		d.audio.Mux = last.audio.Mux
+	}
+	lines[index].proto = d.audio.Profile.String()
+	d.lines, d.index = lines, index
+	return d
 }
 
 // Directed returns the description with another direction: a hold that ends at the edge goes on to

@@ -1,6 +1,6 @@
 // Package splice makes one stream of RTP out of many: what a peer hears comes from the assistant, from
 // a tone, from an agent, and the peer sees one SSRC whose sequence numbers and timestamps go on
-// without a break.
+// without a break, and the payload types that it asked for.
 //
 //	assistant  ssrc b, 4711 4712          ┐
 //	tone                     ssrc t, 7 8  ├─▶  ssrc b, 4711 4712 4713 4714 4715 …

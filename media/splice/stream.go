@@ -28,6 +28,7 @@ type Stream struct {
 	clock  uint32
 	// bridge and player are who may speak.
 	bridge, player Voice
+	types          *Types // of what the bridge says
 
 	State
 	at   time.Duration // when Timestamp was sent first
@@ -107,12 +108,15 @@ func (s *Stream) Restore(state State, now time.Duration) {
 
 // RTP gives a packet its place in the stream, in its own buffer, and seals it, for which the buffer
 // has srtp.Room beyond the length. now is of the clock that all who speak share. It is false when
-// the speaker may not speak or the packet has no place: it is a duplicate, too late, or far from
-// where the speaker was, which the next packet must confirm.
+// the speaker may not speak, the payload means something else to the peer, or the packet has no place: it
+// is a duplicate, too late, or far from where the speaker was, which the next packet must confirm.
 func (s *Stream) RTP(b []byte, by Voice, now time.Duration) ([]byte, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if by == 0 || by != s.bridge && by != s.player {
+		return nil, false
+	}
+	if by == s.bridge && !s.types.translate(b) {
 		return nil, false
 	}
 	if !s.Begun || by != s.Speaker || ssrc(b) != s.From {

@@ -117,8 +117,10 @@ func freshKeys(p sdp.Profile) []sdp.Crypto {
 	return sdp.GenerateCryptos(sdp.SHA80)
 }
 
-// offerTo turns what one leg offers into our offer to the side of another.
+// offerTo turns what one leg offers into our offer to the side of another: the same codecs under the same
+// numbers, among the m-lines that this side has.
 func (c *Call) offerTo(offer sdp.Description, to *side, own []sdp.Crypto) (sdp.Description, error) {
+	offer = offer.Within(to.local.Description)
 	if c.talk.terminated {
 		return offer.Terminated(to.address(), own)
 	}
@@ -127,11 +129,11 @@ func (c *Call) offerTo(offer sdp.Description, to *side, own []sdp.Crypto) (sdp.D
 
 // answerTo turns the answer of one leg into ours to the side that offered.
 func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Description, error) {
-	if !c.talk.terminated {
-		return sdp.Answer(offer, theirs, to.address())
-	}
 	if err := sdp.Accept(from.proposed.Description, theirs); err != nil {
 		return sdp.Description{}, err
+	}
+	if !c.talk.terminated {
+		return sdp.Answer(offer, theirs, to.address())
 	}
 	return sdp.TerminatedAnswer(offer, theirs, to.address(), to.key())
 }

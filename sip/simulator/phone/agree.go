@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pion/srtp/v3"
 )
@@ -55,10 +56,16 @@ func (p *Phone) Answer(offer []byte) ([]byte, error) {
 	if err := p.agreeLocked(remote); err != nil {
 		return nil, err
 	}
+	if p.cfg.Events == 0 && remote.Events != 0 {
+		p.local.Events = remote.Events
+	}
 	answer := p.local
+	answer.Others = refused(remote.Others)
 	answer.Formats = []uint8{p.codec}
-	if answer.Events = remote.Events; remote.Events != 0 {
-		answer.Formats = append(answer.Formats, remote.Events)
+	if remote.Events == 0 {
+		answer.Events = 0
+	} else {
+		answer.Formats = append(answer.Formats, answer.Events)
 	}
 	if len(answer.Crypto) > 0 {
 		answer.Crypto = []Crypto{{remote.Crypto[0].Tag, Suite, answer.Crypto[0].Params}} // the offer's tag, RFC 4568 §5.1.2
@@ -67,6 +74,17 @@ func (p *Phone) Answer(offer []byte) ([]byte, error) {
 		answer.Direction = remote.Direction.Mirror()
 	}
 	return answer.Bytes(), nil
+}
+
+// refused are the m-lines of an answer for streams that are not wanted.
+func refused(offered []string) []string {
+	var all []string
+	for _, stream := range offered {
+		if f := strings.Fields(stream); len(f) > 2 {
+			all = append(all, strings.Join([]string{f[0], "0", f[2], "0"}, " "))
+		}
+	}
+	return all
 }
 
 // agreeLocked makes the remote description the one in force.

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -27,10 +28,12 @@ type Config struct {
 	Name    string        // s=; empty: "-"
 	MaxTime bool          // write a=maxptime
 	Tells   string        // host that the SDP names wherever it may; empty: nowhere
+	Events  uint8         // payload type of its own for digits, in offers and answers; 0: 101, and in answers that of the offer
+	Others  []string      // further streams that it offers, as "video 40000 RTP/AVP 31"
 }
 
-// events is the payload type that both vendors use for digits.
-const events = 101
+// defaultEvents is the payload type that both vendors use for digits.
+const defaultEvents = 101
 
 // Phone speaks from the moment that both descriptions are known and Talk was called.
 type Phone struct {
@@ -87,10 +90,11 @@ func New(cfg Config) (*Phone, error) {
 	}
 	p := &Phone{cfg: cfg, done: make(chan struct{}), changed: make(chan struct{}), voices: map[uint32]*tally{}, streams: map[uint32]followed{}}
 	p.out = stream{ssrc: random32(), sequence: uint16(random32() >> 17), timestamp: random32()}
-	id := uint64(random32())
+	id, events := uint64(random32()), cmp.Or(cfg.Events, defaultEvents)
 	p.local = Description{
 		User: cfg.User, ID: id, Version: id, Origin: cfg.Origin, Name: cfg.Name, Profile: "RTP/AVP",
 		Formats: append(append([]uint8(nil), cfg.Codecs...), events), Events: events, MaxPacketization: cfg.MaxTime, Tells: cfg.Tells,
+		Others: cfg.Others,
 	}
 	if cfg.Secure {
 		if err := p.makeKey(); err != nil {
@@ -109,7 +113,7 @@ func (p *Phone) Offer() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.local
-	d.Formats = append(append([]uint8(nil), p.cfg.Codecs...), events)
+	d.Formats = append(append([]uint8(nil), p.cfg.Codecs...), d.Events)
 	return d.Bytes()
 }
 

@@ -88,8 +88,9 @@ type Description struct {
 	Events           uint8 // payload type of telephone-event; 0: none
 	Crypto           []Crypto
 	Direction        Direction
-	MaxPacketization bool   // a=maxptime:20, which Twilio writes
-	Tells            string // host that is named wherever it may be; empty: nowhere
+	MaxPacketization bool     // a=maxptime:20, which Twilio writes
+	Tells            string   // host that is named wherever it may be; empty: nowhere
+	Others           []string // values of the other m-lines, written behind the audio
 }
 
 // Secure tells whether the profile is RTP/SAVP.
@@ -146,6 +147,9 @@ func (d Description) Bytes() []byte {
 		line("a=maxptime:20")
 	}
 	line("a=%s", d.Direction)
+	for _, stream := range d.Others {
+		line("m=%s", stream)
+	}
 	return b.Bytes()
 }
 
@@ -179,6 +183,8 @@ func ParseSDP(raw []byte) (Description, error) {
 			if inAudio {
 				audio = true
 				err = d.media(value)
+			} else {
+				d.Others = append(d.Others, value)
 			}
 		case kind == "c" && (!audio || inAudio):
 			connection, err = address(value)

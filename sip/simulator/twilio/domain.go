@@ -33,6 +33,7 @@ type Reception struct {
 	RingFor    time.Duration // before the webhook is asked
 	PlainMedia bool          // the domain has no Secure Media: RTP/AVP is taken and RTP/SAVP is not
 	Codecs     []uint8       // that the agent takes; nil: PCMU, PCMA
+	Events     uint8         // payload type of the agent's own for digits; 0: the offer's
 	Voice      uint32        // names the agent's voice; 0: random
 	Caller     string        // what the user part of From must be; empty: the number of a living caller, if he shows it
 	Key        string        // what the session history key's header must hold; empty: not checked

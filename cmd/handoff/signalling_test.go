@@ -1,0 +1,164 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"handoff/configs"
+	"handoff/metrics"
+	"handoff/sip/simulator/phone"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
+)
+
+// TestSignallingMeetsMedia plays whole calls in which offer and answer decide what passes.
+func TestSignallingMeetsMedia(t *testing.T) {
+	t.Parallel()
+	const own = 96 // of Watson's, where everybody else has 101
+	numbers := behaves(watson.Behaviour{Events: own})
+	plainNumbers := plain("tcp")
+	plainNumbers.WatsonSet = func(c *watson.Config) { c.PlainMedia, c.Behaviour.Events = true, own }
+	ownKeys := numbers
+	ownKeys.Set = func(c *configs.Config) { c.Media.SRTPKeys = configs.SRTPKeysTerminate }
+	tests := []struct {
+		name string
+		cfg  stageConfig
+		play func(sc *scene)
+	}{
+		{"digits under one number, SRTP", stageConfig{}, digits(twilio.Options{Events: 97})},
+		{"digits under two numbers, SRTP", numbers, digits(twilio.Options{})},
+		{"digits under two numbers, plain RTP", plainNumbers, digits(twilio.Options{})},
+		{"digits under two numbers, keys of the edge's own", ownKeys, digits(twilio.Options{})},
+		{"digits under two numbers, a late offer", numbers, digits(twilio.Options{LateOffer: true})},
+		{"digits under a number of the caller's in his ACK", stageConfig{}, digits(twilio.Options{LateOffer: true, Events: 97})},
+		{"digits under three numbers", func() stageConfig { c := numbers; c.Domain = true; return c }(), func(sc *scene) {
+			sc.twilio.Domain().Receive(twilio.Reception{Events: 98})
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			sc.press(caller.Phone(), assistant.Phone())
+			_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+			sc.must(err)
+			agent, err := sc.twilio.Domain().Accept(sc.ctx)
+			sc.must(err)
+			sc.must(agent.AwaitAnswer(sc.ctx))
+			sc.hear(caller.Phone(), agent.Phone())
+			sc.press(caller.Phone(), agent.Phone())
+			sc.press(agent.Phone(), caller.Phone())
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.whole(caller.Phone(), assistant.Phone(), agent.Phone())
+		}},
+		{"early media is heard before the answer", behaves(watson.Behaviour{EarlyMedia: true, RingFor: time.Minute}), func(sc *scene) {
+			caller, err := sc.twilio.Place(sc.ctx, "+18885557777", twilio.Options{})
+			sc.must(err)
+			assistant, err := sc.watson.Accept(sc.ctx)
+			sc.must(err)
+			<-caller.Ringing()
+			sc.hear(caller.Phone(), assistant.Phone())
+			if sc.sent(metrics.PeerTwilio, "SIP/2.0 200 ") {
+				sc.t.Error("answered")
+			}
+			sc.must(caller.Cancel(sc.ctx))
+			sc.over(caller, assistant)
+			sc.whole(caller.Phone(), assistant.Phone())
+		}},
+		{"streams besides the audio are refused and go nowhere", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Streams: []string{
+				"video 40000 RTP/AVP 31", "audio 40004 RTP/AVP 0", "application 40002 UDP/BFCP 0",
+			}})
+			sc.stillTalk(caller, assistant)
+			for _, change := range []twilio.Change{twilio.Refresh, twilio.Codec, twilio.Address} {
+				if status, err := caller.Reinvite(sc.ctx, change); err != nil || status != 200 {
+					sc.t.Errorf("%s: %d, %v", change, status, err)
+				}
+				sc.stillTalk(caller, assistant)
+			}
+			sc.must(assistant.Phone().Move()) // and Twilio is offered the m-lines that it has
+			if status, err := assistant.Reinvite(sc.ctx); err != nil || status != 200 {
+				sc.t.Errorf("address of Watson: %d, %v", status, err)
+			}
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.whole(caller.Phone(), assistant.Phone())
+			for _, m := range sc.recorder.Messages() {
+				if m.Peer == metrics.PeerWatson && strings.Count(string(m.Raw), "\r\nm=") > 1 {
+					sc.t.Errorf("on Watson's leg:\n%s", m.Raw)
+				}
+			}
+		}},
+		{"hold and resume by either side", stageConfig{}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			for _, hold := range []watson.Hold{watson.HoldSendOnly, watson.HoldInactive} {
+				sc.must(assistant.Hold(sc.ctx, hold))
+				sc.must(assistant.Resume(sc.ctx))
+				sc.stillTalk(caller, assistant)
+			}
+			for _, change := range []twilio.Change{twilio.Hold, twilio.Resume} {
+				if status, err := caller.Reinvite(sc.ctx, change); err != nil || status != 200 {
+					sc.t.Errorf("%s: %d, %v", change, status, err)
+				}
+			}
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			sc.whole(caller.Phone(), assistant.Phone())
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, tt.cfg)
+			tt.play(sc)
+			sc.clean()
+			sc.counted("handoff_calls_active 0")
+		})
+	}
+}
+
+// digits plays a call in which either side presses some, before and behind a hold and a new offer.
+func digits(o twilio.Options) func(*scene) {
+	return func(sc *scene) {
+		caller, assistant := sc.place(o)
+		sc.stillTalk(caller, assistant)
+		sc.press(caller.Phone(), assistant.Phone())
+		sc.press(assistant.Phone(), caller.Phone())
+		sc.must(assistant.Hold(sc.ctx, watson.HoldInactive))
+		sc.must(assistant.Resume(sc.ctx))
+		sc.press(caller.Phone(), assistant.Phone())
+		sc.press(assistant.Phone(), caller.Phone())
+		if status, err := caller.Reinvite(sc.ctx, twilio.Codec); err != nil || status != 200 {
+			sc.t.Errorf("codec: %d, %v", status, err)
+		}
+		sc.stillTalk(caller, assistant)
+		sc.press(caller.Phone(), assistant.Phone())
+		sc.press(assistant.Phone(), caller.Phone())
+		sc.must(caller.Hangup(sc.ctx))
+		sc.over(caller, assistant)
+		sc.whole(caller.Phone(), assistant.Phone())
+	}
+}
+
+// press lets one side press some digits, and wants the other to hear just those.
+func (sc *scene) press(from, to *phone.Phone) {
+	sc.t.Helper()
+	before := to.Stats().Digits
+	const pressed = "4711#"
+	for _, digit := range []byte(pressed) {
+		sc.must(from.Press(digit))
+	}
+	sc.until("the digits are heard", func() bool { return len(to.Stats().Digits) >= len(before)+len(pressed) })
+	if got := strings.TrimPrefix(to.Stats().Digits, before); got != pressed {
+		sc.t.Errorf("pressed %s, heard %s", pressed, got)
+	}
+}
+
+// whole wants phones to have heard nothing that they could not make sense of.
+func (sc *scene) whole(phones ...*phone.Phone) {
+	sc.t.Helper()
+	for i, p := range phones {
+		if s := p.Stats(); s.Undecryptable+s.Damaged+s.Foreign+s.Malformed > 0 {
+			sc.t.Errorf("phone %d heard: %+v", i, s)
+		}
+	}
+}

@@ -180,10 +180,10 @@ func (rs RemoteSnapshot) remote() (Remote, error) {
 	if r.Suite, err = sdp.ParseSuite(rs.Suite); err != nil || r.Suite == sdp.NoSuite {
 		return r, err
 	}
-	if r.LocalKey, err = sdp.NewKey(string(rs.LocalKey)); err != nil {
+	if r.LocalKey, err = sdp.NewKey(r.Suite, string(rs.LocalKey)); err != nil {
 		return r, err
 	}
-	r.RemoteKey, err = sdp.NewKey(string(rs.RemoteKey))
+	r.RemoteKey, err = sdp.NewKey(r.Suite, string(rs.RemoteKey))
 	return r, err
 }
 

@@ -60,6 +60,7 @@ func (p *talker) secure(suite sdp.Suite, own, told sdp.Key) {
 	p.t.Helper()
 	profile := map[sdp.Suite]pion.ProtectionProfile{
 		sdp.SHA80: pion.ProtectionProfileAes128CmHmacSha1_80, sdp.SHA32: pion.ProtectionProfileAes128CmHmacSha1_32,
+		sdp.GCM: pion.ProtectionProfileAeadAes128Gcm,
 	}[suite]
 	context := func(k sdp.Key) *pion.Context {
 		key, salt := k.Master()
@@ -145,10 +146,20 @@ func (p *talker) reports(to *Endpoint, about uint32) {
 		if b, err = p.out.EncryptRTCP(nil, b, nil); err != nil {
 			p.t.Fatal(err)
 		}
-		index := binary.BigEndian.Uint32(b[len(b)-14:]) &^ (1 << 31)
-		p.ledger.note(p.own, position{rtcp: true, ssrc: p.ssrc, counter: uint64(index)}, b[8:len(b)-14])
+		p.noteReport(p.own, b)
 	}
 	p.rtcp.send(b, to.Local().RTCP)
+}
+
+// noteReport books a sealed report, whose index stands before the tag or, with AES-GCM, behind it.
+func (p *talker) noteReport(key sdp.Key, b []byte) {
+	p.t.Helper()
+	at, end := len(b)-14, len(b)-14
+	if p.suite == sdp.GCM {
+		at, end = len(b)-4, len(b)-20
+	}
+	index := binary.BigEndian.Uint32(b[at:]) &^ (1 << 31)
+	p.ledger.note(key, position{rtcp: true, ssrc: binary.BigEndian.Uint32(b[4:]), counter: uint64(index)}, b[8:end])
 }
 
 // reported returns the next report that the talker can open.
@@ -156,8 +167,7 @@ func (p *talker) reported() *rtcp.SenderReport {
 	p.t.Helper()
 	b, _ := p.rtcp.receive()
 	if p.in != nil {
-		index := binary.BigEndian.Uint32(b[len(b)-14:]) &^ (1 << 31)
-		p.ledger.note(p.told, position{rtcp: true, ssrc: binary.BigEndian.Uint32(b[4:]), counter: uint64(index)}, b[8:len(b)-14])
+		p.noteReport(p.told, b)
 		plain, err := p.in.DecryptRTCP(nil, b, nil)
 		if err != nil {
 			p.t.Fatal(err)
@@ -180,9 +190,15 @@ const (
 	terminated mode = "terminated on both"
 	plainSRTP  mode = "plain to srtp"
 	srtpPlain  mode = "srtp to plain"
+	passedGCM  mode = "passed, aes-gcm"
+	toGCM      mode = "terminated on both, one aes-gcm"
+	plainGCM   mode = "plain to aes-gcm"
 )
 
-var modes = []mode{plainPlain, passed, terminated, plainSRTP, srtpPlain}
+var modes = []mode{plainPlain, passed, terminated, plainSRTP, srtpPlain, passedGCM, toGCM, plainGCM}
+
+// passes: the two legs share their keys, and the edge opens nothing.
+func (m mode) passes() bool { return m == passed || m == passedGCM }
 
 // talk is a call of talkers: A and B bridged in a mode, and C, who waits on a leg of the edge's own
 // keys, or in the clear if nobody has any.
@@ -200,18 +216,20 @@ func newTalk(t testing.TB, r rig, m mode) talk {
 		s, endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB), endpoint(t, s, metrics.LegC),
 		newTalker(t, l, 0xa), newTalker(t, l, 0xb), newTalker(t, l, 0xc),
 	}
-	secureA, secureB := m != plainPlain && m != plainSRTP, m != plainPlain && m != srtpPlain
-	switch {
-	case m == passed:
-		c.pa.secure(sdp.SHA80, keyOf(t, 'A'), keyOf(t, 'B'))
-		c.pb.secure(sdp.SHA80, keyOf(t, 'B'), keyOf(t, 'A'))
-	default:
-		if secureA {
-			c.pa.secure(sdp.SHA80, keyOf(t, 'A'), keyOf(t, '1'))
-		}
-		if secureB {
-			c.pb.secure(sdp.SHA32, keyOf(t, 'B'), keyOf(t, '2'))
-		}
+	suites := map[mode][2]sdp.Suite{
+		passed: {sdp.SHA80, sdp.SHA80}, passedGCM: {sdp.GCM, sdp.GCM},
+		terminated: {sdp.SHA80, sdp.SHA32}, toGCM: {sdp.SHA80, sdp.GCM},
+		plainSRTP: {1: sdp.SHA32}, plainGCM: {1: sdp.GCM}, srtpPlain: {0: sdp.SHA80},
+	}[m]
+	toldA, toldB := byte('1'), byte('2')
+	if m.passes() {
+		toldA, toldB = 'B', 'A'
+	}
+	if s := suites[0]; s != sdp.NoSuite {
+		c.pa.secure(s, keyFor(t, s, 'A'), keyFor(t, s, toldA))
+	}
+	if s := suites[1]; s != sdp.NoSuite {
+		c.pb.secure(s, keyFor(t, s, 'B'), keyFor(t, s, toldB))
 	}
 	if m != plainPlain {
 		c.pc.secure(sdp.SHA80, keyOf(t, 'C'), keyOf(t, '3'))

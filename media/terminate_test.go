@@ -33,7 +33,7 @@ func TestEveryModeForwardsBothWays(t *testing.T) {
 				if !from(p, way.from) || len(p.Payload) != 160 {
 					t.Errorf("heard %s", p)
 				}
-				if way.to.in == nil != (m != passed && p.SSRC == way.from.ssrc) && m != passed {
+				if way.to.in == nil != (!m.passes() && p.SSRC == way.from.ssrc) && !m.passes() {
 					t.Errorf("source %x stands where %x speaks", p.SSRC, way.from.ssrc)
 				}
 				if was := heard[way.to]; was != 0 && was != p.SSRC {
@@ -57,12 +57,12 @@ func TestEveryModeForwardsBothWays(t *testing.T) {
 				t.Errorf("leg %s: %+v", s.Leg, s)
 			}
 		}
-		if m != terminated {
+		if m != terminated && m != toGCM {
 			return
 		}
 		// The edge speaks under its own keys, never under one that the peers made.
 		for p := range c.pa.ledger.pages {
-			if p.key == keyOf(t, 'B').Reveal() && p.ssrc != 0xb || p.key == keyOf(t, 'A').Reveal() && p.ssrc != 0xa {
+			if p.key == c.pb.own.Reveal() && p.ssrc != 0xb || p.key == c.pa.own.Reveal() && p.ssrc != 0xa {
 				t.Errorf("source %x stands under a key that is not its own", p.ssrc)
 			}
 		}
@@ -96,7 +96,7 @@ func TestEveryModeRefusesTheWrongSource(t *testing.T) {
 		c.pa.rtp.send([]byte("\x00\x01STUN, shall we say"), c.a.Local().RTP)
 		dropped(t, c.a, metrics.ForeignMalformed, 1)
 		c.pa.say(c.a)
-		if p := c.pb.hear(); !from(p, c.pa) || p.SequenceNumber == 1 && m == passed {
+		if p := c.pb.hear(); !from(p, c.pa) || p.SequenceNumber == 1 && m.passes() {
 			t.Errorf("heard %s", p)
 		}
 		c.Freeze()
@@ -109,14 +109,14 @@ func TestEveryModeRefusesTheWrongSource(t *testing.T) {
 // From the true address and port, and yet not the peer's (reliability S6): nothing is delivered, all
 // is counted, and the call goes on.
 func TestForgedAndReplayedPackets(t *testing.T) {
-	inModes(t, []mode{passed, terminated, srtpPlain}, func(t *testing.T, m mode, c talk) { // a plain leg A can't tell
+	inModes(t, []mode{passed, terminated, srtpPlain, passedGCM, toGCM}, func(t *testing.T, m mode, c talk) { // a plain leg A can't tell
 		recorded := [][]byte{}
 		for range 50 {
 			recorded = append(recorded, c.pa.say(c.a))
 			c.pb.hear()
 		}
 		forger := newTalker(t, &ledger{t, map[position]string{}}, c.pa.ssrc)
-		forger.secure(sdp.SHA80, keyOf(t, 'x'), keyOf(t, 'y'))
+		forger.secure(c.pa.suite, keyFor(t, c.pa.suite, 'x'), keyFor(t, c.pa.suite, 'y'))
 		forger.sequence = c.pa.sequence
 		for n := range 400 {
 			if n%8 == 7 { // and now and then from a source never seen
@@ -132,7 +132,7 @@ func TestForgedAndReplayedPackets(t *testing.T) {
 			t.Errorf("heard %s", p)
 		}
 		refused := c.a.carrier.Report().Foreign[metrics.ForeignAuth]
-		if m == passed {
+		if m.passes() {
 			// Nobody decrypts on the way: the listener, who holds the key, refuses them.
 			if c.pb.refused != 450 {
 				t.Errorf("the listener refused %d", c.pb.refused)
@@ -155,7 +155,7 @@ func inject(t *testing.T, m mode, c talk, b []byte) {
 	}
 	before := read()
 	c.pa.rtp.send(b, c.a.Local().RTP)
-	if m != passed {
+	if !m.passes() {
 		eventually(t, func() bool { return read() > before })
 		return
 	}
@@ -207,7 +207,7 @@ func TestRebridge(t *testing.T) {
 			switch {
 			case !from(p, c.pc) || p.Marker != (n == 0):
 				t.Errorf("packet %d: %s", n, p)
-			case m == passed && n == 0:
+			case m.passes() && n == 0:
 				if p.SSRC == last.SSRC || p.SSRC == c.pc.ssrc {
 					t.Errorf("source %x is not a fresh one", p.SSRC)
 				}
@@ -233,7 +233,7 @@ func TestRebridge(t *testing.T) {
 		if !from(p, c.pb) {
 			t.Errorf("heard %s", p)
 		}
-		if m == passed {
+		if m.passes() {
 			last = was
 			last.SequenceNumber++ // what was said to nobody
 			last.Timestamp += 160

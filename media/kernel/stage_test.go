@@ -333,7 +333,9 @@ func newRig(t testing.TB, p place) *rig {
 		near.cable(1)
 		far.cable(2)
 	}
-	at := func(i int, port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(addrs[i]), port) }
+	at := func(i int, port uint16) netip.AddrPort {
+		return netip.AddrPortFrom(netip.MustParseAddr(addrs[i]), port)
+	}
 	r := &rig{fromAt: near, outAt: far}
 	r.from = near.udp(at(0, 0))
 	r.to = far.udp(at(3, 0))

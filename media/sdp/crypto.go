@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Suite is an SRTP crypto suite of RFC 4568 §6.2.
+// Suite is an SRTP crypto suite of RFC 4568 §6.2 or RFC 7714 §14.1.
 type Suite uint8
 
 const (
@@ -19,9 +19,12 @@ const (
 	SHA80
 	// SHA32 is AES_CM_128_HMAC_SHA1_32, which Twilio accepts too.
 	SHA32
+	// GCM is AEAD_AES_128_GCM, which costs a third of the others: what the edge offers first where
+	// the keys are its own.
+	GCM
 )
 
-var suites = []string{"none", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"}
+var suites = []string{"none", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM"}
 
 func (s Suite) String() string { return name(suites, uint8(s)) }
 
@@ -35,8 +38,16 @@ func ParseSuite(s string) (Suite, error) {
 	return NoSuite, fmt.Errorf("%w: suite %.64q", ErrCrypto, s)
 }
 
-// masterKey and masterSalt are the lengths of both suites, in bytes (RFC 4568 §6.2).
-const masterKey, masterSalt = 16, 14
+// masterKey is the length of the master key of every suite, in bytes.
+const masterKey = 16
+
+// masterSalt is the length of the master salt that goes with it (RFC 4568 §6.2, RFC 7714 §12).
+func (s Suite) masterSalt() int {
+	if s == GCM {
+		return 12
+	}
+	return 14
+}
 
 // Key is an SRTP master key with its salt. No way of printing or encoding it shows the key: a short
 // hash stands for it, so that two logs can be compared. The pointer is on purpose: where fmt meets
@@ -44,13 +55,19 @@ const masterKey, masterSalt = 16, 14
 // it prints the address.
 type Key struct{ inline *string }
 
-// NewKey takes the base64 text that follows "inline:".
-func NewKey(text string) (Key, error) {
+// NewKey takes the base64 text that follows "inline:" in a line of the suite.
+func NewKey(s Suite, text string) (Key, error) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != masterKey+masterSalt || len(text) != base64.StdEncoding.EncodedLen(len(raw)) {
-		return Key{}, fmt.Errorf("%w: not %d bytes in base64", ErrCrypto, masterKey+masterSalt)
+	if size := masterKey + s.masterSalt(); err != nil || len(raw) != size || len(text) != base64.StdEncoding.EncodedLen(size) {
+		return Key{}, fmt.Errorf("%w: not %d bytes in base64", ErrCrypto, size)
 	}
 	return Key{inline: &text}, nil
+}
+
+// Suits tells whether there is a key and it is as long as the suite wants.
+func (k Key) Suits(s Suite) bool {
+	_, salt := k.Master()
+	return len(salt) == s.masterSalt()
 }
 
 // IsZero tells that there is no key.
@@ -70,7 +87,7 @@ func (k Key) Reveal() string {
 // Master returns the master key and the master salt, nil for no key.
 func (k Key) Master() (key, salt []byte) {
 	raw, err := base64.StdEncoding.DecodeString(k.Reveal())
-	if err != nil || len(raw) != masterKey+masterSalt {
+	if err != nil || len(raw) < masterKey {
 		return nil, nil
 	}
 	return raw[:masterKey], raw[masterKey:]
@@ -135,7 +152,7 @@ func parseCrypto(value string) (Crypto, error) {
 	if strings.ContainsAny(rest, "|:;") {
 		return Crypto{}, fmt.Errorf("%w: master key identifier", ErrCrypto)
 	}
-	key, err := NewKey(text)
+	key, err := NewKey(suite, text)
 	if err != nil {
 		return Crypto{}, err
 	}

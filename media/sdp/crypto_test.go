@@ -23,7 +23,10 @@ func TestParseCrypto(t *testing.T) {
 		{"two keys", good + ";inline:" + keyB, false},
 		{"two keys with lifetimes", good + "|2^20;inline:" + keyB + "|2^20", false},
 		{"a session parameter", good + " UNENCRYPTED_SRTP", false},
-		{"another suite", "1 AEAD_AES_128_GCM inline:" + keyA, false},
+		{"aes-gcm", "1 AEAD_AES_128_GCM inline:" + keyG, true},
+		{"aes-gcm with a key of the others", "1 AEAD_AES_128_GCM inline:" + keyA, false},
+		{"a key of aes-gcm for another", "1 AES_CM_128_HMAC_SHA1_80 inline:" + keyG, false},
+		{"another suite", "1 AEAD_AES_256_GCM inline:" + strings.Repeat("A", 59) + "=", false},
 		{"the word for none", "1 none inline:" + keyA, false},
 		{"a short key", "1 AES_CM_128_HMAC_SHA1_80 inline:QUFB", false},
 		{"no base64", "1 AES_CM_128_HMAC_SHA1_80 inline:" + strings.Repeat("!", 40), false},
@@ -44,7 +47,7 @@ func TestParseCrypto(t *testing.T) {
 				if back, err := parseCrypto(c.attribute()); err != nil || !back.same(c) {
 					t.Errorf("read back %v, %v", back, err)
 				}
-				if key, salt := c.Key.Master(); len(key) != 16 || len(salt) != 14 {
+				if key, salt := c.Key.Master(); len(key) != 16 || len(salt) != c.Suite.masterSalt() || !c.Key.Suits(c.Suite) {
 					t.Errorf("%d and %d bytes", len(key), len(salt))
 				}
 			}

@@ -86,7 +86,7 @@ const keyC = "Q0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0ND"
 
 func keyOf(t testing.TB, text string) Key {
 	t.Helper()
-	k, err := NewKey(text)
+	k, err := NewKey(SHA80, text)
 	if err != nil {
 		t.Fatal(err)
 	}

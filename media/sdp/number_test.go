@@ -16,7 +16,7 @@ func TestAnswerUnderOtherNumbers(t *testing.T) {
 	if d, err := Answer(offer, renumbered, ours); err != nil || fmt.Sprint(d.audio.Codecs) != want {
 		t.Errorf("passed: %v, %v", d, err)
 	}
-	if d, err := TerminatedAnswer(offer, renumbered, ours, GenerateKey()); err != nil || fmt.Sprint(d.audio.Codecs) != want {
+	if d, err := TerminatedAnswer(offer, renumbered, ours, GenerateKey(SHA80)); err != nil || fmt.Sprint(d.audio.Codecs) != want {
 		t.Errorf("terminated: %v, %v", d, err)
 	}
 	// What is in force there goes by the numbers of who takes it, and a hold keeps both.

@@ -9,6 +9,7 @@ import (
 
 const (
 	keyA = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
+	keyG = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQQ==" // as long as AES-GCM wants
 	keyB = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJC"
 )
 
@@ -157,13 +158,13 @@ func TestEnumsAreClosed(t *testing.T) {
 	}{
 		{"profile", AVP.String() + " " + SAVP.String(), Profile(2).String()},
 		{"direction", Inactive.String() + " " + SendOnly.String() + " " + RecvOnly.String() + " " + SendRecv.String(), Direction(4).String()},
-		{"suite", NoSuite.String() + " " + SHA80.String() + " " + SHA32.String(), Suite(3).String()},
+		{"suite", NoSuite.String() + " " + SHA80.String() + " " + SHA32.String() + " " + GCM.String(), Suite(4).String()},
 		{"policy", Required.String() + " " + Optional.String() + " " + Off.String(), Policy(3).String()},
 		{"change", Same.String() + " " + Hold.String() + " " + Media.String(), Change(3).String()},
 	}
 	want := []string{
 		"RTP/AVP RTP/SAVP", "inactive sendonly recvonly sendrecv",
-		"none AES_CM_128_HMAC_SHA1_80 AES_CM_128_HMAC_SHA1_32", "required optional off", "same hold media",
+		"none AES_CM_128_HMAC_SHA1_80 AES_CM_128_HMAC_SHA1_32 AEAD_AES_128_GCM", "required optional off", "same hold media",
 	}
 	for i, tt := range tests {
 		if tt.got != want[i] || !strings.HasPrefix(tt.past, "unknown(") {

@@ -11,8 +11,8 @@ import (
 // follows are the counterparts of For and Answer, which pass the peers' keys.
 
 // GenerateKey makes a key of the edge's own. Each leg has its own.
-func GenerateKey() Key {
-	raw := make([]byte, masterKey+masterSalt)
+func GenerateKey(s Suite) Key {
+	raw := make([]byte, masterKey+s.masterSalt())
 	_, _ = rand.Read(raw) // never fails: the program ends instead
 	text := base64.StdEncoding.EncodeToString(raw)
 	return Key{inline: &text}
@@ -23,7 +23,7 @@ func GenerateKey() Key {
 func GenerateCryptos(suites ...Suite) []Crypto {
 	all := make([]Crypto, len(suites))
 	for i, s := range suites {
-		all[i] = Crypto{Tag: i + 1, Suite: s, Key: GenerateKey()}
+		all[i] = Crypto{Tag: i + 1, Suite: s, Key: GenerateKey(s)}
 	}
 	return all
 }
@@ -120,9 +120,18 @@ func offer(ours, theirs Description, local Local, own []Crypto, codecs []Codec) 
 	return d.keyed(own).For(local)
 }
 
+// Preferred is the suite that an answer of the edge's own to this offer takes: the first, NoSuite for
+// plain RTP.
+func (d Description) Preferred() Suite {
+	if d.audio.Profile != SAVP || len(d.audio.Cryptos) == 0 {
+		return NoSuite
+	}
+	return d.audio.Cryptos[0].Suite
+}
+
 // TerminatedAnswer returns the answer to offer, as Answer does, but with a key of the edge's own, of
-// the first suite that was offered; with an offer of RTP/AVP the key is not used. answer is of the
-// other leg, has been Accepted there, and may have another profile and other m-lines.
+// the Preferred suite; with an offer of RTP/AVP the key is not used. answer is of the other leg, has
+// been Accepted there, and may have another profile and other m-lines.
 func TerminatedAnswer(offer, answer Description, local Local, key Key) (Description, error) {
 	for _, d := range []Description{offer, answer} {
 		if err := d.usable(); err != nil {
@@ -136,10 +145,10 @@ func TerminatedAnswer(offer, answer Description, local Local, key Key) (Descript
 	a := &d.audio
 	a.Profile, a.Cryptos = offer.audio.Profile, nil
 	if a.Profile == SAVP {
-		if key.IsZero() {
-			return Description{}, fmt.Errorf("%w: none of our own", ErrCrypto)
-		}
 		first := offer.audio.Cryptos[0]
+		if !key.Suits(first.Suite) {
+			return Description{}, fmt.Errorf("%w: none of our own for %s", ErrCrypto, first.Suite)
+		}
 		a.Cryptos = []Crypto{{Tag: first.Tag, Suite: first.Suite, Key: key}}
 	}
 	return d.For(local)

@@ -7,15 +7,15 @@ import (
 )
 
 func TestGenerateKeyMakesKeysThatDiffer(t *testing.T) {
-	a, b := GenerateKey(), GenerateKey()
+	a, b := GenerateKey(SHA80), GenerateKey(SHA80)
 	if a.Equal(b) {
 		t.Error("the same twice")
 	}
-	if _, err := NewKey(a.Reveal()); err != nil {
+	if _, err := NewKey(SHA80, a.Reveal()); err != nil {
 		t.Error(err)
 	}
-	all := GenerateCryptos(SHA80, SHA32)
-	if len(all) != 2 || all[0].Tag != 1 || all[1].Tag != 2 || all[0].Suite != SHA80 || all[1].Suite != SHA32 || all[0].Key.Equal(all[1].Key) {
+	all := GenerateCryptos(SHA80, SHA32, GCM)
+	if len(all) != 3 || all[0].Tag != 1 || all[1].Tag != 2 || all[0].Suite != SHA80 || all[1].Suite != SHA32 || all[2].Suite != GCM || all[0].Key.Equal(all[1].Key) {
 		t.Errorf("got %v", all)
 	}
 	for _, c := range all {
@@ -43,8 +43,8 @@ func TestTerminatedBothWays(t *testing.T) {
 		key                 Key
 	}{
 		{"plain to srtp", "pv-offer", "trunk-answer", ownKeys(t), Key{}},
-		{"srtp to plain", "trunk-offer", "pv-answer", nil, GenerateKey()},
-		{"srtp to srtp", "trunk-offer", "trunk-answer", ownKeys(t), GenerateKey()},
+		{"srtp to plain", "trunk-offer", "pv-answer", nil, GenerateKey(SHA80)},
+		{"srtp to srtp", "trunk-offer", "trunk-answer", ownKeys(t), GenerateKey(SHA80)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -91,9 +91,10 @@ func TestTerminatedAnswerMustFit(t *testing.T) {
 		want   error
 	}{
 		{"no key", load(t, "pv-answer"), Key{}, ErrCrypto},
-		{"a codec that was not offered", variant(t, "trunk-answer", "SAVP 0 101", "SAVP 0 18 101"), GenerateKey(), ErrCodec},
-		{"rejected", variant(t, "trunk-answer", "m=audio 16384", "m=audio 0"), GenerateKey(), ErrNoAudio},
-		{"nothing", Description{}, GenerateKey(), ErrNoAudio},
+		{"a key of another suite", load(t, "pv-answer"), GenerateKey(GCM), ErrCrypto},
+		{"a codec that was not offered", variant(t, "trunk-answer", "SAVP 0 101", "SAVP 0 18 101"), GenerateKey(SHA80), ErrCodec},
+		{"rejected", variant(t, "trunk-answer", "m=audio 16384", "m=audio 0"), GenerateKey(SHA80), ErrNoAudio},
+		{"nothing", Description{}, GenerateKey(SHA80), ErrNoAudio},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -105,7 +106,7 @@ func TestTerminatedAnswerMustFit(t *testing.T) {
 	if _, err := (Description{}).Terminated(ours, nil); !errors.Is(err, ErrNoAudio) {
 		t.Errorf("got %v", err)
 	}
-	if d, err := TerminatedAnswer(variant(t, "trunk-offer", "sendrecv", "recvonly"), load(t, "trunk-answer"), ours, GenerateKey()); err != nil || d.audio.Direction != SendOnly {
+	if d, err := TerminatedAnswer(variant(t, "trunk-offer", "sendrecv", "recvonly"), load(t, "trunk-answer"), ours, GenerateKey(SHA80)); err != nil || d.audio.Direction != SendOnly {
 		t.Errorf("got %s, %v", d, err)
 	}
 }

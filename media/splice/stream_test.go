@@ -172,7 +172,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 
 func keyOf(t testing.TB, letter byte) sdp.Key {
 	t.Helper()
-	k, err := sdp.NewKey(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{letter}, 30)))
+	k, err := sdp.NewKey(sdp.SHA80, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{letter}, 30)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,12 +17,14 @@ var ErrKey = errors.New("no usable srtp key")
 
 // Room is what sealing adds to a packet at most: the tag, and the index of SRTCP. A buffer given to
 // a Sealer needs so much capacity beyond its length.
-const Room = 10 + 4
+const Room = gcmTag + indexSize
 
 const (
 	rtpHeader  = 12
 	rtcpHeader = 8
-	rtcpTail   = 14 // index and tag, of both suites (RFC 4568 §6.2.2: SRTCP keeps the long tag)
+	hmacTag    = 10 // of SRTCP (RFC 4568 §6.2.2: it keeps the long tag)
+	gcmTag     = 16 // RFC 7714 §13.2
+	indexSize  = 4  // of SRTCP, with the flag that tells of encryption
 )
 
 // Position is where a stream stands: RFC 3711's 48-bit index is its roll-over counter and its
@@ -54,11 +56,12 @@ type cipher struct {
 var pionProfiles = map[sdp.Suite]pion.ProtectionProfile{
 	sdp.SHA80: pion.ProtectionProfileAes128CmHmacSha1_80,
 	sdp.SHA32: pion.ProtectionProfileAes128CmHmacSha1_32,
+	sdp.GCM:   pion.ProtectionProfileAeadAes128Gcm,
 }
 
 // Check tells whether there is a suite and a key.
 func Check(suite sdp.Suite, key sdp.Key) error {
-	if _, ok := pionProfiles[suite]; !ok || key.IsZero() {
+	if _, ok := pionProfiles[suite]; !ok || !key.Suits(suite) {
 		return fmt.Errorf("%w: %s, %s", ErrKey, suite, key)
 	}
 	return nil
@@ -103,7 +106,15 @@ func sequence(b []byte) uint16    { return binary.BigEndian.Uint16(b[2:]) }
 func ssrc(b []byte) uint32        { return binary.BigEndian.Uint32(b[8:]) }
 func controlSSRC(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
 
-// controlIndex is the SRTCP index (RFC 3711 §3.4), behind the flag that tells of encryption.
-func controlIndex(b []byte) uint32 {
-	return binary.BigEndian.Uint32(b[len(b)-rtcpTail:]) &^ (1 << 31)
+// controlIndex is the SRTCP index, behind the flag that tells of encryption: before the tag (RFC 3711
+// §3.4), or behind it (RFC 7714 §9.2). It is false for what is too short to be a report.
+func (c *cipher) controlIndex(b []byte) (uint32, bool) {
+	tag, behind := hmacTag, hmacTag
+	if c.suite == sdp.GCM {
+		tag, behind = gcmTag, 0
+	}
+	if len(b) < rtcpHeader+tag+indexSize {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(b[len(b)-behind-indexSize:]) &^ (1 << 31), true
 }

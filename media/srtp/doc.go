@@ -8,8 +8,8 @@
 // written down, and a stream can be joined in its middle.
 //
 //	0                 12 + CSRCs + extension            len-tag    len
-//	| RTP header       | payload                        | HMAC tag  |  RFC 3711 §3.1
-//	|  authenticated   |  authenticated and encrypted   | 10 or 4   |
+//	| RTP header       | payload                        | tag       |  RFC 3711 §3.1
+//	|  authenticated   |  authenticated and encrypted   | 10, 4, 16 |
 //
 // It owns no sockets and does not choose keys or SSRCs. Any goroutine may call an Opener, which locks
 // for one packet: RTP and RTCP of a leg are read by two goroutines, and a third records the state. The
@@ -17,5 +17,7 @@
 // to guard.
 //
 // RFC 3711 (SRTP, §3.3 packet processing, §3.3.2 replay, §3.4 SRTCP, §9.1 two-time pad), RFC 4568
-// §6.2 (the suites).
+// §6.2 and RFC 7714 (the suites). With AES-GCM an index that is used twice gives away more than two
+// payloads: who finds one can forge packets (RFC 7714 §8.4), so that the rule is the same and the
+// harm greater.
 package srtp

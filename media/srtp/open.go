@@ -46,7 +46,7 @@ func (o *Opener) Position() (Position, bool) {
 }
 
 // RTP opens a packet in its own buffer. It is false when the packet does not authenticate or came
-// before; then the packet is as it was.
+// before; then its payload is lost (AES-GCM clears what does not authenticate).
 func (o *Opener) RTP(b []byte) ([]byte, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -72,10 +72,18 @@ func (o *Opener) RTP(b []byte) ([]byte, bool) {
 // maxROC bounds the search of join: sixteen turns are 5 hours of 50 packets a second.
 const maxROC = 16
 
+// maxJoin is more than an Ethernet frame holds.
+const maxJoin = 2048
+
 // join opens the first packet of a stream, or the first after others went past the Opener. Nobody
 // can tell its roll-over counter for sure, so what is likely is tried: a wrong one does not
 // authenticate. in is nil for an SSRC never seen.
 func (o *Opener) join(in *incoming, b []byte) ([]byte, bool) {
+	var whole [maxJoin]byte // for a try with AES-GCM leaves nothing of what it failed at
+	if len(b) > len(whole) {
+		return nil, false
+	}
+	copy(whole[:], b)
 	from, n := ssrc(b), uint64(sequence(b))
 	if _, known := o.cipher.context.ROC(from); !known {
 		o.cipher.states++
@@ -108,6 +116,7 @@ func (o *Opener) join(in *incoming, b []byte) ([]byte, bool) {
 			o.rtp.heard(in)
 			return plain, true
 		}
+		copy(b, whole[:])
 	}
 	return nil, false
 }
@@ -116,10 +125,11 @@ func (o *Opener) join(in *incoming, b []byte) ([]byte, bool) {
 func (o *Opener) RTCP(b []byte) ([]byte, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(b) < rtcpHeader+rtcpTail || !o.cipher.ready() {
+	told, ok := o.cipher.controlIndex(b)
+	if !ok || !o.cipher.ready() {
 		return nil, false
 	}
-	from, index := controlSSRC(b), uint64(controlIndex(b))
+	from, index := controlSSRC(b), uint64(told)
 	in := o.control.find(from)
 	if in != nil && !in.window.fresh(index) {
 		return nil, false

@@ -13,9 +13,18 @@ import (
 	"handoff/media/sdp"
 )
 
-func keyOf(t testing.TB, letter byte) sdp.Key {
+// suites are all, with the length of their tags.
+var suites = map[sdp.Suite]int{sdp.SHA80: 10, sdp.SHA32: 4, sdp.GCM: 16}
+
+func keyOf(t testing.TB, letter byte) sdp.Key { return keyFor(t, sdp.SHA80, letter) }
+
+func keyFor(t testing.TB, suite sdp.Suite, letter byte) sdp.Key {
 	t.Helper()
-	k, err := sdp.NewKey(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{letter}, 30)))
+	size := 30
+	if suite == sdp.GCM {
+		size = 28
+	}
+	k, err := sdp.NewKey(suite, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{letter}, size)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +76,12 @@ func opener(t testing.TB, suite sdp.Suite, key sdp.Key) *Opener {
 // sealed is the packet of an index, in a buffer of its own.
 func sealed(t testing.TB, key sdp.Key, ssrc uint32, index uint64) []byte {
 	t.Helper()
-	b, ok := sealer(t, sdp.SHA80, key, ssrc).RTP(audio(t, ssrc, uint16(index)), index)
+	return sealedBy(t, sdp.SHA80, key, ssrc, index)
+}
+
+func sealedBy(t testing.TB, suite sdp.Suite, key sdp.Key, ssrc uint32, index uint64) []byte {
+	t.Helper()
+	b, ok := sealer(t, suite, key, ssrc).RTP(audio(t, ssrc, uint16(index)), index)
 	if !ok {
 		t.Fatalf("index %d was not sealed", index)
 	}
@@ -77,8 +91,8 @@ func sealed(t testing.TB, key sdp.Key, ssrc uint32, index uint64) []byte {
 // What is sealed here opens in pion and the other way round, RTP and RTCP, and tags are as long as
 // the suite says.
 func TestSealAndOpenAgreeWithPion(t *testing.T) {
-	for suite, tag := range map[sdp.Suite]int{sdp.SHA80: 10, sdp.SHA32: 4} {
-		key := keyOf(t, 'k')
+	for suite, tag := range suites {
+		key := keyFor(t, suite, 'k')
 		master, salt := key.Master()
 		other := func() *pion.Context {
 			c, err := pion.CreateContext(master, salt, pionProfiles[suite])
@@ -116,7 +130,7 @@ func TestSealAndOpenAgreeWithPion(t *testing.T) {
 		for range 3 {
 			plain := report(7)
 			got, ok := s.RTCP(roomy(plain))
-			if !ok || len(got) != 28+14 {
+			if !ok || len(got) != 28+4+max(tag, 10) {
 				t.Fatalf("%s: rtcp of %d bytes, %v", suite, len(got), ok)
 			}
 			if back, err := in.DecryptRTCP(nil, got, nil); err != nil || !bytes.Equal(back, plain) {
@@ -179,19 +193,23 @@ func TestNoIndexIsSealedTwice(t *testing.T) {
 }
 
 func TestForgedAndReplayedPacketsAreRefused(t *testing.T) {
-	key := keyOf(t, 'k')
-	o := opener(t, sdp.SHA80, key)
-	true1 := sealed(t, key, 7, 100)
+	for suite := range suites {
+		t.Run(suite.String(), func(t *testing.T) { forgeAndReplay(t, suite) })
+	}
+}
+
+func forgeAndReplay(t *testing.T, suite sdp.Suite) {
+	key, other := keyFor(t, suite, 'k'), keyFor(t, suite, 'x')
+	o := opener(t, suite, key)
+	true1 := sealedBy(t, suite, key, 7, 100)
 	if _, ok := o.RTP(bytes.Clone(true1)); !ok {
 		t.Fatal("not opened")
 	}
 	for n := range 400 {
-		forged := sealed(t, keyOf(t, 'x'), 7, uint64(101+n))
-		before := bytes.Clone(forged)
-		if _, ok := o.RTP(forged); ok || !bytes.Equal(before, forged) {
-			t.Fatalf("forged packet %d: opened %v", n, ok)
+		if _, ok := o.RTP(sealedBy(t, suite, other, 7, uint64(101+n))); ok {
+			t.Fatalf("forged packet %d was opened", n)
 		}
-		if _, ok := o.RTP(sealed(t, keyOf(t, 'x'), uint32(1000+n), 1)); ok {
+		if _, ok := o.RTP(sealedBy(t, suite, other, uint32(1000+n), 1)); ok {
 			t.Fatalf("forged source %d was opened", n)
 		}
 	}
@@ -208,7 +226,7 @@ func TestForgedAndReplayedPacketsAreRefused(t *testing.T) {
 			t.Errorf("opened %d bytes as rtcp", len(b))
 		}
 	}
-	if _, ok := o.RTP(sealed(t, key, 7, 101)); !ok {
+	if _, ok := o.RTP(sealedBy(t, suite, key, 7, 101)); !ok {
 		t.Error("the true packet after the forged ones was not opened")
 	}
 	if o.cipher.states > maxStates {
@@ -233,7 +251,6 @@ func TestLatePacketsOpenOnce(t *testing.T) {
 // Packets pass a leg for hours before its call is re-bridged: the Opener finds the roll-over
 // counter, told roughly, wrongly or not at all.
 func TestJoinInTheMiddle(t *testing.T) {
-	key := keyOf(t, 'k')
 	at := func(roc, n uint64) uint64 { return roc<<16 | n }
 	tests := []struct {
 		name     string
@@ -250,18 +267,22 @@ func TestJoinInTheMiddle(t *testing.T) {
 		{"not told, after days", nil, at(900, 100), false},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			o := opener(t, sdp.SHA80, key)
-			if tt.expected != nil {
-				o.Expect(*tt.expected, false)
-			}
-			if _, ok := o.RTP(sealed(t, key, 7, tt.index)); ok != tt.want {
-				t.Errorf("opened %v", ok)
-			}
-			if _, ok := o.RTP(sealed(t, key, 7, tt.index-1)); ok {
-				t.Error("opened one from before it joined")
-			}
-		})
+		for suite := range suites {
+			t.Run(tt.name+", "+suite.String(), func(t *testing.T) {
+				key := keyFor(t, suite, 'k')
+				o := opener(t, suite, key)
+				if tt.expected != nil {
+					o.Expect(*tt.expected, false)
+				}
+				b := sealedBy(t, suite, key, 7, tt.index)
+				if got, ok := o.RTP(b); ok != tt.want || ok && !bytes.Equal(got, audio(t, 7, uint16(tt.index))) {
+					t.Errorf("opened %v: % x", ok, got)
+				}
+				if _, ok := o.RTP(sealedBy(t, suite, key, 7, tt.index-1)); ok {
+					t.Error("opened one from before it joined")
+				}
+			})
+		}
 	}
 }
 
@@ -315,6 +336,7 @@ func TestSourcesAreBounded(t *testing.T) {
 func TestAKeyIsNeeded(t *testing.T) {
 	for _, err := range []error{
 		Check(sdp.NoSuite, keyOf(t, 'k')), Check(sdp.SHA80, sdp.Key{}), Check(sdp.Suite(9), keyOf(t, 'k')),
+		Check(sdp.GCM, keyOf(t, 'k')), Check(sdp.SHA32, keyFor(t, sdp.GCM, 'k')),
 	} {
 		if !errors.Is(err, ErrKey) {
 			t.Errorf("got %v", err)
@@ -332,14 +354,16 @@ func TestOpenAndSealAllocateNothing(t *testing.T) {
 	if underRace {
 		t.Skip("the race detector makes sync.Pool allocate")
 	}
-	turn := newTurn(t, sdp.SHA80)
-	turn.packet(t)
-	if n := testing.AllocsPerRun(500, func() { turn.packet(t) }); n != 0 {
-		t.Errorf("rtp: %.1f allocations", n)
-	}
-	turn.report(t)
-	if n := testing.AllocsPerRun(500, func() { turn.report(t) }); n != 0 {
-		t.Errorf("rtcp: %.1f allocations", n)
+	for suite := range suites {
+		turn := newTurn(t, suite)
+		turn.packet(t)
+		if n := testing.AllocsPerRun(500, func() { turn.packet(t) }); n != 0 {
+			t.Errorf("%s: rtp: %.1f allocations", suite, n)
+		}
+		turn.report(t)
+		if n := testing.AllocsPerRun(500, func() { turn.report(t) }); n != 0 {
+			t.Errorf("%s: rtcp: %.1f allocations", suite, n)
+		}
 	}
 }
 
@@ -353,7 +377,7 @@ type turn struct {
 }
 
 func newTurn(t testing.TB, suite sdp.Suite) *turn {
-	key := keyOf(t, 'k')
+	key := keyFor(t, suite, 'k')
 	return &turn{sealer(t, suite, key, 7), opener(t, suite, key), audio(t, 7, 0), report(7), 0}
 }
 
@@ -380,7 +404,7 @@ func (r *turn) report(t testing.TB) {
 }
 
 func BenchmarkOpenAndSeal(b *testing.B) {
-	for _, suite := range []sdp.Suite{sdp.SHA80, sdp.SHA32} {
+	for suite := range suites {
 		b.Run(suite.String(), func(b *testing.B) {
 			turn := newTurn(b, suite)
 			b.ReportAllocs()

@@ -59,7 +59,7 @@ func (c *Call) dialAgent(offering offerer) error {
 		}
 		c.talk.c = opened
 	}
-	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP))
+	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP), sdp.SHA80)
 	offer, err := offering(c.talk.a.local.Description, c.talk.a.remote.Description, c.talk.c.address(), own)
 	if err != nil {
 		return err

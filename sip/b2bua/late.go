@@ -29,7 +29,7 @@ func (c *Call) late() bool { return c.caller.offer == nil }
 // offerOwn is an offer to Watson for a caller who has made none.
 func (c *Call) offerOwn() (sdp.Description, error) {
 	c.talk.terminated = true
-	return sdp.NewOffer(c.talk.b.address(), freshKeys(c.engine.cfg.WatsonSRTP.Offered(sdp.SAVP)))
+	return sdp.NewOffer(c.talk.b.address(), freshKeys(c.engine.cfg.WatsonSRTP.Offered(sdp.SAVP), c.watsonSuites()...))
 }
 
 // forCaller is what the caller is told when Watson has answered: the answer to his offer, or ours.
@@ -46,7 +46,7 @@ func (c *Call) prepareOffer(theirs *described) error {
 		return err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
-	offer, err := sdp.Offer(c.talk.b.local.Description, theirs.Description, c.talk.a.address(), freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP)))
+	offer, err := sdp.Offer(c.talk.b.local.Description, theirs.Description, c.talk.a.address(), freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP), sdp.SHA80))
 	if err != nil {
 		return err
 	}

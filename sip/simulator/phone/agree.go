@@ -68,7 +68,7 @@ func (p *Phone) Answer(offer []byte) ([]byte, error) {
 		answer.Formats = append(answer.Formats, answer.Events)
 	}
 	if len(answer.Crypto) > 0 {
-		answer.Crypto = []Crypto{{remote.Crypto[0].Tag, Suite, answer.Crypto[0].Params}} // the offer's tag, RFC 4568 §5.1.2
+		answer.Crypto = []Crypto{{remote.crypto().Tag, Suite, answer.Crypto[0].Params}} // the offer's tag, RFC 4568 §5.1.2
 	}
 	if remote.Direction != SendRecv {
 		answer.Direction = remote.Direction.Mirror()
@@ -124,10 +124,11 @@ func (p *Phone) keyLocked(remote Description) error {
 	if len(remote.Crypto) == 0 {
 		return fmt.Errorf("%w: RTP/SAVP without a=crypto", ErrSDP)
 	}
-	if remote.Crypto[0].Params == p.inKey {
+	theirs := remote.crypto()
+	if theirs.Params == p.inKey {
 		return nil
 	}
-	key, salt, err := remote.Crypto[0].Key()
+	key, salt, err := theirs.Key()
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (p *Phone) keyLocked(remote Description) error {
 	if err != nil {
 		return err
 	}
-	p.in, p.inKey = c, remote.Crypto[0].Params
+	p.in, p.inKey = c, theirs.Params
 	if len(p.keys) < maxKeys {
 		p.keys = append(p.keys, p.inKey)
 	}

@@ -76,6 +76,16 @@ func (c Crypto) Key() (key, salt []byte, err error) {
 	return raw[:16], raw[16:], nil
 }
 
+// crypto is the line that a phone takes of those offered: the first of its suite, else the first.
+func (d Description) crypto() Crypto {
+	for _, c := range d.Crypto {
+		if c.Suite == Suite {
+			return c
+		}
+	}
+	return d.Crypto[0]
+}
+
 // Description is an SDP with one audio stream.
 type Description struct {
 	User             string // o=

@@ -145,7 +145,7 @@ func (c *Inbound) openPhone(offer []byte) ([]byte, error) {
 	p, err := phone.New(phone.Config{
 		Addr: c.domain.account.cfg.Addr, Secure: !c.reception.PlainMedia, Codecs: c.reception.Codecs, Voice: c.reception.Voice,
 		Events: c.reception.Events,
-		User: "root", Name: "Twilio Media Gateway", Origin: netip.MustParseAddr(privateIP), MaxTime: true,
+		User:   "root", Name: "Twilio Media Gateway", Origin: netip.MustParseAddr(privateIP), MaxTime: true,
 	})
 	if err != nil {
 		return nil, err

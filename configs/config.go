@@ -201,6 +201,10 @@ type Media struct {
 	PublicIP netip.Addr
 	Ports    PortRange
 	Path     MediaPath
+	// Hook and Pins are the kernel path's: where it meets packets, and a folder in a bpffs by which
+	// calls' media outlive the process, empty for none.
+	Hook     MediaHook
+	Pins     string
 	SRTPKeys SRTPKeys
 	// Rest is how long a released port waits before it is given out again.
 	Rest time.Duration
@@ -278,6 +282,8 @@ func Default() *Config {
 			Listen:   netip.IPv4Unspecified(),
 			Ports:    PortRange{10000, 19999},
 			Path:     MediaPathAuto,
+			Hook:     MediaHookTC,
+			Pins:     "/sys/fs/bpf/handoff",
 			SRTPKeys: SRTPKeysPass,
 			Rest:     30 * time.Second,
 		},

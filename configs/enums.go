@@ -108,6 +108,16 @@ const (
 	UnmatchedPass   Unmatched = "pass"
 )
 
+// MediaHook is where the kernel path meets packets.
+type MediaHook string
+
+const (
+	// MediaHookTC works with every device.
+	MediaHookTC MediaHook = "tc"
+	// MediaHookXDP is below it, where the driver can.
+	MediaHookXDP MediaHook = "xdp"
+)
+
 // MediaPath is how packets are carried.
 type MediaPath string
 
@@ -115,6 +125,8 @@ const (
 	// MediaPathAuto takes the best path that works here.
 	MediaPathAuto     MediaPath = "auto"
 	MediaPathPortable MediaPath = "portable"
+	// MediaPathKernel insists on the kernel for what can pass there.
+	MediaPathKernel MediaPath = "kernel"
 )
 
 // SRTPKeys tells who holds the SDES keys.

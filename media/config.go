@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,10 @@ type Config struct {
 	Rest time.Duration `yaml:"rest"`
 	// Path is auto or the name of a media path.
 	Path string `yaml:"path"`
+	// XDP lets the kernel path meet packets in the driver, where that can.
+	XDP bool `yaml:"xdp"`
+	// Pins is a folder in a bpffs by which the kernel path outlives the process; empty for none.
+	Pins string `yaml:"pins"`
 }
 
 // Ports is a range of UDP ports, both ends in it.
@@ -44,7 +49,11 @@ func (p *Ports) UnmarshalText(text []byte) error {
 const (
 	pathAuto     = "auto"
 	pathPortable = "portable"
+	pathKernel   = "kernel"
 )
+
+// paths is what Config.Path may be.
+var paths = []string{pathAuto, pathPortable, pathKernel}
 
 func (c Config) withDefaults() Config {
 	if !c.Listen.IsValid() {
@@ -78,8 +87,8 @@ func (c Config) Validate() error {
 	if c.Rest < 0 {
 		errs = append(errs, fmt.Errorf("rest %s: negative", c.Rest))
 	}
-	if c.Path != pathAuto && c.Path != pathPortable {
-		errs = append(errs, fmt.Errorf("path %q: want auto or portable", c.Path))
+	if !slices.Contains(paths, c.Path) {
+		errs = append(errs, fmt.Errorf("path %q: want one of %s", c.Path, strings.Join(paths, ", ")))
 	}
 	return errors.Join(errs...)
 }

@@ -74,16 +74,29 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	epoch := time.Now()
-	r := &Relay{
-		cfg: cfg, deps: deps, ports: ports, path: portablePath{portable.New(epoch)}, epoch: epoch,
-		sessions: map[*Session]struct{}{},
+	path, err := withKernel(portablePath{portable.New(epoch)}, cfg, epoch, deps.Log)
+	if err != nil {
+		return nil, fmt.Errorf("media: %w", err)
 	}
+	r := &Relay{cfg: cfg, deps: deps, ports: ports, path: path, epoch: epoch, sessions: map[*Session]struct{}{}}
 	deps.Observer.PortsFree(ports.Free())
 	return r, nil
 }
 
-// Path tells which path carries new sessions.
+// Path tells which path new sessions begin on.
 func (r *Relay) Path() metrics.Path { return r.path.kind() }
+
+// Carries tells which path carries sessions now: the kernel if it carries any.
+func (r *Relay) Carries() metrics.Path {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.sessions {
+		if s.fast.Load() > 0 {
+			return metrics.PathKernel
+		}
+	}
+	return r.Path()
+}
 
 // NewSession starts the media of a call. id stands in logs. After Close the session can have no
 // endpoints.

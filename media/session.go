@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"handoff/media/quality"
 	"handoff/media/splice"
@@ -13,6 +14,7 @@ import (
 type Session struct {
 	relay *Relay
 	id    string
+	fast  atomic.Int32 // how many ways the kernel carries
 
 	mu        sync.Mutex // guards all below and the endpoints; no packet ever takes it
 	endpoints []*Endpoint
@@ -21,9 +23,10 @@ type Session struct {
 	closed    bool
 }
 
-// EndpointStats is what passed an endpoint so far.
+// EndpointStats is what passed an endpoint so far, and by which path it comes now.
 type EndpointStats struct {
-	Leg metrics.Leg
+	Leg  metrics.Leg
+	Path metrics.Path
 	quality.Report
 }
 
@@ -46,9 +49,25 @@ func (s *Session) addLocked(leg metrics.Leg, number uint16, c carrier) *Endpoint
 	if s.frozen {
 		c.Freeze()
 	}
+	if way, ok := c.(*shortcut); ok {
+		way.moved = s.moved
+	}
 	e := newEndpoint(s, leg, number, c)
 	s.endpoints = append(s.endpoints, e)
 	return e
+}
+
+// moved counts the session to the path that carries any of it.
+func (s *Session) moved(delta int) {
+	now, observer := s.fast.Add(int32(delta)), s.relay.deps.Observer
+	switch {
+	case delta > 0 && now == 1:
+		observer.Sessions(s.relay.Path(), -1)
+		observer.Sessions(metrics.PathKernel, +1)
+	case now == 0:
+		observer.Sessions(metrics.PathKernel, -1)
+		observer.Sessions(s.relay.Path(), +1)
+	}
 }
 
 // Endpoints returns the endpoints in the order in which they were made.
@@ -92,7 +111,11 @@ func (s *Session) Stats() []EndpointStats {
 	all := s.Endpoints()
 	stats := make([]EndpointStats, len(all))
 	for i, e := range all {
-		stats[i] = EndpointStats{Leg: e.leg, Report: e.carrier.Report()}
+		path := s.relay.Path()
+		if way, ok := e.carrier.(*shortcut); ok && way.live.Load() {
+			path = metrics.PathKernel
+		}
+		stats[i] = EndpointStats{Leg: e.leg, Path: path, Report: e.carrier.Report()}
 	}
 	return stats
 }

@@ -187,12 +187,12 @@ func TestCloseFreesThePorts(t *testing.T) {
 	c := newCall(t, r)
 	c.pa.say(c.a)
 	c.pb.rtp.receive()
-	if r.watch.sessions != 1 || r.watch.free != 0 {
+	if r.watch.all() != 1 || r.watch.free != 0 {
 		t.Errorf("%+v", r.watch)
 	}
 	c.Close()
 	c.Close()
-	if r.watch.sessions != 0 || r.watch.free != 2 {
+	if r.watch.all() != 0 || r.watch.free != 2 {
 		t.Errorf("%+v", r.watch)
 	}
 	for _, e := range c.Endpoints() {
@@ -275,7 +275,7 @@ func TestRelayCloseEndsItsSessions(t *testing.T) {
 	r := newRig(t, 2)
 	newCall(t, r)
 	r.Close()
-	if r.watch.sessions != 0 || r.watch.free != 2 {
+	if r.watch.all() != 0 || r.watch.free != 2 {
 		t.Errorf("%+v", r.watch)
 	}
 	if _, err := r.NewSession("call-2").Endpoint(metrics.LegA); !errors.Is(err, ErrClosed) {

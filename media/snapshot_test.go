@@ -57,7 +57,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	if stats.Received != 4 || stats.Stream.Lost() != 2 || stats.Stream.SSRC != c.pa.ssrc {
 		t.Errorf("%+v", stats)
 	}
-	if r.watch.free != 0 || r.watch.sessions != 1 {
+	if r.watch.free != 0 || r.watch.all() != 1 {
 		t.Errorf("%+v", r.watch)
 	}
 }
@@ -84,7 +84,7 @@ func TestRestoreOfABrokenSnapshot(t *testing.T) {
 			if _, err := r.Restore(bad); err == nil {
 				t.Error("restored")
 			}
-			if r.watch.free != 2 || r.watch.sessions != 0 {
+			if r.watch.free != 2 || r.watch.all() != 0 {
 				t.Errorf("left behind: %+v", r.watch)
 			}
 		})

@@ -88,6 +88,8 @@ func mediaConfig(cfg *configs.Config) media.Config {
 		Ports:  media.Ports{Min: cfg.Media.Ports.First, Max: cfg.Media.Ports.Last},
 		Rest:   cfg.Media.Rest,
 		Path:   string(cfg.Media.Path),
+		XDP:    cfg.Media.Hook == configs.MediaHookXDP,
+		Pins:   cfg.Media.Pins,
 	}
 }
 

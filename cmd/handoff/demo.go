@@ -96,6 +96,7 @@ type result struct {
 	Problems   []string    `json:"problems,omitempty"`
 	Key        keyResult   `json:"key"`
 	Task       twilio.Task `json:"task"`
+	MediaPath  string      `json:"media_path"` // that carried the packets
 	Caller     heard       `json:"caller"`
 	Watson     heard       `json:"watson"`
 	Agent      *heard      `json:"agent,omitempty"` // where the edge called him
@@ -197,6 +198,7 @@ func (s *stage) play(ctx context.Context, story demoStory, r *result) error {
 	if err := s.talk(ctx, story.talk, caller.Phone(), assistant.Phone()); err != nil {
 		return fmt.Errorf("talk: %w", err)
 	}
+	r.MediaPath = s.edge.media.Carries().String()
 	outcome, err := assistant.Refer(ctx, watson.Transfer{Key: r.Key.Sent, Hold: watson.HoldSendOnly})
 	if err != nil {
 		return fmt.Errorf("transfer: %w", err)
@@ -280,7 +282,7 @@ func (r *result) judge() {
 }
 
 func (r *result) print(w io.Writer) {
-	fmt.Fprintf(w, "\nAudio          packets heard      lost   damaged   (%s)\n", demoStories[r.Story].media)
+	fmt.Fprintf(w, "\nAudio          packets heard      lost   damaged   (%s; %s path)\n", demoStories[r.Story].media, r.MediaPath)
 	type row struct {
 		who string
 		h   heard

@@ -166,7 +166,7 @@ func TestDemoSaysTheSameToAProgram(t *testing.T) {
 			if code := run(args, streams{&out, &errs}); code != exitOK {
 				t.Fatalf("exit code %d\n%s%s", code, &out, &errs)
 			}
-			for _, want := range []string{`"ok": true`, `"story": "` + tt.story + `"`, `"deployment": "` + tt.deployment + `"`, `"sent"`, `"watson_was_notified"`} {
+			for _, want := range []string{`"ok": true`, `"story": "` + tt.story + `"`, `"deployment": "` + tt.deployment + `"`, `"sent"`, `"media_path"`, `"watson_was_notified"`} {
 				if !strings.Contains(out.String(), want) {
 					t.Errorf("no %s in\n%s", want, &out)
 				}

@@ -123,7 +123,7 @@ watson:
   sources: [%[3]s]
   tls: {ca_file: ca.pem, server_name: %[5]s}
   health: {options_every: 0s}
-media: {listen: %[1]s, public_ip: %[1]s, ports: %[6]s}
+media: {listen: %[1]s, public_ip: %[1]s, ports: %[6]s, pins: ""}
 ops: {listen: "%[1]s:0"}
 `
 

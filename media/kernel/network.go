@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -26,6 +27,7 @@ type network struct {
 
 	mu       sync.Mutex // held while the kernel is asked; never together with a Path's
 	hops     map[ends]route
+	sources  map[netip.Addr]netip.Addr // by which this machine speaks to a peer
 	attached map[int]*attachment
 	clsact   bool // tcx was tried and cannot be had
 	closed   bool
@@ -45,7 +47,7 @@ func newNetwork(cfg Config, p pins, programs relayPrograms) (*network, error) {
 	return &network{
 		handle: handle, tc: programs.RelayTc, xdp: programs.RelayXdp,
 		hook: cfg.Hook, pins: p, log: cfg.Log,
-		hops: map[ends]route{}, attached: map[int]*attachment{}, clsact: cfg.Hook == HookClsact,
+		hops: map[ends]route{}, sources: map[netip.Addr]netip.Addr{}, attached: map[int]*attachment{}, clsact: cfg.Hook == HookClsact,
 	}, nil
 }
 
@@ -79,6 +81,7 @@ func (n *network) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.hops)
+	clear(n.sources)
 	for ifindex, a := range n.attached {
 		link, err := n.handle.LinkByIndex(ifindex)
 		switch {

@@ -188,8 +188,11 @@ inline bool take(struct slot *slot, const struct packet *p)
 
 	if (now > slot->deadline)
 		return false;
+	// A slot carries one stream: what becomes of another is for userspace to say.
+	if (slot->started && ssrc != slot->ssrc)
+		return false;
 	if (slot->awaited) {
-		if (ssrc != slot->ssrc || sequence != (__u16)(slot->highest + 1))
+		if (sequence != (__u16)(slot->highest + 1))
 			return false;
 		slot->awaited = 0;
 	}

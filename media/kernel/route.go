@@ -38,6 +38,46 @@ func (w Way) unmapped() Way {
 	return w
 }
 
+// settle gives unspecified addresses of this machine those that the routes to the peers say.
+func (n *network) settle(w *Way) error {
+	for _, end := range []struct{ own, peer *netip.AddrPort }{{&w.Local, &w.From}, {&w.Out, &w.To}} {
+		if !end.own.Addr().IsUnspecified() {
+			continue
+		}
+		source, err := n.source(end.peer.Addr())
+		if err != nil {
+			return err
+		}
+		*end.own = netip.AddrPortFrom(source, end.own.Port())
+	}
+	return nil
+}
+
+// source is from the cache, or asks the kernel.
+func (n *network) source(peer netip.Addr) (netip.Addr, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if known, ok := n.sources[peer]; ok {
+		return known, nil
+	}
+	if n.closed {
+		return netip.Addr{}, ErrClosed
+	}
+	route, err := n.route(peer, netip.Addr{})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	source, ok := netip.AddrFromSlice(route.Src)
+	if !ok {
+		return netip.Addr{}, fmt.Errorf("%w: no source address toward %s", ErrRoute, peer)
+	}
+	if len(n.sources) >= maxHops {
+		clear(n.sources)
+	}
+	n.sources[peer] = source.Unmap()
+	return source.Unmap(), nil
+}
+
 // check tells what no route could help.
 func (w Way) check(first, last uint16) error {
 	if port := w.Local.Port(); port < first || port > last {

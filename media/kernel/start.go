@@ -14,6 +14,9 @@ import (
 // until then everything goes up; else at the next packet.
 func (p *Path) Start(w Way, since quality.State) error {
 	w = w.unmapped()
+	if err := p.network.settle(&w); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
 	if err := w.check(p.cfg.First, p.cfg.Last); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -72,7 +75,7 @@ func (p *Path) Read(port uint16) (Counts, bool) {
 }
 
 func (p *Path) counts(port uint16, s *slot) Counts {
-	c := Counts{Packets: s.packets, Bytes: s.bytes, EventsLost: uint64(s.eventsLost), Stream: s.stream()}
+	c := Counts{Packets: s.packets, Bytes: s.bytes, EventsLost: uint64(s.eventsLost), Stream: s.stream(), Timestamp: s.timestamp}
 	if own := p.started[port]; own != nil {
 		c.Foreign = atomic.LoadUint64(&s.foreign) - own.foreign
 	}

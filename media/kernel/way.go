@@ -58,7 +58,8 @@ func (h Hook) String() string {
 	return "unknown"
 }
 
-// Way is one direction of a call: what comes From the peer at Local leaves by Out To the other peer.
+// Way is one direction of a call: what comes From the peer at Local leaves by Out To the other peer. An
+// unspecified address of Local or Out is that by which this machine speaks to the peer there.
 type Way struct {
 	From, Local, Out, To netip.AddrPort
 	// Clock is the RTP clock rate of what comes, in Hz; 0 is 8000.
@@ -79,8 +80,9 @@ type Counts struct {
 	EventsLost uint64
 	// LastSeen is when a packet was last forwarded, zero for never.
 	LastSeen time.Time
-	// Stream is the state that Start was given and all packets since.
-	Stream quality.State
+	// Stream is the state that Start was given and all packets since, and Timestamp that of the last of them.
+	Stream    quality.State
+	Timestamp uint32
 }
 
 // Event tells of a telephone-event (RFC 4733): when its first packet came, and when its end did. Of

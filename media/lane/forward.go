@@ -37,6 +37,9 @@ func (l *Lane) onRTP(f *Flow, b []byte, from netip.AddrPort) Departure {
 		}
 		return Departure{}
 	}
+	if f.Arrives != nil {
+		f.Arrives()
+	}
 	size, ok := len(b), true
 	if f.Opener != nil {
 		if b, ok = f.Opener.RTP(b); !ok {

@@ -49,8 +49,10 @@ type Flow struct {
 	// the reading goroutine: it must not block.
 	Near func(from netip.AddrPort)
 	// Idle, if there is one, hears that RTP of this flow has departed and that nothing else of the
-	// lane waits to be read: the moment to go over to another path. From the reading goroutine too.
-	Idle func()
+	// lane waits to be read: the moment at which another may carry what follows. Arrives hears of RTP
+	// from the peer that came here, before it is counted: nobody else may carry it then. Both are
+	// called from the reading goroutine.
+	Idle, Arrives func()
 }
 
 // Side is one of the two ports of an endpoint.
@@ -107,6 +109,21 @@ func (l *Lane) Flow() *Flow { return l.flow.Load() }
 // Report returns what was counted so far.
 func (l *Lane) Report() quality.Report {
 	return quality.Report{Counters: l.counters.read(l.epoch), Stream: l.stream.State()}
+}
+
+// Carried adds what another path took from the peer meanwhile; the stream is where that left it.
+func (l *Lane) Carried(packets, bytes uint64, seen time.Time, stream quality.State) {
+	c := &l.counters
+	c.receivedPackets.Add(packets)
+	c.receivedBytes.Add(bytes)
+	c.lastSeen.Store(max(c.lastSeen.Load(), int64(seen.Sub(l.epoch))))
+	l.stream.Resume(stream)
+}
+
+// CarriedOut adds what another path sent to the peer meanwhile.
+func (l *Lane) CarriedOut(packets, bytes uint64) {
+	l.counters.sent.Add(packets)
+	l.counters.sentBytes.Add(bytes)
 }
 
 // Exit is the lane itself, as an exit of others.

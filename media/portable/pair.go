@@ -46,11 +46,15 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Pair
 // Send writes one packet of the edge's own. b is borrowed until return.
 func (p *Pair) Send(b []byte, to netip.AddrPort) { write(lane.Departure{Out: &p.Lane, To: to, B: b}) }
 
-// handle takes a datagram, which it borrows until it returns and may change, and the room behind it.
-func (p *Pair) handle(s lane.Side, b []byte, from netip.AddrPort) {
-	if d := p.Receive(s, b, from); d.Out != nil {
-		write(d)
+// handle takes a datagram, which it borrows until it returns and may change, and the room behind it. It
+// tells whether it was RTP that left.
+func (p *Pair) handle(s lane.Side, b []byte, from netip.AddrPort) (rtp bool) {
+	d := p.Receive(s, b, from)
+	if d.Out == nil {
+		return false
 	}
+	write(d)
+	return !d.RTCP
 }
 
 func write(d lane.Departure) { d.Left(d.Out.Owner.(*Pair).send(d.By, d.B, d.To)) }

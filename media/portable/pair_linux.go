@@ -67,9 +67,8 @@ func (p *Pair) receive(on lane.Side, r *receiver) bool {
 	b, from, err := r.receive(s.fds[on])
 	switch err {
 	case 0:
-		p.handle(on, b, from)
-		if f := p.Flow(); f != nil && f.Idle != nil && on == lane.Media && !waiting(s.fds[on]) {
-			f.Idle()
+		if rtp := p.handle(on, b, from); rtp {
+			p.rest()
 		}
 	case unix.EAGAIN, unix.EINTR: // a wrong checksum, for one: it is known only when read
 	default:
@@ -77,6 +76,13 @@ func (p *Pair) receive(on lane.Side, r *receiver) bool {
 		return false
 	}
 	return true
+}
+
+// rest tells who may carry what follows that nothing waits.
+func (p *Pair) rest() {
+	if f := p.Flow(); f != nil && f.Idle != nil && !waiting(p.sockets.fds[lane.Media]) {
+		f.Idle()
+	}
 }
 
 // Freeze stops reading. What arrives waits in the sockets until Thaw; nothing is lost unless their

@@ -76,7 +76,8 @@ func (s State) missing() uint64 {
 
 // Stream measures. Its zero value is ready.
 type Stream struct {
-	clock atomic.Uint32
+	clock   atomic.Uint32
+	resumed atomic.Pointer[State] // from which the next packet goes on
 
 	// owned by the goroutine that calls Receive
 	state     State
@@ -100,16 +101,32 @@ func (s *Stream) Restore(state State) {
 	s.published.store(state)
 }
 
+// Resume goes on from a state that was measured elsewhere meanwhile.
+func (s *Stream) Resume(state State) { s.resumed.Store(&state) }
+
 // State returns what is known, consistent in itself.
-func (s *Stream) State() State { return s.published.load() }
+func (s *Stream) State() State {
+	if resumed := s.resumed.Load(); resumed != nil {
+		return *resumed
+	}
+	return s.published.load()
+}
 
 // Receive notes one packet. There is no probation (A.1's MIN_SEQUENTIAL): the packet's source was
 // compared with the SDP before.
 func (s *Stream) Receive(sequence uint16, timestamp, ssrc uint32, arrival time.Duration) {
+	resumed := s.resumed.Load()
+	if resumed != nil {
+		// Which of its packets came is not known one by one any more, nor when the last of them did.
+		s.state, s.seen, s.doubting, s.timed = *resumed, 1, false, false
+	}
 	if s.count(sequence, ssrc) {
 		s.measure(timestamp, arrival)
 	}
 	s.published.store(s.state)
+	if resumed != nil {
+		s.resumed.CompareAndSwap(resumed, nil)
+	}
 }
 
 // count does A.1 and tells whether the packet is new.

@@ -186,3 +186,18 @@ func BenchmarkReceive(b *testing.B) {
 		n++
 	}
 }
+
+func TestResumeGoesOnWhereAnotherStopped(t *testing.T) {
+	var here, there Stream
+	packets(&here, 1, 65530, 65531)
+	there.Restore(here.State())
+	packets(&there, 1, 65532, 65533, 65535, 0, 1) // one is lost, and a cycle is over
+	here.Resume(there.State())
+	if here.State() != there.State() {
+		t.Errorf("got %+v, want %+v", here.State(), there.State())
+	}
+	packets(&here, 1, 2, 4)
+	if st := here.State(); st.Received != 9 || st.Lost() != 2 || st.Index() != 65536+4 {
+		t.Errorf("received %d, lost %d, index %d", st.Received, st.Lost(), st.Index())
+	}
+}

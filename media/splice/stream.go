@@ -92,6 +92,28 @@ func (s *Stream) Part() {
 	s.Speaker = 0
 }
 
+// Untouched tells whether what a voice says passes as it is, as nearly all does in the clear, and under
+// which SSRC: then it may pass elsewhere, and Carried tells of it afterwards.
+func (s *Stream) Untouched(by Voice) (ssrc uint32, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.From, s.sealer == nil && s.types == nil && s.Begun && s.mapping().identity() &&
+		by == s.Speaker && by == s.bridge && s.player == 0
+}
+
+// Carried tells what has passed elsewhere: so many packets and octets of payload, the last of them so far
+// ahead of the highest sequence number and with a timestamp, now.
+func (s *Stream) Carried(packets, octets, ahead uint64, timestamp uint32, now time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.packets += uint32(packets)
+	s.octets += uint32(octets)
+	s.Index += ahead
+	if ahead > 0 {
+		s.Timestamp, s.at = timestamp+s.TimestampShift, now
+	}
+}
+
 // Snapshot tells where the stream stands.
 func (s *Stream) Snapshot() State {
 	s.mu.Lock()

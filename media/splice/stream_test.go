@@ -96,6 +96,35 @@ func TestOneStreamOfManySpeakers(t *testing.T) {
 	}
 }
 
+// Ten packets of the assistant pass elsewhere: the tone behind them goes on from there.
+func TestWhatPassedElsewhereIsInTheStream(t *testing.T) {
+	var s Stream
+	s.SetClock(8000)
+	b := &speaker{assistant, 0xb, 65530, 5000}
+	wav := &speaker{tone, 0xd, 100, 100}
+	s.Admit(assistant, 0)
+	if _, ok := s.Untouched(assistant); ok {
+		t.Error("untouched before its first packet")
+	}
+	speak(t, &s, b, 0)
+	if ssrc, ok := s.Untouched(assistant); !ok || ssrc != 0xb {
+		t.Errorf("untouched: %x, %t", ssrc, ok)
+	}
+	for range 10 {
+		b.next()
+	}
+	s.Carried(10, 1600, 10, 6600, at(10))
+	s.Admit(0, tone)
+	if got, want := speak(t, &s, wav, 11), (heard{5, 6760, 0xb, true}); got != want {
+		t.Errorf("tone: %+v, want %+v", got, want)
+	}
+	s.Admit(assistant, 0)
+	speak(t, &s, b, 12)
+	if _, ok := s.Untouched(assistant); ok {
+		t.Error("untouched behind a tone")
+	}
+}
+
 func TestOnlyTheAdmittedSpeak(t *testing.T) {
 	var s Stream
 	b, c := &speaker{voice: assistant}, &speaker{voice: agent}

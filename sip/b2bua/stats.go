@@ -29,15 +29,15 @@ func (c *Call) count() {
 	if c.talk.media == nil {
 		return
 	}
-	observer, path := c.engine.deps.Observer, c.engine.deps.Media.Path()
+	observer := c.engine.deps.Observer
 	if c.talk.told == nil {
 		c.talk.told = make(map[metrics.Leg]quality.Report)
 	}
 	for _, now := range c.talk.media.Stats() {
 		before := c.talk.told[now.Leg]
 		c.talk.told[now.Leg] = now.Report
-		observer.Packets(now.Leg, metrics.In, path, now.Received-before.Received)
-		observer.Packets(now.Leg, metrics.Out, path, now.Sent-before.Sent)
+		observer.Packets(now.Leg, metrics.In, now.Path, now.Received-before.Received)
+		observer.Packets(now.Leg, metrics.Out, now.Path, now.Sent-before.Sent)
 		// A packet that was late and not lost takes loss back; a counter can't, so it stays counted.
 		if lost, had := now.Stream.Lost(), before.Stream.Lost(); lost > had {
 			observer.Lost(now.Leg, lost-had)

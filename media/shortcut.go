@@ -1,0 +1,263 @@
+package media
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"handoff/media/kernel"
+	"handoff/media/lane"
+	"handoff/media/quality"
+)
+
+// fast is what carries RTP that needs nothing done to it: media/kernel.
+type fast interface {
+	// Start carries one way from now on, counting on from a state.
+	Start(w kernel.Way, since quality.State) error
+	// Stop ends what comes at a port; when it returns, nothing is counted or forwarded any more.
+	Stop(port uint16) kernel.Counts
+	// Read tells what was counted since Start.
+	Read(port uint16) (kernel.Counts, bool)
+	Close() error
+}
+
+// shortcutPath is a path of which the kernel carries what it can. The path below owns every port and
+// all decisions: a packet that the kernel does not take reaches it as ever, and a call whose packets the
+// kernel may not carry (SRTP that ends at the edge, a tone, a hold) notices nothing of the kernel.
+type shortcutPath struct {
+	path
+	fast  fast
+	local netip.Addr // that peers send to, unspecified for the one that routes to them say
+	epoch time.Time
+
+	// mu guards the map and where every shortcut stands. It is taken when a way changes over, and when
+	// somebody reads counters; no packet takes it but the one behind which its way changes over.
+	mu   sync.Mutex
+	ways map[*lane.Lane]*shortcut
+}
+
+// withKernel lets the kernel carry parts of a path, if it is wanted and can be had.
+func withKernel(below path, cfg Config, epoch time.Time, log *zap.Logger) (path, error) {
+	if cfg.Path != pathKernel && cfg.Path != pathAuto {
+		return below, nil
+	}
+	hook := kernel.HookAuto
+	if cfg.XDP {
+		hook = kernel.HookXDP
+	}
+	k, err := kernel.Open(kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Hook: hook, Log: log})
+	if unpinned := errors.Is(err, kernel.ErrInUse) || missing(err, kernel.MissingBPFFS); unpinned && cfg.Path == pathAuto {
+		log.Info("the kernel forwards media only while this process lives", zap.Error(err))
+		k, err = kernel.Open(kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Hook: hook, Log: log})
+	}
+	switch {
+	case err == nil:
+		return newShortcutPath(below, k, cfg, epoch), nil
+	case cfg.Path == pathKernel:
+		return nil, err
+	}
+	log.Info("media stay out of the kernel", zap.Error(err))
+	return below, nil
+}
+
+func missing(err error, what kernel.Missing) bool {
+	var u *kernel.Unsupported
+	return errors.As(err, &u) && u.Missing == what
+}
+
+func newShortcutPath(below path, fast fast, cfg Config, epoch time.Time) *shortcutPath {
+	p := &shortcutPath{path: below, fast: fast, local: cfg.Listen, epoch: epoch, ways: map[*lane.Lane]*shortcut{}}
+	if cfg.Listen.IsUnspecified() && owned(cfg.Public) {
+		p.local = cfg.Public
+	}
+	return p
+}
+
+// owned tells whether an address is one of this machine's; of one that a NAT translates it is not.
+func owned(ip netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		own, err := netip.ParsePrefix(a.String())
+		return err == nil && own.Addr().Unmap() == ip
+	})
+}
+
+func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
+	below, err := p.path.open(ip, port, before)
+	if err != nil {
+		return nil, err
+	}
+	s := &shortcut{carrier: below, path: p, port: port}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fast.Stop(port) // what an earlier process may have left there
+	p.ways[below.Exit()] = s
+	return s, nil
+}
+
+func (p *shortcutPath) close() {
+	p.path.close()
+	_ = p.fast.Close()
+}
+
+// shortcut is a carrier whose RTP the kernel carries while nothing has to be done to it. A way goes over
+// behind a packet of its own that has just left, with none waiting: the next is some 20 ms away. It
+// comes back before anything about it changes, and when a packet of it came up all the same.
+type shortcut struct {
+	carrier
+	path *shortcutPath
+	port uint16
+
+	// moved hears that the kernel carries one way more, or one less. It may not block.
+	moved func(delta int)
+
+	live atomic.Bool // written under path.mu
+	// guarded by path.mu
+	flow   *lane.Flow // what was published below
+	still  bool       // frozen or closed
+	since  quality.State
+	out    *shortcut // by which it leaves while live
+	feeder *shortcut // whose packets leave by this one while that is live
+}
+
+// Forward publishes a flow below, and lets it go over if it is one that may.
+func (s *shortcut) Forward(f *lane.Flow) {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	s.returnLocked()
+	if f != nil && f.Open && f.Out != nil && f.Opener == nil && f.ToRTP.IsValid() {
+		f.Idle = func() { s.goOver(f) }
+		f.Arrives = s.comeBack
+	}
+	s.flow = f
+	s.carrier.Forward(f)
+}
+
+// goOver hands a flow to the kernel. One to which something is done is not asked again before it is
+// published anew, as it is when that changes.
+func (s *shortcut) goOver(f *lane.Flow) {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	if s.flow != f || s.still || s.live.Load() {
+		return
+	}
+	if !s.startLocked(f) {
+		stays := *f
+		stays.Idle, stays.Arrives = nil, nil
+		s.carrier.Forward(&stays)
+	}
+}
+
+func (s *shortcut) startLocked(f *lane.Flow) bool {
+	p := s.path
+	out, since := p.ways[f.Out], s.carrier.Report().Stream
+	if out == nil || out.still || f.Reserved == since.SSRC {
+		return false
+	}
+	if f.Stream != nil {
+		if ssrc, ok := f.Stream.Untouched(f.Voice); !ok || ssrc != since.SSRC {
+			return false
+		}
+	}
+	if err := p.fast.Start(kernel.Way{
+		From: f.RTP, Local: netip.AddrPortFrom(p.local, s.port),
+		Out: netip.AddrPortFrom(p.local, out.port), To: f.ToRTP, Clock: f.Clock,
+	}, since); err != nil {
+		return false
+	}
+	s.live.Store(true)
+	s.since, s.out, out.feeder = since, out, s
+	s.moved(+1)
+	return true
+}
+
+// comeBack costs a packet nothing while the kernel carries none of its way.
+func (s *shortcut) comeBack() {
+	if !s.live.Load() {
+		return
+	}
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	s.returnLocked()
+}
+
+// returnLocked takes a way back and tells the path below what the kernel has counted.
+func (s *shortcut) returnLocked() {
+	if !s.live.Load() {
+		return
+	}
+	c := s.path.fast.Stop(s.port)
+	s.live.Store(false)
+	s.out.feeder = nil
+	s.moved(-1)
+	if c.Packets == 0 {
+		return
+	}
+	s.Exit().Carried(c.Packets, c.Bytes, c.LastSeen, c.Stream)
+	s.out.Exit().CarriedOut(c.Packets, c.Bytes)
+	if f := s.flow; f.Stream != nil {
+		ahead := c.Stream.Highest - min(s.since.Highest, c.Stream.Highest)
+		f.Stream.Carried(c.Packets, c.Bytes-rtpHeader*c.Packets, ahead, c.Timestamp, c.LastSeen.Sub(s.path.epoch))
+	}
+}
+
+// Report is of both.
+func (s *shortcut) Report() quality.Report {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	r := s.carrier.Report()
+	if s.live.Load() {
+		if c, ok := s.path.fast.Read(s.port); ok && c.Packets > 0 {
+			r.Received += c.Packets
+			r.ReceivedBytes += c.Bytes
+			r.Stream = c.Stream
+			r.LastSeen = c.LastSeen
+		}
+	}
+	if s.feeder != nil {
+		if c, ok := s.path.fast.Read(s.feeder.port); ok {
+			r.Sent += c.Packets
+			r.SentBytes += c.Bytes
+		}
+	}
+	return r
+}
+
+// Freeze takes both ways back, so that the path below stops them.
+func (s *shortcut) Freeze() {
+	s.halt()
+	s.carrier.Freeze()
+}
+
+// Thaw lets it go over again.
+func (s *shortcut) Thaw() {
+	s.path.mu.Lock()
+	s.still = false
+	s.path.mu.Unlock()
+	s.carrier.Thaw()
+}
+
+func (s *shortcut) Close() {
+	s.halt()
+	s.path.mu.Lock()
+	delete(s.path.ways, s.Exit())
+	s.path.mu.Unlock()
+	s.carrier.Close()
+}
+
+// halt must not hold the lock while it waits for a packet: that packet may want it.
+func (s *shortcut) halt() {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	s.still = true
+	s.returnLocked()
+	if s.feeder != nil {
+		s.feeder.returnLocked()
+	}
+}

@@ -49,18 +49,18 @@ type slot struct {
 	_         [2]byte
 
 	// written by the programs, and here while the slot is off
-	packets, bytes                          uint64
-	lastSeen                                uint64
-	foreign                                 uint64 // never reset
-	base, highest, received, lostBefore     uint64
-	reordered, duplicates, seen             uint64
-	ssrc, jitter                            uint32
-	transit, timestamp                      uint32
-	streamClock                             uint32
-	eventTimestamp, eventsLost              uint32
-	suspect                                 uint16
-	started, doubting, timed, awaited, said uint8
-	_                                       [5]byte
+	packets, bytes                           uint64
+	lastSeen                                 uint64
+	foreign                                  uint64 // never reset
+	base, highest, received, lostBefore      uint64
+	reordered, duplicates, seen              uint64
+	ssrc, jitter                             uint32
+	transit, timestamp                       uint32
+	streamClock                              uint32
+	eventTimestamp, eventsLost               uint32
+	suspect                                  uint16
+	started, doubting, timed, awaited, event uint8
+	_                                        [5]byte
 
 	addresses6 [4][16]byte // from, local, out, to
 }
@@ -162,7 +162,7 @@ func (s *slot) setStream(since quality.State) {
 	if since.Started {
 		s.started, s.awaited = 1, 1
 	}
-	s.said, s.eventTimestamp = 0, 0
+	s.event, s.eventTimestamp = 0, 0
 }
 
 func (s *slot) stream() quality.State {

@@ -121,7 +121,7 @@ func (a *attachment) detach() error {
 	var errs []error
 	for _, l := range []link.Link{a.tcx, a.xdp} {
 		if l != nil {
-			errs = append(errs, ignore(l.Unpin(), unix.ENOENT), l.Close())
+			errs = append(errs, unhook(l))
 		}
 	}
 	if a.filter != nil {
@@ -131,6 +131,11 @@ func (a *attachment) detach() error {
 		errs = append(errs, ignore(a.handle.QdiscDel(a.qdisc), unix.ENODEV, unix.ENOENT, unix.EINVAL))
 	}
 	return errors.Join(errs...)
+}
+
+// unhook takes a link off its device at once; without Detach it may go on for a moment.
+func unhook(l link.Link) error {
+	return errors.Join(ignore(l.Detach(), unix.ENOLINK), ignore(l.Unpin(), unix.ENOENT), l.Close())
 }
 
 // leave lets go of the hooks and leaves them where they are.

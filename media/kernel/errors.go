@@ -59,7 +59,7 @@ func (m Missing) needs() string {
 	case MissingSystem:
 		return "it needs Linux on amd64 or arm64"
 	case MissingKernel:
-		return "it needs Linux 5.15 or later with BPF"
+		return "it needs Linux 5.15 or later with BPF, for XDP 5.18"
 	case MissingCapability:
 		return "it needs CAP_BPF and CAP_NET_ADMIN"
 	case MissingBPFFS:

@@ -131,7 +131,7 @@ var (
 
 // newLab goes around Start, for these addresses are nobody's.
 func newLab(t testing.TB, w Way) *lab {
-	l := &lab{open(t), t, w}
+	l := &lab{open(t, by(HookXDP)), t, w}
 	l.live(w)
 	return l
 }

@@ -110,13 +110,19 @@ func (p *Path) load() error {
 		return err
 	}
 	defer closeMaps(left)
-	err = spec.LoadAndAssign(&p.objects, &ebpf.CollectionOptions{MapReplacements: left})
+	if p.cfg.Hook != HookXDP {
+		delete(spec.Programs, "relay_xdp") // it needs a newer kernel than tc
+	}
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: left})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return &Mismatch{Found: err.Error(), Want: p.pins.slots}
 	}
 	if err != nil {
 		return unsupported("load", err)
 	}
+	defer loaded.Close()
+	p.objects.Slots, p.objects.Events = loaded.DetachMap("slots"), loaded.DetachMap("events")
+	p.objects.RelayTc, p.objects.RelayXdp = loaded.DetachProgram("relay_tc"), loaded.DetachProgram("relay_xdp")
 	if err := p.pins.keepMaps(p.objects.relayMaps); err != nil {
 		return err
 	}

@@ -210,11 +210,11 @@ func (n *network) adoptLink(name, kind string, ifindex int, here bool) error {
 		program = n.xdp
 	}
 	if !here || err != nil || kind == pinXDP && n.hook != HookXDP || kind == pinTCX && n.clsact {
-		return errors.Join(l.Unpin(), l.Close())
+		return unhook(l)
 	}
 	if err := l.Update(program); err != nil {
 		if errors.Is(err, unix.ENOLINK) { // the device was made anew
-			return errors.Join(l.Unpin(), l.Close())
+			return unhook(l)
 		}
 		_ = l.Close()
 		return err
@@ -268,14 +268,25 @@ func Unpin(folder string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if err := os.Remove(p.path(entry.Name())); err != nil {
-			return err
+		if err := p.remove(entry.Name()); err != nil {
+			return fmt.Errorf("remove %s: %w", entry.Name(), err)
 		}
 	}
 	if err := removeFilters(); err != nil {
 		return err
 	}
 	return os.Remove(folder)
+}
+
+func (p pins) remove(name string) error {
+	if kind, _, _ := strings.Cut(name, "-"); kind == pinTCX || kind == pinXDP {
+		l, err := link.LoadPinnedLink(p.path(name), nil)
+		if err != nil {
+			return err
+		}
+		return unhook(l)
+	}
+	return os.Remove(p.path(name))
 }
 
 func removeFilters() error {

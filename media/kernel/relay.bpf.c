@@ -382,7 +382,11 @@ inline int tc4(struct __sk_buff *skb, struct packet *p)
 	bool partial = maybe_partial(p->udp, (__u64)ip->saddr + ip->daddr);
 	__u64 delta = set_addresses4(ip, slot);
 	__u32 ifindex = slot->ifindex;
-	struct bpf_redir_neigh next = { .nh_family = AF_INET, .ipv4_nh = slot->v4.hop };
+	struct bpf_redir_neigh next;
+
+	__builtin_memset(&next, 0, sizeof(next)); // whole: nothing may be left of the stack
+	next.nh_family = AF_INET;
+	next.ipv4_nh = slot->v4.hop;
 
 	if (partial) {
 		set_ports_helped(p, slot, delta);
@@ -425,9 +429,10 @@ inline int tc6(struct __sk_buff *skb, struct packet *p)
 	bool partial = maybe_partial(p->udp, sum6(ip));
 	__u64 delta = set_addresses6(ip, slot);
 	__u32 ifindex = slot->ifindex;
-	struct bpf_redir_neigh next = { .nh_family = AF_INET6 };
+	struct bpf_redir_neigh next;
 	__u64 hops = change(bpf_htons(ip->hop_limit), bpf_htons(HOPS));
 
+	next.nh_family = AF_INET6;
 	__builtin_memcpy(next.ipv6_nh, slot->hop6, sizeof(next.ipv6_nh));
 	ip->hop_limit = HOPS;
 	if (partial) {
@@ -482,7 +487,7 @@ inline int send_frame(struct xdp_md *ctx, __u32 ifindex)
 	return ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
-inline int xdp4(struct xdp_md *ctx, struct packet *p, void *data, void *end)
+inline int xdp4(struct xdp_md *ctx, struct packet *p)
 {
 	struct iphdr *ip = (void *)(p->eth + 1);
 	struct slot *slot;
@@ -490,7 +495,7 @@ inline int xdp4(struct xdp_md *ctx, struct packet *p, void *data, void *end)
 	if (!plain4(ip, p->udp))
 		return XDP_PASS;
 	__u32 total = bpf_ntohs(ip->tot_len);
-	if (data + ETH_HLEN + total > end)
+	if (ETH_HLEN + total > bpf_xdp_get_buff_len(ctx))
 		return XDP_PASS;
 	slot = slot_of(p->udp);
 	// What goes up from here is looked at, and counted, by tc.
@@ -511,7 +516,7 @@ inline int xdp4(struct xdp_md *ctx, struct packet *p, void *data, void *end)
 	return send_frame(ctx, ifindex);
 }
 
-inline int xdp6(struct xdp_md *ctx, struct packet *p, void *data, void *end)
+inline int xdp6(struct xdp_md *ctx, struct packet *p)
 {
 	struct ipv6hdr *ip = (void *)(p->eth + 1);
 	struct slot *slot;
@@ -519,7 +524,7 @@ inline int xdp6(struct xdp_md *ctx, struct packet *p, void *data, void *end)
 	if (!plain6(ip, p->udp))
 		return XDP_PASS;
 	__u32 payload = bpf_ntohs(ip->payload_len);
-	if (data + OFFSET6 + payload > end)
+	if (OFFSET6 + payload > bpf_xdp_get_buff_len(ctx))
 		return XDP_PASS;
 	slot = slot_of(p->udp);
 	if (!slot || match6(slot, ip, p->udp) != EXACT || !(slot->flags & FRAMED) || !fits(slot, sizeof(*ip) + payload))
@@ -550,9 +555,9 @@ int relay_xdp(struct xdp_md *ctx)
 	if ((void *)(eth + 1) > end)
 		return XDP_PASS;
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return headers(&p, data, end, OFFSET4) ? xdp4(ctx, &p, data, end) : XDP_PASS;
+		return headers(&p, data, end, OFFSET4) ? xdp4(ctx, &p) : XDP_PASS;
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return headers(&p, data, end, OFFSET6) ? xdp6(ctx, &p, data, end) : XDP_PASS;
+		return headers(&p, data, end, OFFSET6) ? xdp6(ctx, &p) : XDP_PASS;
 	return XDP_PASS;
 }
 

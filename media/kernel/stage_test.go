@@ -369,8 +369,6 @@ func start(t testing.TB, p *Path, w Way, since quality.State) {
 	}
 }
 
-func help(string) int { return 1 }
-
 func descriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")

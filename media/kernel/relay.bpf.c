@@ -188,8 +188,8 @@ inline bool take(struct slot *slot, const struct packet *p)
 
 	if (now > slot->deadline)
 		return false;
-	// A slot carries one stream: what becomes of another is for userspace to say.
-	if (slot->started && ssrc != slot->ssrc)
+	// What becomes of another stream than the one that was taken over is for userspace to say.
+	if (slot->flags & ONE_STREAM && ssrc != slot->ssrc)
 		return false;
 	if (slot->awaited) {
 		if (sequence != (__u16)(slot->highest + 1))

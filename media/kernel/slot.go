@@ -27,6 +27,7 @@ const (
 	flagV6 = 1 << iota
 	flagDigits
 	flagFramed
+	flagOneStream
 )
 
 // slot is struct slot of slot.h, in memory that the programs share. Addresses and ports are in
@@ -161,6 +162,7 @@ func (s *slot) setStream(since quality.State) {
 	s.started, s.awaited = 0, 0
 	if since.Started {
 		s.started, s.awaited = 1, 1
+		s.flags |= flagOneStream
 	}
 	s.event, s.eventTimestamp = 0, 0
 }

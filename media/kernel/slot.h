@@ -14,9 +14,10 @@ enum { OFF, LIVE, BUSY };
 
 // What a slot's flags say.
 enum {
-	V6 = 1,     // addresses are those of the last line
-	DIGITS = 2, // the payload of telephone-events can be read
-	FRAMED = 4, // to_mac and out_mac are known: XDP may send
+	V6 = 1,         // addresses are those of the last line
+	DIGITS = 2,     // the payload of telephone-events can be read
+	FRAMED = 4,     // to_mac and out_mac are known: XDP may send
+	ONE_STREAM = 8, // only that of ssrc is taken
 };
 
 // How far an event (RFC 4733) was reported.

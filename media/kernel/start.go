@@ -11,7 +11,7 @@ import (
 
 // Start makes the slot of w.Local's port live; one that was is stopped before. Statistics go on from
 // since. If that is a stream in progress, the slot takes over at the packet after since.Highest, and
-// until then everything goes up; else at the next packet.
+// until then everything goes up, as other streams do even then; else it takes whatever comes next.
 func (p *Path) Start(w Way, since quality.State) error {
 	w = w.unmapped()
 	if err := p.network.settle(&w); err != nil {

@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"media":                 {"metrics", "media/*"},
 	"media/kernel":          {"media/quality"},
 	"media/lane":            {"metrics", "media/quality", "media/splice", "media/srtp"},
+	"media/load":            {"media/quality", "media/sdp", "media/srtp"},
 	"media/port":            {"metrics"},
 	"media/portable":        {"media/lane", "media/quality"},
 	"media/quality":         {"metrics"},

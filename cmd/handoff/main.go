@@ -28,6 +28,7 @@ type cli struct {
 	Setup    setupCmd    `cmd:"" help:"Print what to paste into Twilio and Watson."`
 	Simulate simulateCmd `cmd:"" help:"Play Twilio or Watson against a real edge."`
 	Decode   decodeCmd   `cmd:"" help:"Show what becomes of a transfer request."`
+	Load     loadCmd     `cmd:"" help:"Generate traffic and measure."`
 	Calls    callsCmd    `cmd:"" help:"List, hang up and transfer calls of a running edge."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt vet lint bench bench-sip fuzz fuzz-targets generate build
+.PHONY: help demo test check fmt vet lint bench bench-sip bench-media fuzz fuzz-targets generate build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ demo: ## a hand-off by each of the three methods, in each of the three deploymen
 test: ## all tests, with the race detector, in random order; then without it those that it would mislead
 	$(GO) test -race -shuffle=on -parallel 8 -timeout 10m ./...
 	$(GO) test -run 'AllocateNothing$$' ./media/srtp
+	$(GO) test -run '^TestMediaUnderLoad$$' ./cmd/handoff
 
 check: fmt vet lint test ## what must hold before a commit: fmt, vet, lint, test
 
@@ -43,6 +44,15 @@ SIP_OUT     ?= bench-sip.out
 bench-sip: ## calls through SIPp, the edge beside Kamailio, on one core each in turn; needs sip-tester and kamailio
 	CI=true $(GO) test -v -count 1 -timeout 15m -run '^TestCallsUnderLoad$$' ./cmd/handoff -args -sip.rate $(SIP_RATE) \
 		-sip.seconds $(SIP_SECONDS) -sip.rounds $(SIP_ROUNDS) -sip.steps $(SIP_STEPS) -sip.held $(SIP_HELD) -sip.out $(abspath $(SIP_OUT))
+
+# What bench-media does; about ten minutes as it stands.
+MEDIA_ROUNDS  ?= 10
+MEDIA_SECONDS ?= 3
+MEDIA_OUT     ?= bench-media.out
+
+bench-media: ## media of 200 and 500 calls, every path of the edge beside rtpengine, in turns; needs root, rtpengine-daemon and iproute2
+	CI=true $(GO) test -v -count 1 -timeout 40m -run '^TestMediaUnderLoad$$' ./cmd/handoff -args -media.rounds $(MEDIA_ROUNDS) \
+		-media.seconds $(MEDIA_SECONDS) -media.out $(abspath $(MEDIA_OUT))
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@$(MAKE) --no-print-directory fuzz-targets | while read -r package target; do \

@@ -117,7 +117,7 @@ func bridged(relay *media.Relay, calls int, a, b netip.AddrPort, sealed bool) ([
 			remote := media.Remote{RTP: at, RTCP: at, Send: true, Receive: true, Clock: 8000}
 			peer := mediaload.Leg{Relay: e.Local().RTP}
 			if sealed && leg == metrics.LegA {
-				peer.Suite, peer.Own, peer.Told = sdp.SHA80, loadKey(i, 0), loadKey(i, 1)
+				peer = secured(peer, i)
 				remote.Suite, remote.RemoteKey, remote.LocalKey = peer.Suite, peer.Own, peer.Told
 			}
 			if err := e.Set(remote); err != nil {
@@ -134,6 +134,12 @@ func bridged(relay *media.Relay, calls int, a, b netip.AddrPort, sealed bool) ([
 		all = append(all, call)
 	}
 	return all, nil
+}
+
+// secured gives a leg the keys of a call.
+func secured(leg mediaload.Leg, call int) mediaload.Leg {
+	leg.Suite, leg.Own, leg.Told = sdp.SHA80, loadKey(call, 0), loadKey(call, 1)
+	return leg
 }
 
 // loadKey is a key that anybody can tell: it protects nothing but what load sends.

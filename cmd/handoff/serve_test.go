@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if target := os.Getenv(asClearEdge); target != "" {
 		os.Exit(serveInClear(os.Args[1], target))
 	}
+	if section := os.Getenv(asRelay); section != "" {
+		os.Exit(serveRelay(section))
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// underRace: what is measured would be the race detector.
+const underRace = true

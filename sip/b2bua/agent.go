@@ -165,7 +165,7 @@ func (c *Call) onCallerRecoded(body []byte) {
 		c.restore(c.a)
 		return
 	}
-	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
+	theirs, err := c.talk.a.read(body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
 		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
 	}
@@ -239,7 +239,7 @@ func (c *Call) endAgent() {
 
 // readAgent reads the agent's answer.
 func (c *Call) readAgent(body []byte) (*described, error) {
-	theirs, err := describe(body, c.engine.cfg.TwilioSRTP)
+	theirs, err := c.talk.c.read(body, c.engine.cfg.TwilioSRTP)
 	if err != nil {
 		return nil, err
 	}

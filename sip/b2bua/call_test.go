@@ -249,21 +249,62 @@ func TestOffersThatAreRefused(t *testing.T) {
 	tests := []struct {
 		name, headers, body string
 		want                int
+		warns               string // code of the Warning
 	}{
-		{"no SDP", "Content-Type: text/plain\n", "hello", 415},
-		{"broken", "", "v=0\r\ngarbage", 400},
-		{"only video", "", strings.Replace(offerSDP, "m=audio 40000 RTP/AVP 0", "m=video 40000 RTP/AVP 96", 1), 488},
+		{"no SDP", "Content-Type: text/plain\n", "hello", 415, ""},
+		{"broken", "", "v=0\r\ngarbage", 400, "399"},
+		{"only video", "", offered("m=audio 40000 RTP/AVP 0", "m=video 40000 RTP/AVP 96"), 488, "304"},
+		{"audio that is off", "", offered("m=audio 40000", "m=audio 0"), 488, "304"},
+		{"a codec that nobody explains", "", offered("RTP/AVP 0", "RTP/AVP 96"), 488, "305"},
+		{"DTLS", "", offered("RTP/AVP", "UDP/TLS/RTP/SAVPF"), 488, "302"},
+		{"SRTP without a key", "", offered("RTP/AVP", "RTP/SAVP"), 488, "306"},
+		{"IPv6", "", strings.ReplaceAll(offerSDP, "IP4 127.0.0.1", "IP6 ::1"), 488, "301"},
+		{"a host name", "", strings.ReplaceAll(offerSDP, "IP4 127.0.0.1", "IP4 pc.example.com"), 488, "301"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			a := &dialogue{callID: "a-1", from: "t1", peer: metrics.PeerTwilio}
-			if code := r.request(a, "INVITE", tt.headers, tt.body).final(); code != tt.want {
+			tx := r.request(a, "INVITE", tt.headers, tt.body)
+			if code := tx.final(); code != tt.want {
 				t.Errorf("heard %d, want %d", code, tt.want)
+			}
+			if got, _, _ := strings.Cut(tx.warning, " "); got != tt.warns {
+				t.Errorf("warned of %q, want %s", tx.warning, tt.warns)
 			}
 		})
 	}
 }
+
+func TestReoffersThatAreRefused(t *testing.T) {
+	tests := []struct{ name, body, warns string }{
+		{"only video", offered("m=audio 40000 RTP/AVP 0", "m=video 40000 RTP/AVP 96"), "304"},
+		{"DTLS", offered("RTP/AVP", "UDP/TLS/RTP/SAVPF"), "302"},
+		{"IPv6", strings.ReplaceAll(offerSDP, "IP4 127.0.0.1", "IP6 ::1"), "301"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			r.wire.quiet = true
+			a, _ := r.up()
+			tx := r.request(a, "INVITE", "", tt.body)
+			if code := tx.final(); code != 488 {
+				t.Errorf("heard %d", code)
+			}
+			if got, _, _ := strings.Cut(tx.warning, " "); got != tt.warns {
+				t.Errorf("warned of %q, want %s", tx.warning, tt.warns)
+			}
+			r.request(a, "BYE", "", "")
+			r.over()
+			if r.count("INVITE watson") != 1 {
+				t.Error("it reached Watson")
+			}
+		})
+	}
+}
+
+// offered is the offer with a part replaced.
+func offered(part, by string) string { return strings.Replace(offerSDP, part, by, 1) }
 
 func TestReofferReachesTheOtherLegAndItsAnswerComesBack(t *testing.T) {
 	r := newRig(t)

@@ -240,7 +240,7 @@ func (e *Engine) onInvite(tx Inbound) {
 		e.refuse(tx, metrics.RejectMalformed, 404, "Not Found")
 		return
 	case err != nil:
-		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", [2]string{"Warning", warning(e.cfg.Trunk.Public, err.Error())})
+		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", warning(e.cfg.Trunk.Public, err))
 		return
 	}
 	if err := e.calls.add(call, e.cfg.Limits.Calls); err != nil {
@@ -351,20 +351,4 @@ func (e *Engine) respond(tx Inbound, res *sipmsg.Response) {
 	if err := tx.Respond(res); err != nil {
 		e.deps.Log.Debug("response not sent", zap.Error(err))
 	}
-}
-
-// maxWarning bounds the text of a Warning.
-const maxWarning = 200
-
-// warning builds a Warning value that tells a person what was wrong (RFC 3261 §20.43). Quotes and
-// control characters of text are dropped.
-func warning(host, text string) string {
-	text = text[:min(len(text), maxWarning)]
-	clean := make([]byte, 0, len(text))
-	for i := range len(text) {
-		if c := text[i]; c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
-			clean = append(clean, c)
-		}
-	}
-	return fmt.Sprintf("399 %s %q", host, clean)
 }

@@ -36,12 +36,15 @@ const (
 	modifyRefreshing
 )
 
+// errUnsettled: the peer offers anew before its first offer or answer was taken.
+var errUnsettled = errors.New("no session is agreed yet")
+
 // onOffered takes a re-INVITE or UPDATE with an offer. Watson's hold and resume, and refreshes of
 // either side, end here; what changes codec, address or key goes to the other leg.
 func (c *Call) onOffered(from *leg.Leg, body []byte) {
 	side := c.side(from)
 	if !side.settled {
-		from.RejectOffer(488, "Not Acceptable Here")
+		from.RejectOffer(488, "Not Acceptable Here", warning(c.engine.cfg.Trunk.Public, errUnsettled))
 		return
 	}
 	if body == nil { // asked to offer: what is in force, but for a hold; the answer is in the ACK
@@ -49,7 +52,7 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 		from.AnswerOffer(side.local.body)
 		return
 	}
-	offer, err := describe(body, c.policy(from))
+	offer, err := side.read(body, c.policy(from))
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
@@ -115,7 +118,7 @@ func (c *Call) onOfferAnswered(by *leg.Leg, body []byte) {
 	answer, err := c.joinOffer(m, by, body)
 	if err != nil {
 		c.log.Warn("answer to re-offer refused", zap.Stringer("leg", by.Name), zap.Error(err))
-		m.from.RejectOffer(488, "Not Acceptable Here")
+		m.from.RejectOffer(488, "Not Acceptable Here", warning(c.engine.cfg.Trunk.Public, err))
 		c.restore(by)
 		return
 	}
@@ -125,7 +128,7 @@ func (c *Call) onOfferAnswered(by *leg.Leg, body []byte) {
 
 // joinOffer puts the answer of by to the offer of m in force on both legs.
 func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, error) {
-	theirs, err := describe(body, c.policy(by))
+	theirs, err := c.side(by).read(body, c.policy(by))
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +176,7 @@ func (c *Call) onAnsweredInACK(from *leg.Leg, body []byte) {
 // changes media, the other leg is brought to the same.
 func (c *Call) takeAlone(from *leg.Leg, body []byte) {
 	side := c.side(from)
-	answer, err := describe(body, c.policy(from))
+	answer, err := side.read(body, c.policy(from))
 	if err != nil {
 		c.log.Warn("answer refused", zap.Stringer("leg", from.Name), zap.Error(err))
 		return // what was in force stays: the peer has been told nothing else
@@ -213,9 +216,12 @@ func (c *Call) onOfferRejected(by *leg.Leg, code int) {
 	case code == 408, code == 481, code == 487:
 		m.from.RejectOffer(500, "Server Internal Error")
 	default:
-		m.from.RejectOffer(488, "Not Acceptable Here")
+		m.from.RejectOffer(488, "Not Acceptable Here", warning(c.engine.cfg.Trunk.Public, errOtherSide))
 	}
 }
+
+// errOtherSide is all that one side learns of why the other refused.
+var errOtherSide = errors.New("the other side does not take it")
 
 // applyMedia lets media follow what was just agreed. It can fail only for an address of another
 // family, which leaves the media where they were.
@@ -227,11 +233,12 @@ func (c *Call) applyMedia() {
 
 func (c *Call) refuseOffer(from *leg.Leg, err error) {
 	c.log.Info("re-offer refused", zap.Stringer("leg", from.Name), zap.Error(err))
+	warn := warning(c.engine.cfg.Trunk.Public, err)
 	if errors.Is(err, sdp.ErrMalformed) {
-		from.RejectOffer(400, "Bad Request")
+		from.RejectOffer(400, "Bad Request", warn)
 		return
 	}
-	from.RejectOffer(488, "Not Acceptable Here")
+	from.RejectOffer(488, "Not Acceptable Here", warn)
 }
 
 // opposite is the leg that l talks to, nil for Watson's once the caller talks to the agent.

@@ -102,6 +102,8 @@ type incoming struct {
 	peer metrics.Peer
 	got  chan int
 	body []byte // of the response that was got last
+
+	warning string // likewise
 }
 
 func (i *incoming) Request() *sipmsg.Request { return i.req }
@@ -125,7 +127,7 @@ func (i *incoming) Response(code int, reason string) *sipmsg.Response {
 
 func (i *incoming) Respond(res *sipmsg.Response) error {
 	i.rig.wire.note("%d %s %s", res.StatusCode, i.req.Method, i.peer)
-	i.body = res.Body()
+	i.body, i.warning = res.Body(), dialog.Value(res, "Warning")
 	i.got <- res.StatusCode
 	return nil
 }

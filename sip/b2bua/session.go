@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -71,11 +72,29 @@ func (c *Call) openSession() error {
 	if err := c.talk.b.open(c.talk.media, metrics.LegB); err != nil {
 		return err
 	}
-	if ip := offer.Audio().RTP.Addr(); ip.IsValid() && ip.Is4() != c.talk.a.address().RTP.Addr().Is4() {
-		return media.ErrFamily
+	if err := c.talk.a.reaches(offer); err != nil {
+		return err
 	}
 	c.talk.a.remote = offer
 	return nil
+}
+
+// reaches tells whether media can go from the side's port to where its peer wants them.
+func (s *side) reaches(theirs *described) error {
+	ip, ours := theirs.Audio().RTP.Addr(), s.address().RTP.Addr()
+	if ip.IsValid() && ip.Is4() != ours.Is4() {
+		return fmt.Errorf("%w: %s, and ours is %s", media.ErrFamily, ip, ours)
+	}
+	return nil
+}
+
+// read is describe, of what the side's peer says once there is a port for it.
+func (s *side) read(body []byte, policy sdp.Policy) (*described, error) {
+	theirs, err := describe(body, policy)
+	if err != nil {
+		return theirs, err
+	}
+	return theirs, s.reaches(theirs)
 }
 
 // open takes ports and starts the o= line.
@@ -149,7 +168,7 @@ func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Desc
 
 // connectMedia takes Watson's answer and lets media flow. What the caller hears of it is his side's body.
 func (c *Call) connectMedia(body []byte) error {
-	theirs, err := describe(body, c.engine.cfg.WatsonSRTP)
+	theirs, err := c.talk.b.read(body, c.engine.cfg.WatsonSRTP)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (c *Call) onInvite() {
 // refuseMedia answers a caller whose offer can't be taken, or for whom no ports are left.
 func (c *Call) refuseMedia(err error) {
 	c.log.Info("offer refused", zap.Error(err))
-	warn := [2]string{"Warning", warning(c.engine.cfg.Trunk.Public, err.Error())}
+	warn := warning(c.engine.cfg.Trunk.Public, err)
 	switch {
 	case errors.Is(err, port.ErrExhausted):
 		c.refuseCaller(metrics.ReasonNoPorts, 503, "Service Unavailable", retryLater)

@@ -130,9 +130,15 @@ func (l *Leg) AnswerOffer(sdp []byte) {
 }
 
 // RejectOffer refuses it; the session stays as it was.
-func (l *Leg) RejectOffer(code int, reason string) {
-	if tx := l.offer.server; tx != nil {
-		l.offer.server = nil
-		l.send(tx, tx.Response(code, reason))
+func (l *Leg) RejectOffer(code int, reason string, headers ...[2]string) {
+	tx := l.offer.server
+	if tx == nil {
+		return
 	}
+	l.offer.server = nil
+	res := tx.Response(code, reason)
+	for _, h := range headers {
+		res.AppendHeader(sipmsg.NewHeader(h[0], h[1]))
+	}
+	l.send(tx, res)
 }

@@ -22,7 +22,7 @@ func Flag(name, help string, to *bool) Knob {
 }
 
 // Number is a Knob for a number from 0 up.
-func Number[T ~int | ~uint16 | ~uint32](name, help string, to *T) Knob {
+func Number[T ~int | ~uint8 | ~uint16 | ~uint32](name, help string, to *T) Knob {
 	return parsed(name, help, to, func(value string) (T, error) {
 		n, err := strconv.ParseUint(value, 10, 32)
 		if err == nil && uint64(T(n)) != n {

@@ -70,6 +70,8 @@ func (o *Options) knobs() []simulator.Knob {
 		}},
 		simulator.Text("tells", "host that SDP and headers name wherever they may", &o.Tells),
 		simulator.Number("voice", "names the speaker", &o.Voice),
+		simulator.Number("events", "payload type of its own for digits", &o.Events),
+		simulator.Texts("streams", "further m-lines of its offers, as \"video 40000 RTP/AVP 31\"", &o.Streams),
 		simulator.Wait("report", "between RTCP reports", &o.Report),
 		simulator.Wait("cut-after", "the connection is cut so long after the answer", &o.CutAfter),
 		simulator.Number("refuse-reinvite", "status for the edge's re-INVITEs", &o.RefuseReinvite),
@@ -136,6 +138,7 @@ func (r *Reception) knobs() []simulator.Knob {
 		simulator.Wait("domain.ring-for", "before the webhook is asked", &r.RingFor),
 		simulator.Flag("domain.plain-media", "RTP/AVP only", &r.PlainMedia),
 		simulator.Number("domain.voice", "names the agent's voice", &r.Voice),
+		simulator.Number("domain.events", "payload type of the agent's own for digits", &r.Events),
 		simulator.Text("domain.caller", "what From's user part must be", &r.Caller),
 		simulator.Text("domain.key", "what the key's header must hold", &r.Key),
 	}

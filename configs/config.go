@@ -199,8 +199,11 @@ type Media struct {
 	Listen netip.Addr
 	// PublicIP stands in the SDP that the edge sends.
 	PublicIP netip.Addr
-	Ports    PortRange
-	Path     MediaPath
+	// ListenIPv6 and PublicIPv6 are the same for peers with IPv6 beside an IPv4 PublicIP; without PublicIPv6
+	// there are none.
+	ListenIPv6, PublicIPv6 netip.Addr
+	Ports                  PortRange
+	Path                   MediaPath
 	// Hook and Pins are the kernel path's: where it meets packets, and a folder in a bpffs by which
 	// calls' media outlive the process, empty for none.
 	Hook     MediaHook
@@ -279,13 +282,14 @@ func Default() *Config {
 			HangupHeader: "Transfer-Target",
 		},
 		Media: Media{
-			Listen:   netip.IPv4Unspecified(),
-			Ports:    PortRange{10000, 19999},
-			Path:     MediaPathAuto,
-			Hook:     MediaHookTC,
-			Pins:     "/sys/fs/bpf/handoff",
-			SRTPKeys: SRTPKeysPass,
-			Rest:     30 * time.Second,
+			Listen:     netip.IPv4Unspecified(),
+			ListenIPv6: netip.IPv6Unspecified(),
+			Ports:      PortRange{10000, 19999},
+			Path:       MediaPathAuto,
+			Hook:       MediaHookTC,
+			Pins:       "/sys/fs/bpf/handoff",
+			SRTPKeys:   SRTPKeysPass,
+			Rest:       30 * time.Second,
 		},
 		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},

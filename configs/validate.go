@@ -108,6 +108,10 @@ func (c *Config) validateMedia(f *findings) {
 		!f.touches("media.listen") && !f.touches("media.public_ip") {
 		f.add("media.public_ip", "%q: not of the same IP version as media.listen, %v", public, listen)
 	}
+	six := c.Media.PublicIPv6
+	f.need(six.IsValid() && !six.Is6(), "media.public_ipv6", "expected an IPv6 address")
+	f.need(six.Is6() && c.Media.PublicIP.Is6(), "media.public_ipv6", "expected beside an IPv4 media.public_ip only: that one is IPv6 already")
+	f.need(!c.Media.ListenIPv6.Is6(), "media.listen_ipv6", "expected an IPv6 address")
 }
 
 // duplicates notes values that stand in a list twice. It leaves a list with a problem inside alone:

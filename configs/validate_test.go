@@ -65,6 +65,13 @@ func TestValidateSaysWhatDoesNotFitTogether(t *testing.T) {
 		{"total below timeout", func(c *Config) { c.Transfer.Total = time.Second }, []string{"transfer.total: 1s is less than transfer.timeout, 40s"}},
 		{"total equal to timeout", func(c *Config) { c.Transfer.Total = c.Transfer.Timeout }, nil},
 		{"a public name and no address", func(c *Config) { c.Media.PublicIP = netip.Addr{} }, []string{"media.public_ip: required"}},
+		{"callers with IPv6", func(c *Config) { c.Media.PublicIPv6 = netip.MustParseAddr("2001:db8::1") }, nil},
+		{"IPv4 where IPv6 belongs", func(c *Config) { c.Media.PublicIPv6 = c.Media.PublicIP }, []string{"media.public_ipv6: expected an IPv6 address"}},
+		{"IPv6 twice", func(c *Config) {
+			c.Media.Listen, c.Media.PublicIP = netip.IPv6Unspecified(), netip.MustParseAddr("2001:db8::1")
+			c.Media.PublicIPv6 = c.Media.PublicIP
+		}, []string{"media.public_ipv6: expected beside an IPv4 media.public_ip only"}},
+		{"IPv4 under another key", func(c *Config) { c.Media.ListenIPv6 = netip.IPv4Unspecified() }, []string{"media.listen_ipv6: expected an IPv6 address"}},
 		{"address families differ", func(c *Config) { c.Media.PublicIP = netip.MustParseAddr("2001:db8::1") },
 			[]string{`media.public_ip: "2001:db8::1": not of the same IP version as media.listen, 0.0.0.0`}},
 	}

@@ -12,10 +12,15 @@ import (
 
 // Config is the section "media" of the configuration.
 type Config struct {
-	// Listen is the address that media sockets are bound to; 0.0.0.0, the default, is all of them.
+	// Listen is the address that media sockets are bound to; 0.0.0.0, the default, is Public if this machine
+	// has it, else all.
 	Listen netip.Addr `yaml:"listen"`
 	// Public is the address written into SDP; Listen unless given.
 	Public netip.Addr `yaml:"public_ip"`
+	// ListenIPv6 and PublicIPv6 are the same for peers with IPv6, where Public is IPv4; without PublicIPv6
+	// there are none.
+	ListenIPv6 netip.Addr `yaml:"listen_ipv6"`
+	PublicIPv6 netip.Addr `yaml:"public_ipv6"`
 	// Ports is the range media ports are taken from, 10000-19999 unless given.
 	Ports Ports `yaml:"ports"`
 	// Rest is how long a released port is left alone if possible; zero is not at all.
@@ -62,6 +67,9 @@ func (c Config) withDefaults() Config {
 	if !c.Public.IsValid() {
 		c.Public = c.Listen
 	}
+	if !c.ListenIPv6.IsValid() {
+		c.ListenIPv6 = netip.IPv6Unspecified()
+	}
 	if c.Ports == (Ports{}) {
 		c.Ports = Ports{10000, 19999}
 	}
@@ -80,6 +88,16 @@ func (c Config) Validate() error {
 	}
 	if c.Public.Is4() != c.Listen.Is4() {
 		errs = append(errs, fmt.Errorf("public_ip %s: not of the family of listen %s", c.Public, c.Listen))
+	}
+	if six := c.PublicIPv6; six.IsValid() {
+		switch {
+		case !six.Is6() || six.Is4In6() || six.IsUnspecified() || six.IsMulticast():
+			errs = append(errs, fmt.Errorf("public_ipv6 %s: want the IPv6 address that peers send media to", six))
+		case !c.Public.Is4():
+			errs = append(errs, fmt.Errorf("public_ipv6 %s: want it beside an IPv4 public_ip only", six))
+		case !c.ListenIPv6.Is6():
+			errs = append(errs, fmt.Errorf("listen_ipv6 %s: want an IPv6 address", c.ListenIPv6))
+		}
 	}
 	if c.Ports.Min < 1024 || c.Ports.Max <= c.Ports.Min {
 		errs = append(errs, fmt.Errorf("ports %s: want FIRST-LAST above 1023", c.Ports))

@@ -19,6 +19,7 @@ import (
 type Endpoint struct {
 	session *Session
 	leg     metrics.Leg
+	home    home
 	port    uint16
 	carrier carrier
 
@@ -34,9 +35,9 @@ type Endpoint struct {
 	keys   keys
 }
 
-func newEndpoint(s *Session, leg metrics.Leg, number uint16, c carrier) *Endpoint {
+func newEndpoint(s *Session, leg metrics.Leg, at home, number uint16, c carrier) *Endpoint {
 	return &Endpoint{
-		session: s, leg: leg, port: number, carrier: c,
+		session: s, leg: leg, home: at, port: number, carrier: c,
 		voice: splice.Voice(len(s.endpoints) + 1),
 		keys:  keys{ssrc: rand.Uint32()},
 	}
@@ -46,12 +47,12 @@ func newEndpoint(s *Session, leg metrics.Leg, number uint16, c carrier) *Endpoin
 func (e *Endpoint) Leg() metrics.Leg { return e.leg }
 
 // Local is where the peer is told to send to.
-func (e *Endpoint) Local() sdp.Local { return e.session.relay.local(e.port) }
+func (e *Endpoint) Local() sdp.Local { return e.home.at(e.port) }
 
 // Set tells what offer and answer settled; each later one replaces it. From then on packets from
 // exactly these addresses are let in, and the peer is sent to there.
 func (e *Endpoint) Set(remote Remote) error {
-	if ip := remote.RTP.Addr(); ip.IsValid() && ip.Is4() != e.session.relay.cfg.Listen.Is4() {
+	if ip := remote.RTP.Addr(); ip.IsValid() && !e.home.reaches(ip) {
 		return fmt.Errorf("%w: %s", ErrFamily, ip)
 	}
 	if err := remote.check(); err != nil {

@@ -145,7 +145,7 @@ type wire struct {
 
 func listen(t testing.TB, address string) *wire {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,10 @@ func listen(t testing.TB, address string) *wire {
 	return &wire{t, c}
 }
 
-func (w *wire) addr() netip.AddrPort { return w.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
+func (w *wire) addr() netip.AddrPort {
+	at := w.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
 
 func (w *wire) send(b []byte, to netip.AddrPort) {
 	w.t.Helper()
@@ -239,6 +242,9 @@ func TestConfig(t *testing.T) {
 		{"the path by name", Config{Public: public, Path: "portable"}, true},
 		{"nothing to announce", Config{}, false},
 		{"two families", Config{Public: netip.MustParseAddr("2001:db8::1")}, false},
+		{"each family by its own", Config{Public: public, PublicIPv6: netip.MustParseAddr("2001:db8::1")}, true},
+		{"IPv6 twice", Config{Listen: netip.IPv6Unspecified(), Public: netip.MustParseAddr("2001:db8::1"), PublicIPv6: netip.MustParseAddr("2001:db8::2")}, false},
+		{"IPv4 where IPv6 belongs", Config{Public: public, PublicIPv6: public}, false},
 		{"a path that is not there", Config{Public: public, Path: "warp"}, false},
 		{"ports upside down", Config{Public: public, Ports: Ports{20000, 10000}}, false},
 		{"privileged ports", Config{Public: public, Ports: Ports{10, 20}}, false},

@@ -3,7 +3,6 @@ package media
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"handoff/media/port"
 	"handoff/media/portable"
 	"handoff/media/quality"
-	"handoff/media/sdp"
 	"handoff/metrics"
 )
 
@@ -48,7 +46,8 @@ func (silence) PortRestShortened()         {}
 type Relay struct {
 	cfg   Config
 	deps  Deps
-	ports *port.Allocator
+	ports *port.Allocator // of all homes: a number stands for one call, whatever the address
+	homes []home
 	path  path
 	epoch time.Time // where arrivals are counted from
 
@@ -78,7 +77,7 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	r := &Relay{cfg: cfg, deps: deps, ports: ports, path: path, epoch: epoch, sessions: map[*Session]struct{}{}}
+	r := &Relay{cfg: cfg, deps: deps, ports: ports, homes: cfg.homes(), path: path, epoch: epoch, sessions: map[*Session]struct{}{}}
 	deps.Observer.PortsFree(ports.Free())
 	return r, nil
 }
@@ -139,7 +138,7 @@ func (r *Relay) forget(s *Session) {
 const bindAttempts = 16
 
 // bind takes a free port pair and opens it.
-func (r *Relay) bind() (carrier, uint16, error) {
+func (r *Relay) bind(at home) (carrier, uint16, error) {
 	var failed []uint16
 	defer func() {
 		for _, p := range failed {
@@ -152,7 +151,7 @@ func (r *Relay) bind() (carrier, uint16, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		c, err := r.path.open(r.cfg.Listen, number, quality.Report{})
+		c, err := r.path.open(at.listen, number, quality.Report{})
 		if err == nil {
 			if shortened {
 				r.deps.Observer.PortRestShortened()
@@ -166,11 +165,11 @@ func (r *Relay) bind() (carrier, uint16, error) {
 }
 
 // rebind opens the pair that a session had before.
-func (r *Relay) rebind(number uint16, before quality.Report) (carrier, error) {
+func (r *Relay) rebind(at home, number uint16, before quality.Report) (carrier, error) {
 	if err := r.ports.Reserve(number); err != nil {
 		return nil, err
 	}
-	c, err := r.path.open(r.cfg.Listen, number, before)
+	c, err := r.path.open(at.listen, number, before)
 	if err != nil {
 		r.ports.Release(number)
 		return nil, err
@@ -184,11 +183,4 @@ func (r *Relay) release(ports []uint16) {
 		r.ports.Release(p)
 	}
 	r.deps.Observer.PortsFree(r.ports.Free())
-}
-
-func (r *Relay) local(number uint16) sdp.Local {
-	return sdp.Local{
-		RTP:  netip.AddrPortFrom(r.cfg.Public, number),
-		RTCP: netip.AddrPortFrom(r.cfg.Public, number+1),
-	}
 }

@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -33,26 +34,35 @@ type EndpointStats struct {
 // Endpoint reserves a port pair for a leg and binds it; nothing passes before Set. The error is
 // port.ErrExhausted when none is free.
 func (s *Session) Endpoint(leg metrics.Leg) (*Endpoint, error) {
+	return s.EndpointToward(leg, netip.Addr{})
+}
+
+// EndpointToward is Endpoint for a peer whose address is known, of whichever family.
+func (s *Session) EndpointToward(leg metrics.Leg, peer netip.Addr) (*Endpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	c, number, err := s.relay.bind()
+	at, err := s.relay.home(peer)
+	if err != nil {
+		return nil, fmt.Errorf("media for leg %s: %w: %s", leg, err, peer)
+	}
+	c, number, err := s.relay.bind(at)
 	if err != nil {
 		return nil, fmt.Errorf("media for leg %s: %w", leg, err)
 	}
-	return s.addLocked(leg, number, c), nil
+	return s.addLocked(leg, at, number, c), nil
 }
 
-func (s *Session) addLocked(leg metrics.Leg, number uint16, c carrier) *Endpoint {
+func (s *Session) addLocked(leg metrics.Leg, at home, number uint16, c carrier) *Endpoint {
 	if s.frozen {
 		c.Freeze()
 	}
 	if way, ok := c.(*shortcut); ok {
 		way.moved = s.moved
 	}
-	e := newEndpoint(s, leg, number, c)
+	e := newEndpoint(s, leg, at, number, c)
 	s.endpoints = append(s.endpoints, e)
 	return e
 }

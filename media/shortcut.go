@@ -2,9 +2,7 @@ package media
 
 import (
 	"errors"
-	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +31,6 @@ type fast interface {
 type shortcutPath struct {
 	path
 	fast  fast
-	local netip.Addr // that peers send to, unspecified for the one that routes to them say
 	epoch time.Time
 
 	// mu guards the map and where every shortcut stands. It is taken when a way changes over, and when
@@ -58,7 +55,7 @@ func withKernel(below path, cfg Config, epoch time.Time, log *zap.Logger) (path,
 	}
 	switch {
 	case err == nil:
-		return newShortcutPath(below, k, cfg, epoch), nil
+		return newShortcutPath(below, k, epoch), nil
 	case cfg.Path == pathKernel:
 		return nil, err
 	}
@@ -71,21 +68,8 @@ func missing(err error, what kernel.Missing) bool {
 	return errors.As(err, &u) && u.Missing == what
 }
 
-func newShortcutPath(below path, fast fast, cfg Config, epoch time.Time) *shortcutPath {
-	p := &shortcutPath{path: below, fast: fast, local: cfg.Listen, epoch: epoch, ways: map[*lane.Lane]*shortcut{}}
-	if cfg.Listen.IsUnspecified() && owned(cfg.Public) {
-		p.local = cfg.Public
-	}
-	return p
-}
-
-// owned tells whether an address is one of this machine's; of one that a NAT translates it is not.
-func owned(ip netip.Addr) bool {
-	addrs, err := net.InterfaceAddrs()
-	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
-		own, err := netip.ParsePrefix(a.String())
-		return err == nil && own.Addr().Unmap() == ip
-	})
+func newShortcutPath(below path, fast fast, epoch time.Time) *shortcutPath {
+	return &shortcutPath{path: below, fast: fast, epoch: epoch, ways: map[*lane.Lane]*shortcut{}}
 }
 
 func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
@@ -93,7 +77,7 @@ func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (
 	if err != nil {
 		return nil, err
 	}
-	s := &shortcut{carrier: below, path: p, port: port}
+	s := &shortcut{carrier: below, path: p, at: netip.AddrPortFrom(ip, port)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fast.Stop(port) // what an earlier process may have left there
@@ -112,7 +96,7 @@ func (p *shortcutPath) close() {
 type shortcut struct {
 	carrier
 	path *shortcutPath
-	port uint16
+	at   netip.AddrPort
 
 	// moved hears that the kernel carries one way more, or one less. It may not block.
 	moved func(delta int)
@@ -166,8 +150,7 @@ func (s *shortcut) startLocked(f *lane.Flow) bool {
 		}
 	}
 	if err := p.fast.Start(kernel.Way{
-		From: f.RTP, Local: netip.AddrPortFrom(p.local, s.port),
-		Out: netip.AddrPortFrom(p.local, out.port), To: f.ToRTP, Clock: f.Clock,
+		From: f.RTP, Local: s.at, Out: out.at, To: f.ToRTP, Clock: f.Clock,
 	}, since); err != nil {
 		return false
 	}
@@ -192,7 +175,7 @@ func (s *shortcut) returnLocked() {
 	if !s.live.Load() {
 		return
 	}
-	c := s.path.fast.Stop(s.port)
+	c := s.path.fast.Stop(s.at.Port())
 	s.live.Store(false)
 	s.out.feeder = nil
 	s.moved(-1)
@@ -213,7 +196,7 @@ func (s *shortcut) Report() quality.Report {
 	defer s.path.mu.Unlock()
 	r := s.carrier.Report()
 	if s.live.Load() {
-		if c, ok := s.path.fast.Read(s.port); ok && c.Packets > 0 {
+		if c, ok := s.path.fast.Read(s.at.Port()); ok && c.Packets > 0 {
 			r.Received += c.Packets
 			r.ReceivedBytes += c.Bytes
 			r.Stream = c.Stream
@@ -221,7 +204,7 @@ func (s *shortcut) Report() quality.Report {
 		}
 	}
 	if s.feeder != nil {
-		if c, ok := s.path.fast.Read(s.feeder.port); ok {
+		if c, ok := s.path.fast.Read(s.feeder.at.Port()); ok {
 			r.Sent += c.Packets
 			r.SentBytes += c.Bytes
 		}

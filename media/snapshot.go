@@ -24,6 +24,8 @@ type Snapshot struct {
 type EndpointSnapshot struct {
 	Leg  metrics.Leg `json:"leg"`
 	Port uint16      `json:"port"`
+	// IPv6 tells of which family its peer is.
+	IPv6 bool `json:"ipv6,omitempty"`
 	// Remote is nil before Set.
 	Remote *RemoteSnapshot `json:"remote,omitempty"`
 	// Bridged is the index of the endpoint it is bridged to, -1 for none.
@@ -81,7 +83,7 @@ func (s *Session) Snapshot() Snapshot {
 	defer s.mu.Unlock()
 	snap := Snapshot{ID: s.id, Endpoints: make([]EndpointSnapshot, 0, len(s.endpoints))}
 	for _, e := range s.endpoints {
-		es := EndpointSnapshot{Leg: e.leg, Port: e.port, Bridged: slices.Index(s.endpoints, e.peer), Report: e.carrier.Report()}
+		es := EndpointSnapshot{Leg: e.leg, Port: e.port, IPv6: e.home.public.Is6(), Bridged: slices.Index(s.endpoints, e.peer), Report: e.carrier.Report()}
 		if e.set {
 			r := e.remote
 			es.Remote = &RemoteSnapshot{
@@ -147,11 +149,19 @@ func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	c, err := s.relay.rebind(es.Port, es.Report)
+	family := netip.IPv4Unspecified()
+	if es.IPv6 {
+		family = netip.IPv6Unspecified()
+	}
+	at, err := s.relay.home(family)
 	if err != nil {
 		return nil, err
 	}
-	return s.addLocked(es.Leg, es.Port, c), nil
+	c, err := s.relay.rebind(at, es.Port, es.Report)
+	if err != nil {
+		return nil, err
+	}
+	return s.addLocked(es.Leg, at, es.Port, c), nil
 }
 
 // resume goes on with the streams. What the peer sent is let in from where it stopped. What it is sent

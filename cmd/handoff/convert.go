@@ -85,11 +85,15 @@ func mediaConfig(cfg *configs.Config) media.Config {
 	return media.Config{
 		Listen: cfg.Media.Listen,
 		Public: cfg.Media.PublicIP,
-		Ports:  media.Ports{Min: cfg.Media.Ports.First, Max: cfg.Media.Ports.Last},
-		Rest:   cfg.Media.Rest,
-		Path:   string(cfg.Media.Path),
-		XDP:    cfg.Media.Hook == configs.MediaHookXDP,
-		Pins:   cfg.Media.Pins,
+
+		ListenIPv6: cfg.Media.ListenIPv6,
+		PublicIPv6: cfg.Media.PublicIPv6,
+
+		Ports: media.Ports{Min: cfg.Media.Ports.First, Max: cfg.Media.Ports.Last},
+		Rest:  cfg.Media.Rest,
+		Path:  string(cfg.Media.Path),
+		XDP:   cfg.Media.Hook == configs.MediaHookXDP,
+		Pins:  cfg.Media.Pins,
 	}
 }
 

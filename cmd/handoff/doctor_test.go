@@ -69,7 +69,7 @@ func doctored(t *testing.T, at netip.AddrPort, authority *simulator.Authority) s
 	if _, _, err := authority.WriteIssued(dir, "edge", loopback.String()); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf(edgeConfig, loopback, loopback, loopback, at.Port(), zoneName, rangeOfPorts())
+	text := configText(onLoopback, netip.AddrPortFrom(loopback, at.Port()))
 	text = strings.Replace(text, "  tls: {ca_file: ca.pem}", fmt.Sprintf("  tls: {ca_file: ca.pem}\n  rest: {base_url: \"http://127.0.0.1:%d\"}", freePort(loopback)), 1)
 	path := filepath.Join(dir, "edge.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

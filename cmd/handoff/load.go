@@ -147,7 +147,7 @@ func loadKey(call int, whose byte) sdp.Key {
 	var raw [30]byte // key and salt
 	binary.BigEndian.PutUint32(raw[:], uint32(call))
 	raw[4] = whose
-	key, err := sdp.NewKey(base64.StdEncoding.EncodeToString(raw[:]))
+	key, err := sdp.NewKey(sdp.SHA80, base64.StdEncoding.EncodeToString(raw[:]))
 	if err != nil {
 		panic(err) // of such a length every text is a key
 	}

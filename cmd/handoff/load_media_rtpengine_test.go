@@ -154,7 +154,7 @@ func (r *rtpengine) key(text string) sdp.Key {
 	if found == nil {
 		r.Fatalf("no key in\n%s", text)
 	}
-	key, err := sdp.NewKey(found[1])
+	key, err := sdp.NewKey(sdp.SHA80, found[1])
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,7 +106,7 @@ func TestServeTakesCallsAndEndsCleanlyOnSIGTERM(t *testing.T) {
 	_, _, err = authority.WriteIssued(sc.dir, "edge", loopback.String())
 	sc.must(err)
 	port, ops := freePort(loopback), freePort(loopback)
-	text := fmt.Sprintf(edgeConfig, loopback, loopback, loopback, sc.watson.Addr().Port(), zoneName, rangeOfPorts())
+	text := configText(onLoopback, netip.AddrPortFrom(loopback, sc.watson.Addr().Port()))
 	text = strings.Replace(text, `"tls:127.0.0.1:0"`, fmt.Sprintf(`"tls:127.0.0.1:%d"`, port), 1)
 	text = strings.Replace(text, `ops: {listen: "127.0.0.1:0"}`, fmt.Sprintf(`ops: {listen: "127.0.0.1:%d"}`, ops), 1)
 	config := filepath.Join(sc.dir, "edge.yaml")

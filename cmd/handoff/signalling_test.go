@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,8 @@ func TestSignallingMeetsMedia(t *testing.T) {
 				}
 			}
 		}},
+		{"IPv6, SRTP that passes", inIPv6(stageConfig{}), holdAndTransfer},
+		{"IPv6, plain RTP", inIPv6(plain("tcp")), talkAndHangUp},
 		{"hold and resume by either side", stageConfig{}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{})
 			for _, hold := range []watson.Hold{watson.HoldSendOnly, watson.HoldInactive} {
@@ -114,6 +117,13 @@ func TestSignallingMeetsMedia(t *testing.T) {
 			sc.counted("handoff_calls_active 0")
 		})
 	}
+}
+
+// inIPv6 is a world without IPv4.
+func inIPv6(cfg stageConfig) stageConfig {
+	six := netip.IPv6Loopback()
+	cfg.At = stageAddrs{Edge: six, Twilio: six, Watson: six}
+	return cfg
 }
 
 // digits plays a call in which either side presses some, before and behind a hold and a new offer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,7 +87,7 @@ func newBetween(t *testing.T, withDomain bool) between {
 		t.Fatal(err)
 	}
 	port := freePort(loopback)
-	text := fmt.Sprintf(edgeConfig, loopback, loopback, loopback, port, zoneName, rangeOfPorts())
+	text := configText(onLoopback, netip.AddrPortFrom(loopback, port))
 	cfg, err := configs.Parse(filepath.Join(st.dir, "edge.yaml"), []byte(text), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)

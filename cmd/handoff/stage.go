@@ -51,7 +51,10 @@ type stageConfig struct {
 
 type stageAddrs struct{ Edge, Twilio, Watson netip.Addr }
 
-var loopback = netip.MustParseAddr("127.0.0.1")
+var (
+	loopback   = netip.MustParseAddr("127.0.0.1")
+	onLoopback = stageAddrs{Edge: loopback, Twilio: loopback, Watson: loopback}
+)
 
 const (
 	regionName = "sip.twilio.com"
@@ -108,23 +111,27 @@ func (s *stage) startWatson(cfg stageConfig, authority *simulator.Authority) err
 	return err
 }
 
-// edgeConfig is what an operator would write for this world.
+// configText is what an operator would write for a world whose Watson is at an address and port.
+func configText(at stageAddrs, watson netip.AddrPort) string {
+	return fmt.Sprintf(edgeConfig, at.Edge, at.Twilio, watson.Addr(), watson, zoneName, rangeOfPorts(), hostText(at.Edge.String()))
+}
+
 const edgeConfig = `
 node: stage
 sip:
-  public: %[1]s
-  listen: ["tls:%[1]s:0", "tcp:%[1]s:0", "udp:%[1]s:0"]
+  public: "%[1]s"
+  listen: ["tls:%[7]s:0", "tcp:%[7]s:0", "udp:%[7]s:0"]
   tls: {certificate: edge.pem, key: edge.key}
 twilio:
-  sources: [%[2]s]
+  sources: ["%[2]s"]
   tls: {ca_file: ca.pem}
 watson:
-  targets: ["sips:%[3]s:%[4]d"]
-  sources: [%[3]s]
+  targets: ["sips:%[4]s"]
+  sources: ["%[3]s"]
   tls: {ca_file: ca.pem, server_name: %[5]s}
   health: {options_every: 0s}
-media: {listen: %[1]s, public_ip: %[1]s, ports: %[6]s, pins: ""}
-ops: {listen: "%[1]s:0"}
+media: {listen: "%[1]s", public_ip: "%[1]s", ports: %[6]s, pins: ""}
+ops: {listen: "%[7]s:0"}
 `
 
 func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error {
@@ -134,8 +141,8 @@ func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error
 	if _, _, err := authority.WriteIssued(s.dir, "edge", cfg.At.Edge.String()); err != nil {
 		return err
 	}
-	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, s.watson.Addr().Port(), zoneName, rangeOfPorts())
-	parsed, err := configs.Parse(filepath.Join(s.dir, "edge.yaml"), []byte(text), os.LookupEnv)
+	text := []byte(configText(cfg.At, s.watson.Addr()))
+	parsed, err := configs.Parse(filepath.Join(s.dir, "edge.yaml"), text, os.LookupEnv)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,12 @@ func (d *doctor) addresses(ctx context.Context) []Finding {
 	if public, err := d.lookup(ctx, d.cfg.SIP.Public); err == nil {
 		signalling = behind("sip.public", public, own, d.signallingPorts())
 	}
-	media := behind("media.public_ip", []netip.Addr{d.cfg.Media.PublicIP}, own, fmt.Sprintf("UDP %v", d.cfg.Media.Ports))
-	return []Finding{signalling, media}
+	ports := fmt.Sprintf("UDP %v", d.cfg.Media.Ports)
+	found := []Finding{signalling, behind("media.public_ip", []netip.Addr{d.cfg.Media.PublicIP}, own, ports)}
+	if six := d.cfg.Media.PublicIPv6; six.IsValid() {
+		found = append(found, behind("media.public_ipv6", []netip.Addr{six}, own, ports))
+	}
+	return found
 }
 
 func behind(key string, public, own []netip.Addr, ports string) Finding {

@@ -222,7 +222,7 @@ func TestSRTPOfEachLeg(t *testing.T) {
 
 func keyOf(t *testing.T, letter byte) sdp.Key {
 	t.Helper()
-	k, err := sdp.NewKey(strings.Repeat(string(letter), 40))
+	k, err := sdp.NewKey(sdp.SHA80, strings.Repeat(string(letter), 40))
 	if err != nil {
 		t.Fatal(err)
 	}

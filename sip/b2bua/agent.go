@@ -3,6 +3,7 @@ package b2bua
 import (
 	"crypto/rand"
 	"errors"
+	"net/netip"
 
 	"go.uber.org/zap"
 
@@ -54,7 +55,7 @@ func (c *Call) dialAgent(offering offerer) error {
 	domain := c.engine.cfg.Domain
 	if c.talk.c == nil {
 		opened := &side{}
-		if err := opened.open(c.talk.media, metrics.LegC); err != nil {
+		if err := opened.open(c.talk.media, metrics.LegC, netip.Addr{}); err != nil {
 			return err
 		}
 		c.talk.c = opened

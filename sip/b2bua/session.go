@@ -3,6 +3,7 @@ package b2bua
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"go.uber.org/zap"
 
@@ -66,13 +67,10 @@ func (c *Call) openSession() error {
 		}
 	}
 	c.talk.media = c.engine.deps.Media.NewSession(c.id)
-	if err := c.talk.a.open(c.talk.media, metrics.LegA); err != nil {
+	if err := c.talk.a.open(c.talk.media, metrics.LegA, offer.Audio().RTP.Addr()); err != nil {
 		return err
 	}
-	if err := c.talk.b.open(c.talk.media, metrics.LegB); err != nil {
-		return err
-	}
-	if err := c.talk.a.reaches(offer); err != nil {
+	if err := c.talk.b.open(c.talk.media, metrics.LegB, netip.Addr{}); err != nil {
 		return err
 	}
 	c.talk.a.remote = offer
@@ -97,10 +95,10 @@ func (s *side) read(body []byte, policy sdp.Policy) (*described, error) {
 	return theirs, s.reaches(theirs)
 }
 
-// open takes ports and starts the o= line.
-func (s *side) open(m *media.Session, name metrics.Leg) (err error) {
+// open takes ports, of the family of the peer if he has told where he is, and starts the o= line.
+func (s *side) open(m *media.Session, name metrics.Leg, peer netip.Addr) (err error) {
 	s.local, s.remote, s.proposed, s.origin = undescribed, undescribed, undescribed, sdp.NewOrigin()
-	s.endpoint, err = m.Endpoint(name)
+	s.endpoint, err = m.EndpointToward(name, peer)
 	return err
 }
 

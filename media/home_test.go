@@ -1,0 +1,101 @@
+package media
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"handoff/metrics"
+)
+
+// newHomes makes a relay of so many pairs that peers of both families reach.
+func newHomes(t *testing.T, cfg Config, pairs int) *Relay {
+	t.Helper()
+	first := freePorts(t, 2*pairs)
+	cfg.Ports = Ports{first, first + uint16(2*pairs) - 1}
+	r, err := New(cfg, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// toward makes the endpoint of a phone.
+func toward(t *testing.T, s *Session, leg metrics.Leg, p *phone) *Endpoint {
+	t.Helper()
+	e, err := s.EndpointToward(leg, p.rtp.addr().Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, e, p.remote())
+	return e
+}
+
+// A caller with IPv6 talks to an assistant with IPv4, also behind a restart.
+func TestEachLegHasItsFamily(t *testing.T) {
+	r := newHomes(t, Config{Public: netip.MustParseAddr("127.0.0.1"), PublicIPv6: netip.IPv6Loopback()}, 2)
+	s := r.NewSession("call-1")
+	pa, pb := newPhone(t, "[::1]", 0xa), newPhone(t, "127.0.0.1", 0xb)
+	a, b := toward(t, s, metrics.LegA, pa), toward(t, s, metrics.LegB, pb)
+	s.Bridge(a, b)
+	talk := func() {
+		t.Helper()
+		pa.say(a)
+		if _, from := pb.rtp.receive(); from != b.Local().RTP {
+			t.Errorf("B hears %s", from)
+		}
+		pb.say(b)
+		if _, from := pa.rtp.receive(); from != a.Local().RTP || !from.Addr().Is6() {
+			t.Errorf("A hears %s", from)
+		}
+	}
+	talk()
+	if a.Local().RTP.Port() == b.Local().RTP.Port() {
+		t.Error("a port stands for two legs")
+	}
+	if err := a.Set(pb.remote()); !errors.Is(err, ErrFamily) {
+		t.Errorf("A moved to IPv4: %v", err)
+	}
+	snap := s.Snapshot()
+	s.Close()
+	s, err := r.Restore(snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b = s.Endpoints()[0], s.Endpoints()[1]
+	talk()
+}
+
+func TestAFamilyThatIsNotConfigured(t *testing.T) {
+	r := newHomes(t, Config{Public: netip.MustParseAddr("127.0.0.1")}, 1)
+	if _, err := r.NewSession("call-1").EndpointToward(metrics.LegA, netip.IPv6Loopback()); !errors.Is(err, ErrFamily) {
+		t.Errorf("got %v", err)
+	}
+	if r.ports.Free() != 1 {
+		t.Error("a port is lost")
+	}
+}
+
+// On a machine with several addresses packets leave by the one that peers were told; one that is not the
+// machine's own is that of a NAT.
+func TestPacketsLeaveByTheAddressThatWasTold(t *testing.T) {
+	for public, want := range map[string]string{"127.0.0.9": "127.0.0.9", "203.0.113.10": "127.0.0.1"} {
+		t.Run(public, func(t *testing.T) {
+			told := netip.MustParseAddr(public)
+			r := newHomes(t, Config{Public: told}, 2)
+			s := r.NewSession("call-1")
+			pa, pb := newPhone(t, "127.0.0.1", 0xa), newPhone(t, "127.0.0.1", 0xb)
+			a, b := toward(t, s, metrics.LegA, pa), toward(t, s, metrics.LegB, pb)
+			s.Bridge(a, b)
+			if a.Local().RTP.Addr() != told {
+				t.Errorf("told %s", a.Local().RTP)
+			}
+			reached := netip.AddrPortFrom(netip.MustParseAddr(want), a.Local().RTP.Port()) // where a NAT would bring it
+			pa.rtp.send(packet(t, pa.ssrc, 1), reached)
+			if _, from := pb.rtp.receive(); from.Addr().String() != want {
+				t.Errorf("left by %s", from)
+			}
+		})
+	}
+}

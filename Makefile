@@ -16,7 +16,7 @@ demo: ## a hand-off by each of the three methods, in each of the three deploymen
 
 test: ## all tests, with the race detector, in random order; then without it those that it would mislead
 	$(GO) test -race -shuffle=on -parallel 8 -timeout 10m ./...
-	$(GO) test -run 'AllocateNothing$$' ./media/srtp
+	$(GO) test -run 'Allocates?Nothing$$' ./media/srtp ./media/splice ./media/lane
 	$(GO) test -run '^TestMediaUnderLoad$$' ./cmd/handoff
 
 check: fmt vet lint test ## what must hold before a commit: fmt, vet, lint, test

@@ -102,7 +102,9 @@ func (e *Endpoint) flowLocked() {
 			f.Stream, f.Back = &p.out, &e.out
 		}
 	}
-	f.Opener = e.openerLocked(passing)
+	if f.Opener = e.openerLocked(passing); f.Opener == nil {
+		f.Witness = e.witnessLocked()
+	}
 	e.carrier.Forward(f)
 }
 

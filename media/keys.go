@@ -9,10 +9,11 @@ import (
 // it but to play a tone, so that each part is made when it is needed, and the ciphers below when the first
 // packet comes.
 type keys struct {
-	opener  *srtp.Opener // by the peer's key, nil while nothing had to be opened
-	opening bool         // it follows what the peer sends
-	sealing bool         // something was sent under our key since it is ours
-	ssrc    uint32       // of the stream under it; no two streams of an endpoint have the same
+	opener  *srtp.Opener  // by the peer's key, nil while nothing had to be opened
+	opening bool          // it follows what the peer sends
+	witness *srtp.Witness // by the same key, of reports that pass; nil while none did
+	sealing bool          // something was sent under our key since it is ours
+	ssrc    uint32        // of the stream under it; no two streams of an endpoint have the same
 }
 
 // used is the SSRC of the edge under the key that the peer holds, 0 while it used none.
@@ -31,7 +32,7 @@ func (e *Endpoint) rekeyLocked(r Remote) error {
 	}
 	same := r.Suite == e.remote.Suite
 	if !same || !r.RemoteKey.Equal(e.remote.RemoteKey) {
-		e.keys.opener, e.keys.opening = nil, false
+		e.keys.opener, e.keys.opening, e.keys.witness = nil, false, nil
 	}
 	if !same || !r.LocalKey.Equal(e.remote.LocalKey) {
 		return e.sealLocked(r)
@@ -94,6 +95,14 @@ func (e *Endpoint) openerLocked(passing bool) *srtp.Opener {
 		}
 	}
 	return opener
+}
+
+// witnessLocked returns what reads the peer's reports that nobody opens: nil where they are plain.
+func (e *Endpoint) witnessLocked() *srtp.Witness {
+	if e.keys.witness == nil && e.remote.Suite != sdp.NoSuite {
+		e.keys.witness, _ = srtp.NewWitness(e.remote.Suite, e.remote.RemoteKey) // Set has checked the key
+	}
+	return e.keys.witness
 }
 
 // openLocked returns the Opener by the peer's key, of which there is one only: it knows what was let in.

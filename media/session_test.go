@@ -27,7 +27,7 @@ func TestForwardsBothWays(t *testing.T) {
 			if !bytes.Equal(got, sent) || source != way.out.Local().RTP {
 				t.Errorf("got % x from %s", got, source)
 			}
-			report := []byte{0x80, 200, 0, 1, 0, 0, 0, 1}
+			report := []byte{0x80, 201, 0, 1, 0, 0, 0, 1}
 			way.from.rtcp.send(report, way.in.Local().RTCP)
 			if got, source = way.to.rtcp.receive(); !bytes.Equal(got, report) || source != way.out.Local().RTCP {
 				t.Errorf("got rtcp % x from %s", got, source)
@@ -70,7 +70,7 @@ func TestOnlyTheAnnouncedSourceGetsThrough(t *testing.T) {
 	otherIP.send(good, c.a.Local().RTP)
 	c.pb.rtp.send(good, c.a.Local().RTP)  // the peer of the other leg
 	c.pa.rtcp.send(good, c.a.Local().RTP) // the right peer's other port
-	otherPort.send([]byte{0x80, 200, 0, 1, 0, 0, 0, 1}, c.a.Local().RTCP)
+	otherPort.send([]byte{0x80, 201, 0, 1, 0, 0, 0, 1}, c.a.Local().RTCP)
 	dropped(t, c.a, metrics.ForeignSource, 5)
 	c.pa.rtp.send([]byte("\x00\x01STUN, shall we say"), c.a.Local().RTP)
 	c.pa.rtp.send(good, c.a.Local().RTCP) // audio on the control port
@@ -136,7 +136,7 @@ func TestHoldGatesEachDirection(t *testing.T) {
 	if got, _ := c.pa.rtp.receive(); !bytes.Equal(got, music) {
 		t.Error("what the holding side plays was lost")
 	}
-	c.pa.rtcp.send([]byte{0x80, 200, 0, 1, 0, 0, 0, 1}, c.a.Local().RTCP)
+	c.pa.rtcp.send([]byte{0x80, 201, 0, 1, 0, 0, 0, 1}, c.a.Local().RTCP)
 	c.pb.rtcp.receive() // RTCP goes on
 
 	held.Send = false // inactive

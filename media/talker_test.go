@@ -136,19 +136,32 @@ func (p *talker) hear() rtp.Packet {
 // reports sends a sender report of the talker, about what it hears of a source.
 func (p *talker) reports(to *Endpoint, about uint32) {
 	p.t.Helper()
-	b, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{
+	p.tells(to, &rtcp.SenderReport{
 		SSRC: p.ssrc, RTPTime: 160 * uint32(p.sequence), Reports: []rtcp.ReceptionReport{{SSRC: about}},
-	}})
+	})
+}
+
+// tells sends a compound packet, and returns it as it went.
+func (p *talker) tells(to *Endpoint, packets ...rtcp.Packet) []byte {
+	p.t.Helper()
+	b, err := rtcp.Marshal(packets)
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return p.tellsRaw(to, b)
+}
+
+func (p *talker) tellsRaw(to *Endpoint, b []byte) []byte {
+	p.t.Helper()
 	if p.out != nil {
+		var err error
 		if b, err = p.out.EncryptRTCP(nil, b, nil); err != nil {
 			p.t.Fatal(err)
 		}
 		p.noteReport(p.own, b)
 	}
 	p.rtcp.send(b, to.Local().RTCP)
+	return b
 }
 
 // noteReport books a sealed report, whose index stands before the tag or, with AES-GCM, behind it.
@@ -162,10 +175,18 @@ func (p *talker) noteReport(key sdp.Key, b []byte) {
 	p.ledger.note(key, position{rtcp: true, ssrc: binary.BigEndian.Uint32(b[4:]), counter: uint64(index)}, b[8:end])
 }
 
-// reported returns the next report that the talker can open.
+// reported returns the next sender report.
 func (p *talker) reported() *rtcp.SenderReport {
 	p.t.Helper()
-	b, _ := p.rtcp.receive()
+	all, _ := p.learns()
+	return all[0].(*rtcp.SenderReport)
+}
+
+// learns returns the next compound packet, which the talker must be able to open, and as it came.
+func (p *talker) learns() ([]rtcp.Packet, []byte) {
+	p.t.Helper()
+	raw, _ := p.rtcp.receive()
+	b := bytes.Clone(raw)
 	if p.in != nil {
 		p.noteReport(p.told, b)
 		plain, err := p.in.DecryptRTCP(nil, b, nil)
@@ -178,7 +199,7 @@ func (p *talker) reported() *rtcp.SenderReport {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return all[0].(*rtcp.SenderReport)
+	return all, raw
 }
 
 // mode is how two legs are bridged.

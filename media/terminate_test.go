@@ -288,7 +288,7 @@ func TestAPassedPacketUnderTheEdgesSourceIsDropped(t *testing.T) {
 	c.pb.out = nil // the ledger must not see it: that is the point
 	c.pb.say(c.b)
 	dropped(t, c.b, metrics.ForeignAuth, 1)
-	c.pb.rtcp.send([]byte{0x80, 200, 0, 1, byte(c.pb.ssrc >> 24), byte(c.pb.ssrc >> 16), byte(c.pb.ssrc >> 8), byte(c.pb.ssrc)}, c.b.Local().RTCP)
+	c.pb.rtcp.send([]byte{0x80, 201, 0, 1, byte(c.pb.ssrc >> 24), byte(c.pb.ssrc >> 16), byte(c.pb.ssrc >> 8), byte(c.pb.ssrc)}, c.b.Local().RTCP)
 	dropped(t, c.b, metrics.ForeignInactive, 1)
 }
 

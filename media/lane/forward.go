@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	control "handoff/media/rtcp"
 	"handoff/metrics"
 )
 
@@ -82,7 +83,14 @@ func (l *Lane) onRTCP(f *Flow, b []byte, from netip.AddrPort) Departure {
 			return Departure{}
 		}
 	}
+	said, err := f.read(b)
+	if err != nil {
+		l.counters.drop(metrics.ForeignMalformed)
+		return Departure{}
+	}
+	arrival := time.Since(l.epoch)
 	l.counters.rtcpReceived.Add(1)
+	l.reporter.Hear(said, f.heard(), f.Clock, arrival)
 	if f.Out == nil || !f.ToRTCP.IsValid() {
 		l.counters.drop(metrics.ForeignInactive)
 		return Departure{}
@@ -96,9 +104,34 @@ func (l *Lane) onRTCP(f *Flow, b []byte, from netip.AddrPort) Departure {
 		l.counters.drop(metrics.ForeignInactive)
 		return Departure{}
 	}
+	f.Out.reporter.Sent(said, arrival)
 	by := Control
 	if f.ToRTCP == f.ToRTP {
 		by = Media
 	}
 	return Departure{Out: f.Out, By: by, To: f.ToRTCP, B: b, RTCP: true}
+}
+
+// read tells what a compound says. One that is sealed is read in a copy, if at all: whether it is any
+// good is its receiver's to judge.
+func (f *Flow) read(b []byte) (control.Compound, error) {
+	if f.Witness == nil {
+		return control.Parse(b)
+	}
+	var said control.Compound
+	if plain, ok := f.Witness.RTCP(b); ok {
+		said, _ = control.Parse(plain)
+	}
+	return said, nil
+}
+
+// heard is the source that the peer is sent, 0 if it is not known.
+func (f *Flow) heard() uint32 {
+	switch {
+	case f.Back != nil:
+		return f.Back.Mapping().To
+	case f.Out != nil:
+		return f.Out.stream.State().SSRC
+	}
+	return 0
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"handoff/media/quality"
+	control "handoff/media/rtcp"
 	"handoff/media/splice"
 	"handoff/media/srtp"
 )
@@ -38,6 +39,8 @@ type Flow struct {
 	ToRTP, ToRTCP netip.AddrPort
 	// Opener decrypts what comes, nil when it is plain or passes as it is.
 	Opener *srtp.Opener
+	// Witness reads reports that are neither plain nor opened; nil when they are.
+	Witness *srtp.Witness
 	// Stream is what the other peer is sent, in which this one speaks as Voice, and Back what this
 	// one is sent. With a nil Stream packets pass untouched.
 	Stream, Back *splice.Stream
@@ -84,6 +87,7 @@ type Lane struct {
 	epoch    time.Time
 	flow     atomic.Pointer[Flow]
 	stream   quality.Stream
+	reporter control.Peer
 	counters counters
 }
 
@@ -93,6 +97,7 @@ func (l *Lane) Begin(owner any, epoch time.Time, before quality.Report) {
 	l.Owner, l.epoch = owner, epoch
 	l.counters.restore(before.Counters, epoch)
 	l.stream.Restore(before.Stream)
+	l.reporter.Restore(before.Reported)
 }
 
 // Forward publishes a flow; nil drops everything.
@@ -108,7 +113,7 @@ func (l *Lane) Flow() *Flow { return l.flow.Load() }
 
 // Report returns what was counted so far.
 func (l *Lane) Report() quality.Report {
-	return quality.Report{Counters: l.counters.read(l.epoch), Stream: l.stream.State()}
+	return quality.Report{Counters: l.counters.read(l.epoch), Stream: l.stream.State(), Reported: l.reporter.Said()}
 }
 
 // Carried adds what another path took from the peer meanwhile; the stream is where that left it.

@@ -68,7 +68,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 	from, to := addr(socket(t)), addr(socket(t))
 	bridge(x, y, from, to)
 	voice := audio(t, 1, 1)
-	report := []byte{0x80, 200, 0, 1, 0, 0, 0, 1}
+	report := []byte{0x80, 201, 0, 1, 0, 0, 0, 1}
 	foreign := netip.AddrPortFrom(loopback, 9)
 	for name, packet := range map[string]func(){
 		"rtp":     func() { x.handle(lane.Media, voice, from) },

@@ -12,6 +12,23 @@ type Report struct {
 	Counters
 	// Stream is the quality of what the peer sends.
 	Stream State `json:"stream"`
+	// Reported is the quality of what the peer is sent, as it says.
+	Reported Reported `json:"reported,omitzero"`
+}
+
+// Reported is what a peer says in RTCP of what it hears from the edge (RFC 3550 §6.4.1).
+type Reported struct {
+	// Reports is how many came that say something; the rest is of the last one.
+	Reports uint64 `json:"reports"`
+	// SSRC is the source of which Lost packets were lost since it began, and of the last ones Fraction of
+	// 256. Packets that came twice count against Lost, which may be below zero.
+	SSRC     uint32 `json:"ssrc"`
+	Lost     int32  `json:"lost"`
+	Fraction uint8  `json:"fraction"`
+	// Jitter is the interarrival jitter at the peer.
+	Jitter time.Duration `json:"jitter"`
+	// RoundTrip is from the edge to the peer and back, 0 while it is not known.
+	RoundTrip time.Duration `json:"round_trip"`
 }
 
 // Counters is what passed an endpoint: received from its peer, sent to it. RTP unless named RTCP;

@@ -24,7 +24,8 @@ const (
 	rtcpHeader = 8
 	hmacTag    = 10 // of SRTCP (RFC 4568 §6.2.2: it keeps the long tag)
 	gcmTag     = 16 // RFC 7714 §13.2
-	indexSize  = 4  // of SRTCP, with the flag that tells of encryption
+	indexSize  = 4  // of SRTCP, with the flag
+	encrypted  = 1 << 31
 )
 
 // Position is where a stream stands: RFC 3711's 48-bit index is its roll-over counter and its
@@ -106,8 +107,9 @@ func sequence(b []byte) uint16    { return binary.BigEndian.Uint16(b[2:]) }
 func ssrc(b []byte) uint32        { return binary.BigEndian.Uint32(b[8:]) }
 func controlSSRC(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
 
-// controlIndex is the SRTCP index, behind the flag that tells of encryption: before the tag (RFC 3711
-// §3.4), or behind it (RFC 7714 §9.2). It is false for what is too short to be a report.
+// controlIndex is the SRTCP index, before the tag (RFC 3711 §3.4) or behind it (RFC 7714 §9.2). It is
+// false for what is too short to be a report, and for one whose flag says that it is not encrypted:
+// nobody agrees to that (RFC 4568 §6.3.2) with the edge, which takes no session parameters.
 func (c *cipher) controlIndex(b []byte) (uint32, bool) {
 	tag, behind := hmacTag, hmacTag
 	if c.suite == sdp.GCM {
@@ -116,5 +118,6 @@ func (c *cipher) controlIndex(b []byte) (uint32, bool) {
 	if len(b) < rtcpHeader+tag+indexSize {
 		return 0, false
 	}
-	return binary.BigEndian.Uint32(b[len(b)-behind-indexSize:]) &^ (1 << 31), true
+	word := binary.BigEndian.Uint32(b[len(b)-behind-indexSize:])
+	return word &^ encrypted, word&encrypted != 0
 }

@@ -59,6 +59,11 @@ func (s *session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddUint64("sent", r.Sent)
 			enc.AddUint64("lost", r.Stream.Lost())
 			enc.AddDuration("jitter", r.Stream.Jitter())
+			if r.Reported.Reports > 0 { // what the peer says of what it was sent
+				enc.AddInt32("reported_lost", r.Reported.Lost)
+				enc.AddDuration("reported_jitter", r.Reported.Jitter)
+				enc.AddDuration("round_trip", r.Reported.RoundTrip)
+			}
 			for i, n := range r.Foreign {
 				if n > 0 { // why somebody was not heard
 					enc.AddUint64("dropped_"+metrics.Foreign(i).String(), n)

@@ -20,7 +20,6 @@ var allowed = map[string][]string{
 	"configs/setup":         {"configs", "metrics"},
 	"media":                 {"metrics", "media/*"},
 	"media/kernel":          {"media/quality"},
-	"media/lane":            {"metrics", "media/quality", "media/splice", "media/srtp"},
 	"media/load":            {"media/quality", "media/sdp", "media/srtp"},
 	"media/lane":            {"metrics", "media/quality", "media/rtcp", "media/splice", "media/srtp"},
 	"media/port":            {"metrics"},

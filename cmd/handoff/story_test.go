@@ -72,6 +72,13 @@ func TestStories(t *testing.T) {
 			holdAndTransfer(sc)
 			sc.keysStay()
 		}},
+		{"keys of the edge's own, with a Watson that takes AES-GCM", stageConfig{
+			Set:       func(c *configs.Config) { c.Media.SRTPKeys = configs.SRTPKeysTerminate },
+			WatsonSet: func(c *watson.Config) { c.Suite = phone.SuiteGCM },
+		}, func(sc *scene) {
+			holdAndTransfer(sc)
+			sc.keysStay()
+		}},
 		{"a call from an elastic trunk", stageConfig{}, func(sc *scene) {
 			caller, err := sc.twilio.PlaceTrunk(sc.ctx, "+18885557777", true, twilio.Options{})
 			sc.must(err)

@@ -94,7 +94,7 @@ var rules = [rulesEnd]struct{ word, demand string }{
 	KeyDelivered:      {"key_delivered", "the session history key stands in its header once, byte for byte"},
 	CallerID:          {"caller_id", "From has a tag and the caller's number"},
 	SecureURI:         {"secure_uri", "Request-URI, Contact and Route are sips: URIs"},
-	OfferSDP:          {"offer_sdp", "the offer is RTP/SAVP with one usable AES_CM_128_HMAC_SHA1_80 key"},
+	OfferSDP:          {"offer_sdp", "the offer is RTP/SAVP with one usable key of the suite that the peer speaks"},
 	OwnCallID:         {"own_call_id", "the Call-ID is the edge's own and was not used before"},
 	CallSid:           {"call_sid", "X-Twilio-CallSid names the caller's leg"},
 	FromTo:            {"from_to", "From has a tag, To has none and equals the Request-URI"},

@@ -14,20 +14,29 @@ import (
 const maxKeys = 64
 
 func (p *Phone) makeKey() error {
-	material := make([]byte, 30)
+	size, ok := keySizes[p.cfg.Suite]
+	if !ok {
+		return fmt.Errorf("no SRTP suite %q", p.cfg.Suite)
+	}
+	material := make([]byte, size)
 	rand.Read(material) // never fails: the program ends instead
-	c, err := newContext(material[:16], material[16:])
+	c, err := newContext(p.cfg.Suite, material)
 	if err != nil {
 		return err
 	}
 	p.out.context = c
 	p.local.Profile = "RTP/SAVP"
-	p.local.Crypto = []Crypto{{1, Suite, "inline:" + base64.StdEncoding.EncodeToString(material)}}
+	p.local.Crypto = []Crypto{{1, p.cfg.Suite, "inline:" + base64.StdEncoding.EncodeToString(material)}}
 	return nil
 }
 
-func newContext(key, salt []byte) (*srtp.Context, error) {
-	c, err := srtp.CreateContext(key, salt, srtp.ProtectionProfileAes128CmHmacSha1_80)
+// newContext makes one of a key with its salt.
+func newContext(suite string, material []byte) (*srtp.Context, error) {
+	profile := srtp.ProtectionProfileAes128CmHmacSha1_80
+	if suite == SuiteGCM {
+		profile = srtp.ProtectionProfileAeadAes128Gcm
+	}
+	c, err := srtp.CreateContext(material[:16], material[16:], profile)
 	if err != nil {
 		return nil, fmt.Errorf("make an SRTP context: %w", err)
 	}
@@ -68,7 +77,7 @@ func (p *Phone) Answer(offer []byte) ([]byte, error) {
 		answer.Formats = append(answer.Formats, answer.Events)
 	}
 	if len(answer.Crypto) > 0 {
-		answer.Crypto = []Crypto{{remote.crypto().Tag, Suite, answer.Crypto[0].Params}} // the offer's tag, RFC 4568 §5.1.2
+		answer.Crypto = []Crypto{{remote.crypto(p.cfg.Suite).Tag, p.cfg.Suite, answer.Crypto[0].Params}} // the offer's tag, RFC 4568 §5.1.2
 	}
 	if remote.Direction != SendRecv {
 		answer.Direction = remote.Direction.Mirror()
@@ -124,15 +133,18 @@ func (p *Phone) keyLocked(remote Description) error {
 	if len(remote.Crypto) == 0 {
 		return fmt.Errorf("%w: RTP/SAVP without a=crypto", ErrSDP)
 	}
-	theirs := remote.crypto()
+	theirs := remote.crypto(p.cfg.Suite)
 	if theirs.Params == p.inKey {
 		return nil
+	}
+	if theirs.Suite != p.cfg.Suite {
+		return fmt.Errorf("%w: crypto suite %s", ErrSDP, theirs.Suite)
 	}
 	key, salt, err := theirs.Key()
 	if err != nil {
 		return err
 	}
-	c, err := newContext(key, salt)
+	c, err := newContext(p.cfg.Suite, append(key, salt...))
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Addr    netip.Addr    // where it listens; ports are chosen by the system
 	Secure  bool          // RTP/SAVP with one key, else RTP/AVP
+	Suite   string        // of the key; empty: Suite
 	Codecs  []uint8       // in order of preference; empty: PCMU, PCMA
 	Voice   uint32        // names the speaker; 0: random
 	Report  time.Duration // between RTCP sender reports; 0: none
@@ -78,6 +79,9 @@ func New(cfg Config) (*Phone, error) {
 	}
 	if cfg.Voice == 0 {
 		cfg.Voice = random32() | 1
+	}
+	if cfg.Suite == "" {
+		cfg.Suite = Suite
 	}
 	if cfg.User == "" {
 		cfg.User = "-"

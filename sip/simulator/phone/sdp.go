@@ -10,8 +10,15 @@ import (
 	"strings"
 )
 
-// Suite is the one that both vendors speak.
-const Suite = "AES_CM_128_HMAC_SHA1_80"
+const (
+	// Suite is the one that both vendors speak.
+	Suite = "AES_CM_128_HMAC_SHA1_80"
+	// SuiteGCM is one that they may.
+	SuiteGCM = "AEAD_AES_128_GCM"
+)
+
+// keySizes are those of key and salt together.
+var keySizes = map[string]int{Suite: 30, SuiteGCM: 28}
 
 // ErrSDP wraps whatever is wrong with a description.
 var ErrSDP = errors.New("unusable SDP")
@@ -60,9 +67,11 @@ type Crypto struct {
 	Params string // "inline:" and what follows
 }
 
-// Key returns master key and salt of a line that both vendors could use: suite _80, 30 bytes, neither lifetime nor MKI.
+// Key returns master key and salt of a line that a phone could use: its suite, as many bytes as that wants, neither lifetime
+// nor MKI.
 func (c Crypto) Key() (key, salt []byte, err error) {
-	if c.Suite != Suite {
+	size, ok := keySizes[c.Suite]
+	if !ok {
 		return nil, nil, fmt.Errorf("%w: crypto suite %s", ErrSDP, c.Suite)
 	}
 	text, ok := strings.CutPrefix(c.Params, "inline:")
@@ -70,16 +79,16 @@ func (c Crypto) Key() (key, salt []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: crypto without an inline key", ErrSDP)
 	}
 	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(raw) != 30 {
-		return nil, nil, fmt.Errorf("%w: the crypto key is not 30 bytes in base64, without lifetime and MKI", ErrSDP)
+	if err != nil || len(raw) != size {
+		return nil, nil, fmt.Errorf("%w: the crypto key is not %d bytes in base64, without lifetime and MKI", ErrSDP, size)
 	}
-	return raw[:16], raw[16:], nil
+	return raw[:16:16], raw[16:], nil
 }
 
 // crypto is the line that a phone takes of those offered: the first of its suite, else the first.
-func (d Description) crypto() Crypto {
+func (d Description) crypto(suite string) Crypto {
 	for _, c := range d.Crypto {
-		if c.Suite == Suite {
+		if c.Suite == suite {
 			return c
 		}
 	}

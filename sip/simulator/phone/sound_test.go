@@ -18,7 +18,7 @@ func TestToneOfARelayIsHeard(t *testing.T) {
 			protect := func(raw []byte) []byte { return raw }
 			if secure {
 				material := make([]byte, 30)
-				c, err := newContext(material[:16], material[16:])
+				c, err := newContext(Suite, material)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -57,7 +57,7 @@ func (c *Inbound) checkOffer(raw []byte) {
 	}
 	usable := 0
 	for _, line := range offer.Crypto {
-		if _, _, err := line.Key(); err == nil {
+		if _, _, err := line.Key(); err == nil && line.Suite == phone.Suite {
 			usable++
 		}
 		if c.domain.account.knowsKey(line.Params) {

@@ -18,6 +18,7 @@ import (
 
 	"handoff/sip/simulator"
 	"handoff/sip/simulator/digest"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/wire"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 	Numbers      []string       // that the assistant knows; others get 403. Empty: all
 	PlainMedia   bool           // RTP/AVP instead of "force secure trunking"
 	OptionalSRTP bool           // neither: SRTP for those who offer it
+	Suite        string         // of SRTP; empty: phone.Suite
 	Username     string         // of Behaviour.Digest; empty: "apikey"
 	Password     string         // likewise; empty: "simulated-password"
 	Hidden       []string       // what no message of the edge may show outside X-Twilio-*: Twilio's names and addresses. Empty: twilio.com and the media gateway's private address
@@ -81,6 +83,7 @@ func New(cfg Config, deps Deps) (*Assistant, error) {
 	}
 	cfg.Username = cmp.Or(cfg.Username, "apikey")
 	cfg.Password = cmp.Or(cfg.Password, "simulated-password")
+	cfg.Suite = cmp.Or(cfg.Suite, phone.Suite)
 	if deps.Log == nil {
 		deps.Log = zap.NewNop()
 	}

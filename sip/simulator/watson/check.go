@@ -50,7 +50,7 @@ func (c *Call) checkOffer(raw []byte) {
 	}
 	usable := 0
 	for _, line := range offer.Crypto {
-		if _, _, err := line.Key(); err == nil {
+		if _, _, err := line.Key(); err == nil && line.Suite == c.assistant.cfg.Suite {
 			usable++
 		}
 	}

@@ -75,7 +75,7 @@ func (c *Call) onPRACK(r *wire.Request) {
 // talks until the call is answered by the first.
 func (c *Call) ringElsewhere() (hush func(), err error) {
 	cfg := c.assistant.cfg
-	other, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: !cfg.PlainMedia, Voice: cfg.Voice + 1})
+	other, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: !cfg.PlainMedia, Suite: cfg.Suite, Voice: cfg.Voice + 1})
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func (c *Config) knobs() []simulator.Knob {
 		simulator.Texts("numbers", "that the assistant knows, with commas; others get 403", &c.Numbers),
 		simulator.Flag("plain-media", "RTP/AVP only", &c.PlainMedia),
 		simulator.Flag("optional-srtp", "SRTP for those who offer it", &c.OptionalSRTP),
+		simulator.Text("suite", "of SRTP; AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM", &c.Suite),
 		simulator.Text("username", "of digest credentials", &c.Username),
 		simulator.Text("password", "of digest credentials", &c.Password),
 		simulator.Texts("hidden", "what the edge may not show, with commas", &c.Hidden),

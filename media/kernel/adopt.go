@@ -45,7 +45,7 @@ func (p *Path) Take(port uint16) error {
 	delete(p.adopted, port)
 	s := p.slot(port)
 	c := s.snapshot()
-	p.started[port] = &started{way: c.way(port), foreign: atomic.LoadUint64(&s.foreign)}
+	p.started[port] = &started{way: c.way(port), hop: c.hop(), foreign: atomic.LoadUint64(&s.foreign)}
 	s.refresh(p.deadline())
 	p.mu.Unlock()
 	p.reroute() // the hop may have changed while nobody looked

@@ -95,7 +95,7 @@ func checkNothingHooked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer handle.Close()
-	if filters, err := ourFilters(handle); err != nil || len(filters) != 0 {
+	if filters, err := (filterID{first, last}).filters(handle); err != nil || len(filters) != 0 {
 		t.Errorf("%d filters are left, %v", len(filters), err)
 	}
 }

@@ -5,7 +5,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -24,13 +23,16 @@ type attachment struct {
 	handle *netlink.Handle
 }
 
-const (
-	// filterName is how our filter at clsact is known again.
-	filterName = "handoff_relay"
-	// filterPriority is behind what other programs usually take, and filterHandle the one filter there.
-	filterPriority = 0x4000
-	filterHandle   = 1
-)
+// filterPriority of our filters at clsact is behind what other programs usually take.
+const filterPriority = 0x4000
+
+// filterID is how the filter of a range of ports is known again: there may be one of another edge.
+type filterID struct{ first, last uint16 }
+
+func (id filterID) name() string { return fmt.Sprintf("handoff_relay_%d_%d", id.first, id.last) }
+
+// handle is unique among the filters of one priority.
+func (id filterID) handle() uint32 { return uint32(id.first)<<16 | uint32(id.last) }
 
 // attach sees that a device has our programs. Called with n.mu held.
 func (n *network) attach(ifindex int) error {
@@ -72,7 +74,7 @@ func (n *network) attachTC(a *attachment) error {
 		}
 		n.clsact = true
 	}
-	return a.attachFilter(n.tc)
+	return a.attachFilter(n.tc, n.filter)
 }
 
 // attachXDP leaves the device to tc if its driver cannot.
@@ -92,7 +94,7 @@ func (n *network) attachXDP(a *attachment) {
 
 // attachFilter puts the program at clsact, in the place of what an earlier process left there. A
 // filter needs no pin to outlive us.
-func (a *attachment) attachFilter(program *ebpf.Program) error {
+func (a *attachment) attachFilter(program *ebpf.Program, id filterID) error {
 	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: a.device.Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
@@ -105,9 +107,9 @@ func (a *attachment) attachFilter(program *ebpf.Program) error {
 	filter := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: a.device.Index, Parent: netlink.HANDLE_MIN_INGRESS,
-			Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
+			Handle: id.handle(), Priority: filterPriority, Protocol: unix.ETH_P_ALL,
 		},
-		Fd: program.FD(), Name: filterName, DirectAction: true,
+		Fd: program.FD(), Name: id.name(), DirectAction: true,
 	}
 	if err := a.handle.FilterReplace(filter); err != nil {
 		return fmt.Errorf("filter: %w", err)
@@ -171,8 +173,8 @@ func (a *attachment) String() string {
 	return by
 }
 
-// ourFilters are those at clsact that a process like this one left.
-func ourFilters(handle *netlink.Handle) ([]*netlink.BpfFilter, error) {
+// filters are those at clsact that a process like this one left.
+func (id filterID) filters(handle *netlink.Handle) ([]*netlink.BpfFilter, error) {
 	links, err := handle.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, err
@@ -184,7 +186,7 @@ func ourFilters(handle *netlink.Handle) ([]*netlink.BpfFilter, error) {
 			continue // no clsact
 		}
 		for _, f := range filters {
-			if bpf, ok := f.(*netlink.BpfFilter); ok && strings.HasPrefix(bpf.Name, filterName) {
+			if bpf, ok := f.(*netlink.BpfFilter); ok && bpf.Name == id.name() {
 				ours = append(ours, bpf)
 			}
 		}

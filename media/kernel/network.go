@@ -22,6 +22,7 @@ type network struct {
 	handle  *netlink.Handle
 	tc, xdp *ebpf.Program
 	hook    Hook
+	filter  filterID
 	pins    pins
 	log     *zap.Logger
 
@@ -46,7 +47,7 @@ func newNetwork(cfg Config, p pins, programs relayPrograms) (*network, error) {
 	}
 	return &network{
 		handle: handle, tc: programs.RelayTc, xdp: programs.RelayXdp,
-		hook: cfg.Hook, pins: p, log: cfg.Log,
+		hook: cfg.Hook, filter: filterID{cfg.First, cfg.Last}, pins: p, log: cfg.Log,
 		hops: map[ends]route{}, sources: map[netip.Addr]netip.Addr{}, attached: map[int]*attachment{}, clsact: cfg.Hook == HookClsact,
 	}, nil
 }

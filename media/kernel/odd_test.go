@@ -149,6 +149,9 @@ func TestSprayedHeadersAreForwardedOnlyIfPlain(t *testing.T) {
 				program, up = l.objects.RelayXdp, xdpPass
 			}
 			want := forwardable(b, w)
+			if want && program == l.objects.RelayXdp && binary.BigEndian.Uint16(udpOf(b)[6:]) == partial(b) {
+				want = false // what only tc can tell from a checksum that is still to be computed
+			}
 			right := want && checksumsRight(b)
 			verdict, after, err := try(program, b)
 			if errors.Is(err, unix.EINVAL) && len(b) < ethernet+header6 {

@@ -95,8 +95,6 @@ func (p *Path) open() (err error) {
 
 // load puts maps and programs into the kernel, or finds the maps in the pins.
 func (p *Path) load() error {
-	// Before 5.11 maps count as locked memory. That it may not be raised shows in what fails then.
-	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
 	spec, err := loadRelay()
 	if err != nil {
 		return fmt.Errorf("read the programs: %w", err)

@@ -24,6 +24,8 @@ const (
 	pinEvents = "events"
 	pinTCX    = "tcx"
 	pinXDP    = "xdp"
+
+	slotsFormat = pinSlots + "-%d-%d-%d" // schema, first and last port
 )
 
 // pins is a folder in a bpffs; the zero value is none.
@@ -38,7 +40,7 @@ type pins struct {
 func openPins(cfg Config) (pins, error) {
 	p := pins{
 		folder: cfg.Pins,
-		slots:  fmt.Sprintf("%s-%d-%d-%d", pinSlots, schema, cfg.First, cfg.Last),
+		slots:  fmt.Sprintf(slotsFormat, schema, cfg.First, cfg.Last),
 	}
 	if p.folder == "" {
 		return p, nil
@@ -234,7 +236,7 @@ func (n *network) adoptLink(name, kind string, ifindex int, here bool) error {
 
 // adoptFilters does the same for clsact, whose filters need no pins.
 func (n *network) adoptFilters() error {
-	filters, err := ourFilters(n.handle)
+	filters, err := n.filter.filters(n.handle)
 	if err != nil {
 		return err
 	}
@@ -272,14 +274,20 @@ func Unpin(folder string) error {
 			return fmt.Errorf("remove %s: %w", entry.Name(), err)
 		}
 	}
-	if err := removeFilters(); err != nil {
-		return err
-	}
 	return os.Remove(folder)
 }
 
 func (p pins) remove(name string) error {
-	if kind, _, _ := strings.Cut(name, "-"); kind == pinTCX || kind == pinXDP {
+	var version int
+	var id filterID
+	switch kind, _, _ := strings.Cut(name, "-"); kind {
+	case pinSlots:
+		if _, err := fmt.Sscanf(name, slotsFormat, &version, &id.first, &id.last); err == nil {
+			if err := id.removeFilters(); err != nil {
+				return err
+			}
+		}
+	case pinTCX, pinXDP:
 		l, err := link.LoadPinnedLink(p.path(name), nil)
 		if err != nil {
 			return err
@@ -289,13 +297,13 @@ func (p pins) remove(name string) error {
 	return os.Remove(p.path(name))
 }
 
-func removeFilters() error {
+func (id filterID) removeFilters() error {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
 	defer handle.Close()
-	filters, err := ourFilters(handle)
+	filters, err := id.filters(handle)
 	for _, f := range filters {
 		err = errors.Join(err, removeFilter(handle, f))
 	}

@@ -150,9 +150,27 @@ func (s *slot) setHop(h hop) {
 	}
 }
 
+// hop is what setHop was given.
+func (s *slot) hop() hop {
+	h := hop{ifindex: int(s.ifindex), mtu: s.mtu, to: s.toMAC, out: s.outMAC, framed: s.flags&flagFramed != 0}
+	if s.flags&flagV6 == 0 {
+		h.next = netip.AddrFrom4(s.addresses[4])
+		return h
+	}
+	var next [16]byte
+	for i := range 4 {
+		copy(next[4*i:], s.addresses[i][:])
+	}
+	h.next = netip.AddrFrom16(next)
+	return h
+}
+
 // setStream sets the statistics back to those of a stream that userspace measured until now. The
 // window of duplicates begins anew, as it does for quality.Stream's Restore.
 func (s *slot) setStream(since quality.State) {
+	if !since.Started || since.SSRC != s.ssrc {
+		s.event, s.eventTimestamp = 0, 0 // else an event that was told is not told again
+	}
 	s.packets, s.bytes, s.lastSeen, s.eventsLost = 0, 0, 0, 0
 	s.base, s.highest, s.received, s.lostBefore = since.Base, since.Highest, since.Received, since.LostBefore
 	s.reordered, s.duplicates, s.seen = since.Reordered, since.Duplicates, 0
@@ -164,7 +182,6 @@ func (s *slot) setStream(since quality.State) {
 		s.started, s.awaited = 1, 1
 		s.flags |= flagOneStream
 	}
-	s.event, s.eventTimestamp = 0, 0
 }
 
 func (s *slot) stream() quality.State {

@@ -28,40 +28,47 @@ const (
 	helperEnv = "KERNEL_TEST_HELPER" // we are a process that a test has started
 )
 
+// outside is why the tests are not in namespaces of their own.
+var outside = "not root: network namespaces and eBPF cannot be had"
+
 // TestMain runs the tests as root in a network and a mount namespace of their own, so that nothing
 // outside is touched and nothing is left.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(helperEnv) != "":
 		os.Exit(help(os.Getenv(helperEnv)))
-	case os.Geteuid() == 0 && os.Getenv(insideEnv) == "":
-		os.Exit(runInside())
-	}
-	if os.Getenv(insideEnv) != "" {
+	case os.Getenv(insideEnv) != "":
 		if err := furnish(); err != nil {
 			fmt.Fprintln(os.Stderr, "furnish the namespaces:", err)
+			os.Exit(1)
+		}
+	case os.Geteuid() == 0:
+		code, err := runInside()
+		if err == nil {
+			os.Exit(code)
+		}
+		outside = "run in new namespaces: " + err.Error()
+		if os.Getenv("CI") == "true" {
+			fmt.Fprintln(os.Stderr, outside)
 			os.Exit(1)
 		}
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// runInside runs this program again. Where no namespaces can be had it runs outside, and tests skip.
-func runInside() int {
+// runInside runs this program again. An error is that it could not be started.
+func runInside() (code int, err error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
+	if err := cmd.Start(); err != nil {
+		return 0, err
 	}
-	fmt.Fprintln(os.Stderr, "run in new namespaces:", err)
-	return 1
+	if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		return 0, err
+	}
+	return cmd.ProcessState.ExitCode(), nil
 }
 
 func furnish() error {
@@ -79,7 +86,7 @@ func furnish() error {
 func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Getenv(insideEnv) == "" {
-		t.Skip("not root: network namespaces and eBPF cannot be had")
+		t.Skip(outside)
 	}
 }
 

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +14,9 @@ import (
 const (
 	// settle is how long changes of the network are collected before they are looked at.
 	settle = 50 * time.Millisecond
+	// unhurried is how many times as long as looking takes there is a pause behind it, so that a
+	// restless network costs a tenth of a core at most.
+	unhurried = 9
 	// refreshes is how often a deadline is pushed while it runs.
 	refreshes = 30
 )
@@ -39,7 +41,8 @@ func (p *Path) watch() error {
 	return nil
 }
 
-// hear tells of every message, whatever it says: what matters is that something changed.
+// hear tells of every message, whatever it says: what matters is that something changed. So it does of
+// every error, for what was not read (ENOBUFS) has changed too.
 func (p *Path) hear(socket *nl.NetlinkSocket, changed chan<- struct{}) {
 	for {
 		_, _, err := socket.Receive()
@@ -48,13 +51,16 @@ func (p *Path) hear(socket *nl.NetlinkSocket, changed chan<- struct{}) {
 			return
 		default:
 		}
-		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
-			p.cfg.Log.Warn("changes of routes are not heard of any more", zap.Error(err))
-			return
-		}
 		select {
 		case changed <- struct{}{}:
 		default: // it is yet to be looked at
+		}
+		if err != nil {
+			p.cfg.Log.Warn("changes of the network were missed", zap.Error(err))
+			select {
+			case <-p.stop:
+			case <-time.After(settle): // so that an error that stays does not spin
+			}
 		}
 	}
 }
@@ -62,6 +68,7 @@ func (p *Path) hear(socket *nl.NetlinkSocket, changed chan<- struct{}) {
 func (p *Path) tend(changed <-chan struct{}) {
 	alive := time.NewTicker(p.cfg.Deadline / refreshes)
 	defer alive.Stop()
+	pause := settle
 	for {
 		select {
 		case <-p.stop:
@@ -72,10 +79,12 @@ func (p *Path) tend(changed <-chan struct{}) {
 			select {
 			case <-p.stop:
 				return
-			case <-time.After(settle):
+			case <-time.After(pause):
 			}
+			began := time.Now()
 			p.network.forget()
 			p.reroute()
+			pause = max(settle, unhurried*time.Since(began))
 		}
 	}
 }

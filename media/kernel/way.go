@@ -87,7 +87,8 @@ type Counts struct {
 
 // Event tells of a telephone-event (RFC 4733): when its first packet came, and when its end did. Of
 // what cannot be read only the beginning is told. An event longer than its 16 bits of duration is
-// told in its segments (§2.5.1.3).
+// told in its segments (§2.5.1.3). What was told in userspace before the slot took over is told again;
+// the timestamp names the event.
 type Event struct {
 	// Port is the local port it came to, Type its payload type.
 	Port            uint16

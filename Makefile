@@ -3,8 +3,11 @@
 GO       ?= go
 FUZZTIME ?= 30s
 
+# Debian 12's clang, which made the programs of media/kernel.
+GENERATED_BY ?= 14
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt vet lint bench bench-sip bench-media fuzz fuzz-targets generate build
+.PHONY: help demo test check fmt vet lint bench bench-sip bench-media fuzz fuzz-targets generate generated build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,8 +66,14 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 fuzz-targets: ## list the fuzz targets
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -E 's|/[^/]*:func | |' | sort
 
-generate: ## go generate
+generate: ## go generate: the kernel path's programs from their C; needs clang, llvm, libbpf-dev
 	$(GO) generate ./...
+
+# Another compiler makes other code that does the same, so only the one that made what is committed can tell.
+generated: ## what generate makes is what is committed, if clang is of version GENERATED_BY
+	@clang --version | grep -q 'version $(GENERATED_BY)\.' || { echo "generated: not checked, clang is not $(GENERATED_BY)"; exit 0; }; \
+		before="$$(sha256sum media/kernel/relay_bpfel.*)"; $(MAKE) --no-print-directory generate && \
+		test "$$before" = "$$(sha256sum media/kernel/relay_bpfel.*)" || { echo "media/kernel: run make generate and commit"; exit 1; }
 
 build: ## bin/handoff
 	$(GO) build -trimpath -o bin/handoff ./cmd/handoff

@@ -16,10 +16,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"handoff/configs"
 )
 
 // TestBaresipTalksToBaresip has a TLS caller with SDES SRTP that sings 440 Hz and a Watson of the same
-// kind that echoes what it hears.
+// kind that echoes what it hears: with keys that pass, and with keys of the edge's own, where Watson takes
+// AES-GCM and the caller, who offered it, HMAC-SHA1.
 //
 // baresip 1.0.0 takes an INVITE to a sips: URI and answers with Contact sip:…;transport=tls, but it
 // sends nothing to a Contact that is a sips: URI, as the edge's must be there (RFC 3261 §8.1.1.8): such
@@ -27,8 +30,23 @@ import (
 func TestBaresipTalksToBaresip(t *testing.T) {
 	modules := requiresBaresip(t)
 	t.Parallel()
+	for name, tt := range map[string]struct {
+		keys           configs.SRTPKeys
+		caller, watson string // suites
+	}{
+		"keys pass":              {configs.SRTPKeysPass, "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_80"},
+		"keys of the edge's own": {configs.SRTPKeysTerminate, "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			talkOverBaresip(t, modules, tt.keys, tt.caller, tt.watson)
+		})
+	}
+}
+
+func talkOverBaresip(t *testing.T, modules string, keys configs.SRTPKeys, callersSuite, watsonsSuite string) {
 	port := freePorts(t)
-	s := newSurroundings(t, fmt.Sprintf("sips:%s:%d", softphoneIP, port+1))
+	s := newChangedSurroundings(t, func(c *configs.Config) { c.Media.SRTPKeys = keys }, fmt.Sprintf("sips:%s:%d", softphoneIP, port+1))
 	watson := s.baresip("watson", softphone{modules: modules, port: port, user: "+18885557777", answers: "auto",
 		audio: "audio_source aubridge,echo\naudio_player aubridge,echo"})
 	watson.says("baresip is ready")
@@ -54,6 +72,8 @@ func TestBaresipTalksToBaresip(t *testing.T) {
 		p.relayed(packets)
 		p.heardTone(440)
 	}
+	watson.says("SRTP is Enabled (cryptosuite=" + watsonsSuite)
+	caller.says("SRTP is Enabled (cryptosuite=" + callersSuite)
 }
 
 // softphoneIP is where baresips are: whatever their SDP says, their RTP comes from the address that

@@ -54,6 +54,12 @@ const mediaPorts, mediaPairs = "10000-10799", 400
 // newSurroundings starts an edge. Its Watson is expected at targets, else at Watson, then Spare.
 func newSurroundings(t *testing.T, targets ...string) *surroundings {
 	t.Helper()
+	return newChangedSurroundings(t, func(*configs.Config) {}, targets...)
+}
+
+// newChangedSurroundings starts an edge whose configuration is changed before.
+func newChangedSurroundings(t *testing.T, change func(*configs.Config), targets ...string) *surroundings {
+	t.Helper()
 	net := network()
 	s := &surroundings{
 		T:         t,
@@ -69,7 +75,7 @@ func newSurroundings(t *testing.T, targets ...string) *surroundings {
 	if targets == nil {
 		targets = []string{"sips:" + s.Watson + ":5061", "sips:" + s.Spare + ":5061"}
 	}
-	s.edge = s.start(targets)
+	s.edge = s.start(targets, change)
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {
@@ -79,7 +85,7 @@ func newSurroundings(t *testing.T, targets ...string) *surroundings {
 	return s
 }
 
-func (s *surroundings) start(targets []string) *edge {
+func (s *surroundings) start(targets []string, change func(*configs.Config)) *edge {
 	s.Helper()
 	ca, err := s.authority.Write(s.dir)
 	s.must(err)
@@ -106,6 +112,7 @@ ops: {listen: "%[1]s:0"}
 `, s.Edge, s.Twilio, s.Watson, s.Spare, certificate, key, ca, watsonName, mediaPorts, strings.Join(targets, `", "`), s.Proxy)
 	cfg, err := configs.Parse("peers.yaml", []byte(text), os.LookupEnv)
 	s.must(err)
+	change(cfg)
 
 	ec := zap.NewDevelopmentEncoderConfig()
 	core := zapcore.NewCore(zapcore.NewConsoleEncoder(ec), s.log, zapcore.DebugLevel)

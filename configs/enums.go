@@ -42,8 +42,12 @@ const (
 // MediaLearn tells whether a media source may be learnt from packets.
 type MediaLearn string
 
-// MediaLearnOff takes media from exactly the address and port of the SDP.
-const MediaLearnOff MediaLearn = "off"
+const (
+	// MediaLearnOff takes media from exactly the address and port of the SDP.
+	MediaLearnOff MediaLearn = "off"
+	// MediaLearnWindow takes another port of that address if nothing comes from the announced one.
+	MediaLearnWindow MediaLearn = "window"
+)
 
 // KeyHeader names the header that carries the session history key toward Twilio.
 type KeyHeader string

@@ -6,7 +6,7 @@ import "time"
 // file names count from dir.
 func schema(c *Config, dir string) fields {
 	srtp := vocabulary([]SRTP{SRTPRequired, SRTPOptional, SRTPOff})
-	learn := vocabulary([]MediaLearn{MediaLearnOff}, "window")
+	learn := vocabulary([]MediaLearn{MediaLearnOff, MediaLearnWindow})
 	return fields{
 		"node": one(&c.Node, word),
 		"sip": section(fields{

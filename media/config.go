@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"handoff/metrics"
 )
 
 // Config is the section "media" of the configuration.
@@ -21,6 +23,10 @@ type Config struct {
 	// there are none.
 	ListenIPv6 netip.Addr `yaml:"listen_ipv6"`
 	PublicIPv6 netip.Addr `yaml:"public_ipv6"`
+	// LearnTwilio and LearnWatson let legs A and C, and leg B, learn from which port of the announced IP media
+	// really come.
+	LearnTwilio bool `yaml:"learn_twilio"`
+	LearnWatson bool `yaml:"learn_watson"`
 	// Ports is the range media ports are taken from, 10000-19999 unless given.
 	Ports Ports `yaml:"ports"`
 	// Rest is how long a released port is left alone if possible; zero is not at all.
@@ -77,6 +83,14 @@ func (c Config) withDefaults() Config {
 		c.Path = pathAuto
 	}
 	return c
+}
+
+// learns tells whether a leg may.
+func (c Config) learns(leg metrics.Leg) bool {
+	if leg == metrics.LegB {
+		return c.LearnWatson
+	}
+	return c.LearnTwilio
 }
 
 // Validate tells what is wrong, by the names of the configuration.

@@ -3,11 +3,6 @@ package media
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
-	"sync/atomic"
-	"time"
-
-	"go.uber.org/zap"
 
 	"handoff/media/lane"
 	"handoff/media/sdp"
@@ -27,12 +22,12 @@ type Endpoint struct {
 	out   splice.Stream // what the peer is sent, unless that passes untouched
 
 	// guarded by session.mu
-	remote Remote
-	set    bool
-	peer   *Endpoint // the one it is bridged to
-	player *player   // what the peer is played
-	near   func(netip.AddrPort)
-	keys   keys
+	remote  Remote
+	set     bool
+	peer    *Endpoint // the one it is bridged to
+	player  *player   // what the peer is played
+	lookout *lookout  // nil before Set
+	keys    keys
 }
 
 func newEndpoint(s *Session, leg metrics.Leg, at home, number uint16, c carrier) *Endpoint {
@@ -50,7 +45,8 @@ func (e *Endpoint) Leg() metrics.Leg { return e.leg }
 func (e *Endpoint) Local() sdp.Local { return e.home.at(e.port) }
 
 // Set tells what offer and answer settled; each later one replaces it. From then on packets from
-// exactly these addresses are let in, and the peer is sent to there.
+// exactly these addresses are let in, and the peer is sent to there. Where the configuration allows it, another
+// port of the same IP may be learnt.
 func (e *Endpoint) Set(remote Remote) error {
 	if ip := remote.RTP.Addr(); ip.IsValid() && !e.home.reaches(ip) {
 		return fmt.Errorf("%w: %s", ErrFamily, ip)
@@ -63,9 +59,7 @@ func (e *Endpoint) Set(remote Remote) error {
 	if e.session.closed {
 		return ErrClosed
 	}
-	if !e.set || remote.RTP != e.remote.RTP {
-		e.near = e.warnOnce(remote.RTP)
-	}
+	remote = e.lookOutLocked(remote)
 	if err := e.rekeyLocked(remote); err != nil {
 		return err
 	}
@@ -92,7 +86,7 @@ func (e *Endpoint) flowLocked() {
 		return
 	}
 	r, passing := e.remote, e.passingLocked()
-	f := &lane.Flow{RTP: r.RTP, RTCP: r.RTCP, Clock: r.Clock, Near: e.near, Voice: e.voice}
+	f := &lane.Flow{RTP: r.RTP, RTCP: r.RTCP, Clock: r.Clock, Near: e.lookout.near, Voice: e.voice}
 	if p := e.peer; e.bridgedLocked() {
 		f.Out, f.ToRTP, f.ToRTCP, f.Open = p.carrier.Exit(), p.remote.RTP, p.remote.RTCP, p.hearsLocked()
 		if passing {
@@ -152,31 +146,5 @@ func (e *Endpoint) leaveLocked() {
 	if !e.session.closed {
 		e.publishLocked()
 		p.publishLocked()
-	}
-}
-
-// nearWindow is how long after Set a packet from a wrong port is worth a warning.
-const nearWindow = 2 * time.Second
-
-// learnSetting is the setting that admits media from a port that the SDP did not announce.
-var learnSetting = map[metrics.Leg]string{
-	metrics.LegA: "twilio.media_learn: window",
-	metrics.LegB: "watson.media_learn: window",
-	metrics.LegC: "twilio.media_learn: window",
-}
-
-// warnOnce makes the listener for packets from the announced IP and another port: a NAT or a peer
-// that is not symmetric, and nobody will hear it. One line, however many packets.
-func (e *Endpoint) warnOnce(announced netip.AddrPort) func(netip.AddrPort) {
-	until := time.Now().Add(nearWindow)
-	var done atomic.Bool
-	return func(from netip.AddrPort) {
-		if done.Load() || done.Swap(true) || time.Now().After(until) {
-			return
-		}
-		e.session.relay.deps.Log.Warn("media comes from another port than announced and is dropped",
-			zap.String("call", e.session.id), zap.Stringer("leg", e.leg),
-			zap.Stringer("announced", announced), zap.Stringer("source", from),
-			zap.String("admitted_by", learnSetting[e.leg]))
 	}
 }

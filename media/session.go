@@ -17,6 +17,8 @@ type Session struct {
 	id    string
 	fast  atomic.Int32 // how many ways the kernel carries
 
+	learning sync.WaitGroup // what has found a source
+
 	mu        sync.Mutex // guards all below and the endpoints; no packet ever takes it
 	endpoints []*Endpoint
 	players   splice.Voice // how many there have been
@@ -188,6 +190,7 @@ func (s *Session) Close() {
 	for _, e := range s.endpoints {
 		e.carrier.Close()
 	}
+	s.learning.Wait()
 	s.relay.release(ports)
 	s.relay.forget(s)
 }

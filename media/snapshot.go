@@ -28,6 +28,8 @@ type EndpointSnapshot struct {
 	IPv6 bool `json:"ipv6,omitempty"`
 	// Remote is nil before Set.
 	Remote *RemoteSnapshot `json:"remote,omitempty"`
+	// Announced is where Remote said that RTP comes from, if another port was learnt.
+	Announced netip.AddrPort `json:"announced,omitzero"`
 	// Bridged is the index of the endpoint it is bridged to, -1 for none.
 	Bridged int            `json:"bridged"`
 	Report  quality.Report `json:"report"`
@@ -91,6 +93,9 @@ func (s *Session) Snapshot() Snapshot {
 				Ours: writeCodecs(r.Ours), Theirs: writeCodecs(r.Theirs),
 				LocalKey: ClearKey(r.LocalKey.Reveal()), RemoteKey: ClearKey(r.RemoteKey.Reveal()),
 			}
+		}
+		if e.set && e.lookout.learnt.IsValid() {
+			es.Announced = e.lookout.announced
 		}
 		if stream := e.out.Snapshot(); stream.Begun {
 			begun := stream
@@ -171,6 +176,9 @@ func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
 func (e *Endpoint) resume(es EndpointSnapshot) {
 	e.session.mu.Lock()
 	defer e.session.mu.Unlock()
+	if es.Announced.IsValid() {
+		e.lookout.restore(es.Announced, e.remote.RTP)
+	}
 	if e.remote.Suite != sdp.NoSuite && es.Opened != nil {
 		e.openLocked().Expect(*es.Opened, true)
 		e.keys.opening = true

@@ -94,6 +94,9 @@ func mediaConfig(cfg *configs.Config) media.Config {
 		Path:  string(cfg.Media.Path),
 		XDP:   cfg.Media.Hook == configs.MediaHookXDP,
 		Pins:  cfg.Media.Pins,
+
+		LearnTwilio: cfg.Twilio.MediaLearn == configs.MediaLearnWindow,
+		LearnWatson: cfg.Watson.MediaLearn == configs.MediaLearnWindow,
 	}
 }
 

@@ -34,7 +34,7 @@ func (l *Lane) onRTP(f *Flow, b []byte, from netip.AddrPort) Departure {
 	case from != f.RTP:
 		l.counters.drop(metrics.ForeignSource)
 		if f.Near != nil && from.Addr() == f.RTP.Addr() {
-			f.Near(from)
+			f.Near(b, from)
 		}
 		return Departure{}
 	}

@@ -49,8 +49,8 @@ type Flow struct {
 	// nothing else under it leaves (RFC 3711 §9.1).
 	Reserved uint32
 	// Near hears of RTP from the right IP but another port. It is called for each such packet, from
-	// the reading goroutine: it must not block.
-	Near func(from netip.AddrPort)
+	// the reading goroutine: it must not block. b is borrowed until return and may be spoilt.
+	Near func(b []byte, from netip.AddrPort)
 	// Idle, if there is one, hears that RTP of this flow has departed and that nothing else of the
 	// lane waits to be read: the moment at which another may carry what follows. Arrives hears of RTP
 	// from the peer that came here, before it is counted: nobody else may carry it then. Both are

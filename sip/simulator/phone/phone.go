@@ -30,6 +30,7 @@ type Config struct {
 	MaxTime bool          // write a=maxptime
 	Tells   string        // host that the SDP names wherever it may; empty: nowhere
 	Events  uint8         // payload type of its own for digits, in offers and answers; 0: 101, and in answers that of the offer
+	NAT     bool          // it sends from another port than it says, and hears there too
 	Others  []string      // further streams that it offers, as "video 40000 RTP/AVP 31"
 }
 
@@ -225,10 +226,11 @@ func random32() uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
-// pair is an even RTP port and the RTCP port above it.
-type pair struct{ rtp, rtcp *net.UDPConn }
+// pair is an even RTP port and the RTCP port above it. RTP is sent from outside, which is rtp unless there is a NAT.
+type pair struct{ rtp, rtcp, outside *net.UDPConn }
 
 func (s *pair) close() {
 	s.rtp.Close()
 	s.rtcp.Close()
+	s.outside.Close()
 }

@@ -23,6 +23,13 @@ func (p *Phone) open() error {
 	if err != nil {
 		return err
 	}
+	if p.cfg.NAT {
+		if s.outside, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.cfg.Addr, 0))); err != nil {
+			s.outside = s.rtp
+			s.close()
+			return fmt.Errorf("bind behind a NAT: %w", err)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.sockets) >= maxPairs {
@@ -35,6 +42,9 @@ func (p *Phone) open() error {
 	p.local.Version++
 	p.wg.Go(func() { p.listen(s.rtp, p.hear) })        // ends when Close closes the socket
 	p.wg.Go(func() { p.listen(s.rtcp, p.hearReport) }) // likewise
+	if s.outside != s.rtp {
+		p.wg.Go(func() { p.listen(s.outside, p.hear) }) // likewise
+	}
 	return nil
 }
 
@@ -53,7 +63,7 @@ func bindPair(addr netip.Addr) (*pair, error) {
 		}
 		rtcp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port+1)))
 		if err == nil {
-			return &pair{rtp, rtcp}, nil
+			return &pair{rtp, rtcp, rtp}, nil
 		}
 		rtp.Close()
 		last = err

@@ -69,7 +69,7 @@ func (p *Phone) sayFrame() {
 			return
 		}
 	}
-	p.sockets[len(p.sockets)-1].rtp.WriteToUDPAddrPort(raw, p.remote.RTP)
+	p.sockets[len(p.sockets)-1].outside.WriteToUDPAddrPort(raw, p.remote.RTP)
 }
 
 // digitLocked makes the packet one of the digit in hand: its timestamp stays that of the first.

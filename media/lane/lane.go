@@ -79,6 +79,9 @@ const (
 // NewBuffer returns room for a packet, and for what sealing it adds.
 func NewBuffer() []byte { return make([]byte, MaxPacket, MaxPacket+srtp.Room) }
 
+// Copy returns a packet that waits, in a buffer of its own and with the same room behind it.
+func Copy(b []byte) []byte { return append(make([]byte, 0, len(b)+srtp.Room), b...) }
+
 // Lane is one endpoint as its packets see it.
 type Lane struct {
 	// Owner is what the path has of the endpoint, by which it finds its sockets.
@@ -99,6 +102,9 @@ func (l *Lane) Begin(owner any, epoch time.Time, before quality.Report) {
 	l.stream.Restore(before.Stream)
 	l.reporter.Restore(before.Reported)
 }
+
+// Now is the time since the epoch: the arrival of what comes just now.
+func (l *Lane) Now() time.Duration { return time.Since(l.epoch) }
 
 // Forward publishes a flow; nil drops everything.
 func (l *Lane) Forward(f *Flow) {

@@ -49,7 +49,7 @@ func (p *Pair) Send(b []byte, to netip.AddrPort) { write(lane.Departure{Out: &p.
 // handle takes a datagram, which it borrows until it returns and may change, and the room behind it. It
 // tells whether it was RTP that left.
 func (p *Pair) handle(s lane.Side, b []byte, from netip.AddrPort) (rtp bool) {
-	d := p.Receive(s, b, from)
+	d := p.Receive(s, b, from, p.Now())
 	if d.Out == nil {
 		return false
 	}

@@ -38,17 +38,6 @@ func TestMediaLeaveWithTTL64(t *testing.T) {
 	}
 }
 
-func TestSockaddrKeepsWhatItIsGiven(t *testing.T) {
-	for _, text := range []string{"192.0.2.1:4000", "255.255.255.255:65535", "[2001:db8::1]:4001", "[::]:1"} {
-		want := netip.MustParseAddrPort(text)
-		var a sockaddr
-		a.set(want)
-		if got := a.get(); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
 // relayed sends a packet to x, which must come out at the receiver.
 func relayed(t testing.TB, sender, receiver *net.UDPConn, x netip.AddrPort, b []byte) {
 	t.Helper()

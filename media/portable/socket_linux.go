@@ -1,7 +1,6 @@
 package portable
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"unsafe"
@@ -9,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"handoff/media/lane"
+	"handoff/media/sockaddr"
 )
 
 // listen returns a socket that Go's own poller does not know, bound to one family only: on a
@@ -41,41 +41,11 @@ func listen(ip netip.Addr, port uint16) (int, error) {
 	return fd, nil
 }
 
-// sockaddr is a struct sockaddr_in or sockaddr_in6 as the system has it:
-//
-//	|family|port|address|                        IPv4, 16 bytes with padding
-//	|family|port|flow information|address|scope| IPv6, 28 bytes
-//
-// The family is in the byte order of the machine, all else in that of the network.
-type sockaddr [unix.SizeofSockaddrInet6]byte
-
-// set returns the length.
-func (a *sockaddr) set(to netip.AddrPort) uintptr {
-	binary.BigEndian.PutUint16(a[2:], to.Port())
-	if to.Addr().Is4() {
-		binary.NativeEndian.PutUint16(a[:], unix.AF_INET)
-		*(*[4]byte)(a[4:]) = to.Addr().As4()
-		return unix.SizeofSockaddrInet4
-	}
-	binary.NativeEndian.PutUint16(a[:], unix.AF_INET6)
-	*(*[16]byte)(a[8:]) = to.Addr().As16()
-	return unix.SizeofSockaddrInet6
-}
-
-// get returns an address without a zone: no SDP has one.
-func (a *sockaddr) get() netip.AddrPort {
-	port := binary.BigEndian.Uint16(a[2:])
-	if binary.NativeEndian.Uint16(a[:]) == unix.AF_INET {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:])), port)
-	}
-	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:])), port)
-}
-
 // sendTo and receive are raw system calls: those of the library allocate an address for each packet.
 // Neither waits, so that the scheduler needs to know of none.
 func sendTo(fd int, b []byte, to netip.AddrPort) error {
-	var at sockaddr
-	size := at.set(to)
+	var at sockaddr.Addr
+	size := at.Set(to)
 	_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
 		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&at)), size)
 	if err != 0 {
@@ -87,7 +57,7 @@ func sendTo(fd int, b []byte, to netip.AddrPort) error {
 // receiver is what datagrams are read into, one at a time.
 type receiver struct {
 	buf  []byte
-	from sockaddr
+	from sockaddr.Addr
 	size uint32
 }
 
@@ -101,7 +71,7 @@ func (r *receiver) receive(fd int) ([]byte, netip.AddrPort, unix.Errno) {
 	if err != 0 {
 		return nil, netip.AddrPort{}, err
 	}
-	return r.buf[:n], r.from.get(), 0
+	return r.buf[:n], r.from.Get(), 0
 }
 
 // waiting tells whether a datagram waits at a socket.

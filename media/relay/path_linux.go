@@ -1,0 +1,139 @@
+package relay
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"handoff/media/quality"
+)
+
+// maxWorkers is how many cores the packets of a path may take for themselves.
+const maxWorkers = 4
+
+// Path makes ports, and carries what comes for them.
+type Path struct {
+	cfg     Config
+	lookup  *lookup
+	ways    *ways
+	workers []*worker
+	exits   exits
+	ports   []atomic.Pointer[Port] // by number, from cfg.First on; both of a pair hold the same
+	next    atomic.Uint32
+	closed  atomic.Bool
+
+	sending sync.Mutex // held for one packet; guards own
+	own     *outbox    // of what the edge itself says
+}
+
+// New makes all that a path needs, but takes nothing off the system before its first port. The error is an
+// *Unsupported if the path can't be had here.
+func New(cfg Config) (*Path, error) {
+	path := &Path{cfg: cfg, exits: exits{-1, -1}, ports: make([]atomic.Pointer[Port], int(cfg.Last)-int(cfg.First)+1)}
+	if err := path.open(); err != nil {
+		path.Close()
+		return nil, err
+	}
+	return path, nil
+}
+
+func (path *Path) open() (err error) {
+	if path.exits, err = openExits(path.cfg.Listen); err != nil {
+		return err
+	}
+	if path.ways, err = watchWays(path.cfg.Listen); err != nil {
+		return err
+	}
+	path.own = newOutbox(path.ways, path.exits)
+	if path.lookup, err = attach(path.cfg); err != nil {
+		return err
+	}
+	// Half of the processors: the other half is that of the calls.
+	for range min(max(1, runtime.GOMAXPROCS(0)/2), maxWorkers) {
+		w, err := newWorker(path)
+		if err != nil {
+			return err
+		}
+		path.workers = append(path.workers, w)
+	}
+	return nil
+}
+
+// Close ends the workers, after all ports were closed.
+func (path *Path) Close() {
+	path.closed.Store(true)
+	for _, w := range path.workers {
+		w.close()
+	}
+	if path.lookup != nil {
+		path.lookup.close()
+	}
+	if path.ways != nil {
+		path.ways.close()
+	}
+	path.exits.close()
+}
+
+// Open takes a pair of ports of the range; all is dropped until Forward. Counting goes on from before,
+// which is zero for a new call. Whoever had the pair in a process that shares the pins has it no more.
+func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port, error) {
+	switch listen := path.cfg.Listen; {
+	case path.closed.Load():
+		return nil, net.ErrClosed
+	case port < path.cfg.First || port >= path.cfg.Last:
+		return nil, fmt.Errorf("port %d is not of the range %d-%d", port, path.cfg.First, path.cfg.Last)
+	case !path.speaks(ip) || !listen.IsUnspecified() && ip != listen:
+		return nil, fmt.Errorf("%s is not listened at, but %s", ip, listen)
+	}
+	for n := port; n <= port+1; n++ {
+		if err := free(netip.AddrPortFrom(ip, n)); err != nil {
+			return nil, fmt.Errorf("port %d: %w", n, err)
+		}
+	}
+	p := &Port{number: port, system: system{path: path, ip: ip}}
+	p.worker = path.workers[int(path.next.Add(1))%len(path.workers)]
+	p.Begin(p, path.cfg.Epoch, before)
+	for n := port; n <= port+1; n++ {
+		if !path.place(n).CompareAndSwap(nil, p) {
+			path.forget(p)
+			return nil, fmt.Errorf("port %d is open already", n)
+		}
+	}
+	for n := port; n <= port+1; n++ {
+		path.lookup.hand(n, p.worker.mark)
+	}
+	return p, nil
+}
+
+func (path *Path) forget(p *Port) {
+	for n := p.number; n <= p.number+1; n++ {
+		if path.place(n).Load() == p {
+			path.lookup.silence(n, p.worker.mark)
+			path.place(n).Store(nil)
+		}
+	}
+}
+
+func (path *Path) place(port uint16) *atomic.Pointer[Port] { return &path.ports[port-path.cfg.First] }
+
+// find returns who has a port, nil for nobody.
+func (path *Path) find(port uint16) *Port {
+	if port < path.cfg.First || port > path.cfg.Last {
+		return nil
+	}
+	return path.place(port).Load()
+}
+
+// speaks tells whether an address is of the path's family.
+func (path *Path) speaks(ip netip.Addr) bool {
+	return ip.IsValid() && ip.Is4() == path.cfg.Listen.Is4()
+}
+
+func (path *Path) clock() clock {
+	now := time.Now()
+	return clock{now.Sub(path.cfg.Epoch), now.UnixNano()}
+}

@@ -1,0 +1,196 @@
+package relay
+
+import (
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// nap is how long a worker looks away while packets flow. What comes meanwhile costs one wake-up
+	// together, and is late by half of that on average. It is a sleep of Go's: one of the system's
+	// would take no less and would hold up the collector and, of few processors, a whole one.
+	nap = time.Millisecond
+	// maxCredit is how many naps without a packet a worker takes at most. A packet earns one nap: below
+	// one a nap it is cheaper to be woken by each.
+	maxCredit = 32
+)
+
+// worker reads one socket, and handles and forwards what it read.
+type worker struct {
+	path    *Path
+	socket  *os.File
+	fd      int
+	exits   exits
+	mark    uint64 // what the ports of its own hold in the table
+	closing atomic.Bool
+	done    chan struct{}
+	woken   time.Duration // since the epoch; owned by run
+
+	work sync.Mutex // held for a batch; guards all below
+	in   *inbox
+	out  *outbox
+	left []*Port // those that are leaving
+}
+
+// datagram is what is known of one beside what is in it.
+type datagram struct {
+	from, to netip.AddrPort
+	arrival  time.Duration
+}
+
+func newWorker(path *Path) (*worker, error) {
+	fd, err := shared(path.cfg.Listen)
+	if err != nil {
+		return nil, missing(err)
+	}
+	w := &worker{path: path, fd: fd, socket: os.NewFile(uintptr(fd), "media"), done: make(chan struct{}), in: newInbox()}
+	conn, err := w.socket.SyscallConn()
+	if err == nil {
+		// A deadline is what only a file in Go's poller can have.
+		err = w.socket.SetReadDeadline(time.Time{})
+	}
+	if err == nil {
+		w.exits, err = openExits(path.cfg.Listen)
+	}
+	if err == nil {
+		if w.mark, err = path.lookup.take(fd); err != nil {
+			w.exits.close()
+		}
+	}
+	if err != nil {
+		_ = w.socket.Close()
+		return nil, err
+	}
+	w.out = newOutbox(path.ways, w.exits)
+	go w.run(conn) // ends when close takes the socket away
+	return w, nil
+}
+
+func (w *worker) run(conn syscall.RawConn) {
+	defer close(w.done)
+	_ = conn.Read(w.drain) // the error is that of the end
+}
+
+// close ends the goroutine and waits for it.
+func (w *worker) close() {
+	w.closing.Store(true)
+	_ = w.socket.Close()
+	<-w.done
+	w.exits.close()
+}
+
+// drain takes what comes until it does not pay to look any more, and returns false: Go's poller is
+// edge-triggered, and only from then on it tells of what comes.
+func (w *worker) drain(uintptr) (done bool) {
+	credit := w.advance()
+	for !w.closing.Load() {
+		n, more := w.turn()
+		switch {
+		case more:
+			runtime.Gosched()
+			continue
+		case n == 0 && credit == 0:
+			return false
+		}
+		if credit = min(credit+n, maxCredit) - 1; credit > 0 {
+			time.Sleep(nap)
+		}
+	}
+	return true
+}
+
+// advance is the credit of a worker that was just woken: a nap to try, if the last time is so short ago
+// that it could have slept for both.
+func (w *worker) advance() int {
+	now := time.Since(w.path.cfg.Epoch)
+	dense := now-w.woken < nap
+	if w.woken = now; dense {
+		return 2
+	}
+	return 0
+}
+
+// turn handles a batch and tells how many datagrams it had, and whether to look again at once.
+func (w *worker) turn() (n int, more bool) {
+	w.work.Lock()
+	defer w.work.Unlock()
+	n, err := w.in.receive(w.fd)
+	if err == unix.EINTR {
+		return 0, true
+	}
+	if n == 0 {
+		w.idle()
+		return 0, false
+	}
+	c := w.path.clock()
+	for i := range n {
+		b, from, to, stamp := w.in.at(i)
+		w.handle(datagram{from, to, c.arrival(stamp)}, b)
+	}
+	w.out.flush()
+	return n, n == batch || len(w.left) > 0
+}
+
+// handle takes a datagram to its port. One of a port that was closed meanwhile is dropped as if it had
+// come later.
+func (w *worker) handle(d datagram, b []byte) {
+	p := w.path.find(d.to.Port())
+	switch {
+	case p == nil || !p.at(w, d.to.Addr()):
+	case p.frozen:
+		p.wait(d, b)
+	default:
+		w.forward(p, d, b)
+	}
+}
+
+// forward lets the port's lane decide. b is borrowed until the flush.
+func (w *worker) forward(p *Port, d datagram, b []byte) {
+	leaving := p.Receive(p.side(d.to.Port()), b, d.from, d.arrival)
+	if leaving.Out == nil {
+		return
+	}
+	p.hear(d.to.Addr())
+	w.out.add(leaving, d.arrival)
+	if f := p.Flow(); !leaving.RTCP && !p.leaving && f != nil && f.Idle != nil {
+		p.leaving = true
+		w.left = append(w.left, p)
+	}
+}
+
+// idle tells the flows that nothing waits to be read.
+func (w *worker) idle() {
+	for _, p := range w.left {
+		p.leaving = false
+		if f := p.Flow(); f != nil && f.Idle != nil && !p.frozen && !p.closed.Load() {
+			f.Idle()
+		}
+	}
+	clear(w.left)
+	w.left = w.left[:0]
+}
+
+// clock is one moment by both of its clocks.
+type clock struct {
+	since time.Duration // the path's epoch
+	wall  int64         // nanoseconds, as the system stamps packets
+}
+
+// maxAge bounds how long ago a packet came. Beyond it the clock was set in between.
+const maxAge = time.Second
+
+// arrival is when a packet came that was stamped so.
+func (c clock) arrival(stamp unix.Timespec) time.Duration {
+	age := time.Duration(c.wall - stamp.Nano())
+	if age < 0 || age > maxAge {
+		age = 0
+	}
+	return c.since - age
+}

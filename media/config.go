@@ -35,7 +35,7 @@ type Config struct {
 	Path string `yaml:"path"`
 	// XDP lets the kernel path meet packets in the driver, where that can.
 	XDP bool `yaml:"xdp"`
-	// Pins is a folder in a bpffs by which the kernel path outlives the process; empty for none.
+	// Pins is a folder in a bpffs for what outlives the process; empty for nothing.
 	Pins string `yaml:"pins"`
 }
 
@@ -58,13 +58,14 @@ func (p *Ports) UnmarshalText(text []byte) error {
 
 // Values of Config.Path.
 const (
-	pathAuto     = "auto"
-	pathPortable = "portable"
-	pathKernel   = "kernel"
+	pathAuto      = "auto"
+	pathKernel    = "kernel"
+	pathUserspace = "userspace"
+	pathPortable  = "portable"
 )
 
 // paths is what Config.Path may be.
-var paths = []string{pathAuto, pathPortable, pathKernel}
+var paths = []string{pathAuto, pathKernel, pathUserspace, pathPortable}
 
 func (c Config) withDefaults() Config {
 	if !c.Listen.IsValid() {

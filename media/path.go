@@ -1,11 +1,18 @@
 package media
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
 
 	"handoff/media/lane"
 	"handoff/media/portable"
 	"handoff/media/quality"
+	"handoff/media/relay"
 	"handoff/metrics"
 )
 
@@ -49,3 +56,97 @@ func (p portablePath) open(ip netip.Addr, port uint16, before quality.Report) (c
 }
 
 func (p portablePath) close() { p.pairs.Close() }
+
+// userspacePath is media/relay as a path, one of them for each family of addresses.
+type userspacePath []*relay.Path
+
+func (userspacePath) kind() metrics.Path { return metrics.PathUserspace }
+
+func (p userspacePath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
+	for _, ports := range p {
+		if !ports.Speaks(ip) {
+			continue
+		}
+		c, err := ports.Open(ip, port, before)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrFamily, ip)
+}
+
+func (p userspacePath) close() {
+	for _, ports := range p {
+		ports.Close()
+	}
+}
+
+// choose returns the path that was asked for. With auto it is the userspace path, and where that can't be had
+// the portable one; and before either of them the kernel, where it can.
+func choose(cfg Config, epoch time.Time, log *zap.Logger) (path, error) {
+	below, err := chooseBelow(cfg, epoch, log)
+	if err != nil {
+		return nil, err
+	}
+	way, err := withKernel(below, cfg, epoch, log)
+	if err != nil {
+		below.close()
+	}
+	return way, err
+}
+
+func chooseBelow(cfg Config, epoch time.Time, log *zap.Logger) (path, error) {
+	if cfg.Path == pathPortable {
+		return portablePath{portable.New(epoch)}, unpin(cfg)
+	}
+	ports, err := userspace(cfg, epoch)
+	if unsupported(err) && cfg.Pins != "" {
+		pinned := err
+		cfg.Pins = ""
+		if ports, err = userspace(cfg, epoch); err == nil {
+			log.Info("media sockets end with this process", zap.Error(pinned))
+		}
+	}
+	switch {
+	case err == nil:
+		return ports, nil
+	case cfg.Path == pathUserspace:
+		return nil, fmt.Errorf("path %s: %w", cfg.Path, err)
+	}
+	log.Info("media take the portable path", zap.Error(err))
+	return portablePath{portable.New(epoch)}, unpin(cfg)
+}
+
+func userspace(cfg Config, epoch time.Time) (all userspacePath, err error) {
+	for _, h := range cfg.homes() {
+		at := relay.Config{Listen: h.listen, First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Epoch: epoch}
+		if h.listen.Is6() && cfg.Pins != "" {
+			at.Pins = filepath.Join(cfg.Pins, "ipv6")
+		}
+		ports, err := relay.New(at)
+		if err != nil {
+			all.close()
+			return nil, err
+		}
+		all = append(all, ports)
+	}
+	return all, nil
+}
+
+func unsupported(err error) bool {
+	var u *relay.Unsupported
+	return errors.As(err, &u)
+}
+
+// unpin takes away what an earlier process left to keep the ports silent: it would silence the sockets
+// of the portable path too.
+func unpin(cfg Config) error {
+	if cfg.Pins == "" {
+		return nil
+	}
+	if err := errors.Join(relay.Unpin(cfg.Pins), relay.Unpin(filepath.Join(cfg.Pins, "ipv6"))); err != nil {
+		return fmt.Errorf("pins %s: %w", cfg.Pins, err)
+	}
+	return nil
+}

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/media/port"
-	"handoff/media/portable"
 	"handoff/media/quality"
 	"handoff/metrics"
 )
@@ -56,7 +55,7 @@ type Relay struct {
 	closed   bool
 }
 
-// New returns a relay that is ready; it binds nothing yet.
+// New returns a relay that is ready; no port of its range is bound yet.
 func New(cfg Config, deps Deps) (*Relay, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("media: %w", err)
@@ -73,7 +72,7 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	epoch := time.Now()
-	path, err := withKernel(portablePath{portable.New(epoch)}, cfg, epoch, deps.Log)
+	path, err := choose(cfg, epoch, deps.Log)
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}

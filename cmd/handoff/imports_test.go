@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"media/port":            {"metrics"},
 	"media/portable":        {"media/lane", "media/quality", "media/sockaddr"},
 	"media/relay":           {"media/lane", "media/quality", "media/sockaddr"},
+	"media/namespace":       {},
 	"media/sockaddr":        {},
 	"media/quality":         {"metrics"},
 	"media/rtcp":            {"media/quality"},

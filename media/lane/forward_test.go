@@ -69,7 +69,7 @@ func TestReceiveAllocatesNothing(t *testing.T) {
 				index++
 				binary.BigEndian.PutUint16(b[2:], uint16(index))
 				binary.BigEndian.PutUint32(b[8:], 7)
-				if d := x.Receive(Media, tt.next(), from); d.Out != &y {
+				if d := x.Receive(Media, tt.next(), from, x.Now()); d.Out != &y {
 					t.Fatalf("packet %d: %+v", index, x.Report())
 				}
 			}

@@ -13,7 +13,7 @@ import (
 
 // outbox holds departures until they leave together, in their order. It belongs to one goroutine at a time.
 type outbox struct {
-	ways  *ways
+	path  *Path // whose exits these are
 	exits exits
 
 	n        int
@@ -25,8 +25,8 @@ type outbox struct {
 	targets  [batch]sockaddr.Addr // or a struct sockaddr_ll
 }
 
-func newOutbox(w *ways, x exits) *outbox {
-	out := &outbox{ways: w, exits: x}
+func newOutbox(path *Path, x exits) *outbox {
+	out := &outbox{path: path, exits: x}
 	for i := range batch {
 		m := &out.messages[i]
 		m.Name = &out.targets[i][0]
@@ -55,15 +55,19 @@ func (out *outbox) add(d lane.Departure, now time.Duration) {
 	}
 	i := out.n
 	h, m := out.headers[i][:], &out.messages[i]
+	x := out.exits
+	if by.path != out.path { // a peer of the other family
+		x = by.path.exits
+	}
 	if y.frames(r, now) {
 		copy(h, r.link[:])
 		out.vectors[i][0].SetLen(ethernetHeader + putHeaders(h[ethernetHeader:], source, d.To, d.B))
 		m.Namelen = putLink(&out.targets[i], r)
-		out.exit[i] = out.exits.frames
+		out.exit[i] = x.frames
 	} else {
 		out.vectors[i][0].SetLen(putHeaders(h, source, d.To, d.B))
 		m.Namelen = uint32(out.targets[i].Set(netip.AddrPortFrom(d.To.Addr(), 0))) // an IP packet has no port
-		out.exit[i] = out.exits.ip
+		out.exit[i] = x.ip
 	}
 	out.vectors[i][1].Base = &d.B[0]
 	out.vectors[i][1].SetLen(len(d.B))

@@ -48,7 +48,7 @@ func (path *Path) open() (err error) {
 	if path.ways, err = watchWays(path.cfg.Listen); err != nil {
 		return err
 	}
-	path.own = newOutbox(path.ways, path.exits)
+	path.own = newOutbox(path, path.exits)
 	if path.lookup, err = attach(path.cfg); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port
 		return nil, net.ErrClosed
 	case port < path.cfg.First || port >= path.cfg.Last:
 		return nil, fmt.Errorf("port %d is not of the range %d-%d", port, path.cfg.First, path.cfg.Last)
-	case !path.speaks(ip) || !listen.IsUnspecified() && ip != listen:
+	case !path.Speaks(ip) || !listen.IsUnspecified() && ip != listen:
 		return nil, fmt.Errorf("%s is not listened at, but %s", ip, listen)
 	}
 	for n := port; n <= port+1; n++ {
@@ -128,8 +128,8 @@ func (path *Path) find(port uint16) *Port {
 	return path.place(port).Load()
 }
 
-// speaks tells whether an address is of the path's family.
-func (path *Path) speaks(ip netip.Addr) bool {
+// Speaks tells whether an address is of the path's family.
+func (path *Path) Speaks(ip netip.Addr) bool {
 	return ip.IsValid() && ip.Is4() == path.cfg.Listen.Is4()
 }
 

@@ -22,6 +22,9 @@ func New(Config) (*Path, error) {
 
 func (*Path) Close() {}
 
+// Speaks is never called: there is no path.
+func (*Path) Speaks(netip.Addr) bool { return false }
+
 func (*Path) Open(netip.Addr, uint16, quality.Report) (*Port, error) {
 	return nil, &Unsupported{"Linux", errors.ErrUnsupported}
 }

@@ -39,8 +39,10 @@ const maxWaiting = 256
 
 // Forward publishes a flow, nil for nothing, and looks up the way that it takes, so that no packet has to.
 func (p *Port) Forward(f *lane.Flow) {
-	if f != nil && f.Out != nil && p.path.speaks(f.ToRTP.Addr()) {
-		p.path.ways.to(f.ToRTP.Addr())
+	if f != nil && f.Out != nil {
+		if out := f.Out.Owner.(*Port).path; out.Speaks(f.ToRTP.Addr()) {
+			out.ways.to(f.ToRTP.Addr())
+		}
 	}
 	p.Lane.Forward(f)
 }
@@ -60,7 +62,7 @@ func (p *Port) way(to netip.Addr) (*way, *route, error) {
 	}
 	y := p.last.Load()
 	if y == nil || y.to != to || y.retired.Load() {
-		if !p.path.speaks(to) {
+		if !p.path.Speaks(to) {
 			return nil, nil, unix.EAFNOSUPPORT
 		}
 		y = p.path.ways.to(to)
@@ -86,7 +88,8 @@ func (p *Port) hear(at netip.Addr) {
 		return
 	}
 	if heard := p.heard.Load(); heard == nil || *heard != at {
-		p.heard.Store(&at)
+		moved := at // for only this may leave the stack
+		p.heard.Store(&moved)
 	}
 }
 

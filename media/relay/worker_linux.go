@@ -68,7 +68,7 @@ func newWorker(path *Path) (*worker, error) {
 		_ = w.socket.Close()
 		return nil, err
 	}
-	w.out = newOutbox(path.ways, w.exits)
+	w.out = newOutbox(path, w.exits)
 	go w.run(conn) // ends when close takes the socket away
 	return w, nil
 }

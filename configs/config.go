@@ -204,8 +204,8 @@ type Media struct {
 	ListenIPv6, PublicIPv6 netip.Addr
 	Ports                  PortRange
 	Path                   MediaPath
-	// Hook and Pins are the kernel path's: where it meets packets, and a folder in a bpffs by which
-	// calls' media outlive the process, empty for none.
+	// Hook is where the kernel path meets packets; Pins is a folder in a bpffs by which calls' media outlive
+	// the process, empty for none.
 	Hook     MediaHook
 	Pins     string
 	SRTPKeys SRTPKeys

@@ -127,10 +127,13 @@ type MediaPath string
 
 const (
 	// MediaPathAuto takes the best path that works here.
-	MediaPathAuto     MediaPath = "auto"
-	MediaPathPortable MediaPath = "portable"
+	MediaPathAuto MediaPath = "auto"
 	// MediaPathKernel insists on the kernel for what can pass there.
 	MediaPathKernel MediaPath = "kernel"
+	// MediaPathUserspace insists on one socket for all ports.
+	MediaPathUserspace MediaPath = "userspace"
+	// MediaPathPortable is a pair of sockets a leg.
+	MediaPathPortable MediaPath = "portable"
 )
 
 // SRTPKeys tells who holds the SDES keys.

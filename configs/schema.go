@@ -99,7 +99,7 @@ func schema(c *Config, dir string) fields {
 			"listen_ipv6": one(&c.Media.ListenIPv6, address),
 			"public_ipv6": one(&c.Media.PublicIPv6, publicAddress),
 			"ports":       one(&c.Media.Ports, ports),
-			"path":        one(&c.Media.Path, vocabulary([]MediaPath{MediaPathAuto, MediaPathPortable, MediaPathKernel}, "userspace")),
+			"path":        one(&c.Media.Path, vocabulary([]MediaPath{MediaPathAuto, MediaPathKernel, MediaPathUserspace, MediaPathPortable})),
 			"hook":        one(&c.Media.Hook, vocabulary([]MediaHook{MediaHookTC, MediaHookXDP})),
 			"pins":        one(&c.Media.Pins, optional(file(dir))),
 			"srtp_keys":   one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass, SRTPKeysTerminate})),

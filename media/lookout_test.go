@@ -43,7 +43,7 @@ func TestASourceIsLearntAndThenLocked(t *testing.T) {
 
 func learnsAndLocks(t *testing.T, m mode) {
 	r, c := newLearning(t, m)
-	forger := newTalker(t, &ledger{t: t}, 0xf)
+	forger := newTalker(newPhone(t, "127.0.0.1", 0xf), &ledger{t: t})
 	stranger := listen(t, "127.0.0.1:0")
 	if c.pa.in != nil { // in the clear nobody can tell
 		forger.secure(sdp.SHA80, keyOf(t, 'x'), keyOf(t, 'y'))

@@ -41,11 +41,23 @@ func (w *watch) all() int64 { return w.sessions.Load() + w.fast.Load() }
 func (w *watch) PortsFree(pairs int) { w.free = pairs }
 func (w *watch) PortRestShortened()  { w.shortened++ }
 
-// rig is a relay with what it tells.
+// rig is a relay with what it tells, and where the phones are that call through it.
 type rig struct {
 	*Relay
-	watch *watch
-	logs  *observer.ObservedLogs
+	watch  *watch
+	logs   *observer.ObservedLogs
+	phones string
+	there  func(func()) // runs something in their network, nil if that is the relay's
+}
+
+// phone makes a peer.
+func (r rig) phone(t testing.TB, ssrc uint32) (p *phone) {
+	t.Helper()
+	if r.there == nil {
+		return newPhone(t, r.phones, ssrc)
+	}
+	r.there(func() { p = newPhone(t, r.phones, ssrc) })
+	return p
 }
 
 // newRig makes a relay of so many pairs, on ports that were free just before.
@@ -56,20 +68,25 @@ func newRig(t testing.TB, pairs int) rig {
 
 func newRigOn(t testing.TB, path string, pairs int) rig {
 	t.Helper()
-	core, logs := observer.New(zapcore.DebugLevel)
-	w := &watch{}
 	first := freePorts(t, 2*pairs)
-	r, err := New(Config{
+	return newRigOf(t, Config{
 		Listen: netip.MustParseAddr("127.0.0.1"),
 		Ports:  Ports{first, first + uint16(2*pairs) - 1},
 		Rest:   30 * time.Second,
 		Path:   path,
-	}, Deps{Log: zap.New(core), Observer: w})
+	})
+}
+
+func newRigOf(t testing.TB, cfg Config) rig {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	w := &watch{}
+	r, err := New(cfg, Deps{Log: zap.New(core), Observer: w})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	return rig{r, w, logs}
+	return rig{r, w, logs, "127.0.0.1", nil}
 }
 
 // freePorts finds n ports in a row, of those that no socket is given that asks for any.
@@ -106,7 +123,8 @@ type phone struct {
 }
 
 func newPhone(t testing.TB, ip string, ssrc uint32) *phone {
-	return &phone{t: t, rtp: listen(t, ip+":0"), rtcp: listen(t, ip+":0"), ssrc: ssrc}
+	at := netip.AddrPortFrom(netip.MustParseAddr(ip), 0).String()
+	return &phone{t: t, rtp: listen(t, at), rtcp: listen(t, at), ssrc: ssrc}
 }
 
 // remote is what the phone's SDP says, and allows everything.
@@ -185,7 +203,7 @@ type call struct {
 func newCall(t *testing.T, r rig) call {
 	t.Helper()
 	s := r.NewSession("call-1")
-	c := call{s, endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB), newPhone(t, "127.0.0.1", 0xa), newPhone(t, "127.0.0.1", 0xb)}
+	c := call{s, endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB), r.phone(t, 0xa), r.phone(t, 0xb)}
 	set(t, c.a, c.pa.remote())
 	set(t, c.b, c.pb.remote())
 	s.Bridge(c.a, c.b)

@@ -1,9 +1,7 @@
 package media
 
 import (
-	"errors"
 	"net/netip"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -13,25 +11,7 @@ import (
 	"handoff/media/lane"
 	"handoff/media/namespace"
 	"handoff/media/quality"
-	"handoff/media/relay"
 )
-
-// available skips what can't have the path.
-func available(t testing.TB, path string) {
-	t.Helper()
-	if path == pathPortable {
-		return
-	}
-	probe, err := relay.New(relay.Config{Listen: netip.MustParseAddr("127.0.0.19"), First: 20000, Last: 20001, Epoch: time.Now()})
-	if err == nil {
-		probe.Close()
-		return
-	}
-	if u := (*relay.Unsupported)(nil); errors.As(err, &u) && os.Geteuid() != 0 {
-		t.Skip(err)
-	}
-	t.Fatal(err)
-}
 
 // BenchmarkForwardMany is what a packet costs where many speak at a time, as calls do: 64 endpoints, a
 // packet at each, once a millisecond; over loopback, and between two network namespaces. cpu-ns/packet is

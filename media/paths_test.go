@@ -1,10 +1,14 @@
 package media
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
+
+	"go.uber.org/zap"
 )
 
 // pathVariable names the path on which the tests of this package run: portable unless given.
@@ -27,7 +31,7 @@ func TestEveryPathPassesTheSuite(t *testing.T) {
 			continue
 		}
 		t.Run(path, func(t *testing.T) {
-			needsRoot(t)
+			available(t, path)
 			run := exec.Command(os.Args[0], "-test.shuffle=on", "-test.timeout=5m", "-test.v="+verbosity())
 			run.Env = append(os.Environ(), pathVariable+"="+path)
 			if out, err := run.CombinedOutput(); err != nil {
@@ -44,15 +48,16 @@ func verbosity() string {
 	return "false"
 }
 
-// needsRoot skips a test that this process may not or cannot do. CI can.
-func needsRoot(t *testing.T) {
+// available skips what can't have a path. Root on Linux can, and so CI.
+func available(t testing.TB, path string) {
 	t.Helper()
+	probe, err := choose(Config{Listen: netip.MustParseAddr("127.0.0.19"), Ports: Ports{20000, 20001}, Path: path}, time.Now(), zap.NewNop())
 	switch {
-	case runtime.GOOS != "linux":
-		t.Skip("the kernel path is Linux's")
-	case os.Geteuid() != 0 && os.Getenv("CI") == "true":
-		t.Fatal("CI runs this as root")
-	case os.Geteuid() != 0:
-		t.Skip("loading programs into the kernel takes root")
+	case err == nil:
+		probe.close()
+	case runtime.GOOS == "linux" && os.Geteuid() == 0 || os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
 	}
 }

@@ -80,7 +80,7 @@ func TestEveryModeDropsMalformedReports(t *testing.T) {
 // Forged reports of a passed leg say nothing, and neither does one that comes again.
 func TestForgedReportsSayNothing(t *testing.T) {
 	inModes(t, []mode{passed, passedGCM}, func(t *testing.T, _ mode, c talk) {
-		forger := newTalker(t, &ledger{t, map[position]string{}}, c.pb.ssrc)
+		forger := newTalker(newPhone(t, "127.0.0.1", c.pb.ssrc), &ledger{t, map[position]string{}})
 		forger.secure(c.pb.suite, keyFor(t, c.pb.suite, 'x'), c.pb.told)
 		says := func(lost uint32) *rtcp.ReceiverReport {
 			return &rtcp.ReceiverReport{SSRC: c.pb.ssrc, Reports: []rtcp.ReceptionReport{{SSRC: c.pa.ssrc, TotalLost: lost}}}

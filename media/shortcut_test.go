@@ -14,7 +14,7 @@ var inKernel = []mode{plainPlain, passed, passedGCM}
 
 // onKernelPath runs a test where the kernel may carry packets.
 func onKernelPath(t *testing.T, some []mode, test func(t *testing.T, m mode, c talk)) {
-	needsRoot(t)
+	available(t, pathKernel)
 	for _, m := range some {
 		t.Run(string(m), func(t *testing.T) { test(t, m, newTalk(t, newRigOn(t, pathKernel, 3), m)) })
 	}

@@ -51,8 +51,8 @@ type talker struct {
 	number    uint8         // payload type of what it says
 }
 
-func newTalker(t testing.TB, l *ledger, ssrc uint32) *talker {
-	return &talker{phone: newPhone(t, "127.0.0.1", ssrc), ledger: l}
+func newTalker(p *phone, l *ledger) *talker {
+	return &talker{phone: p, ledger: l}
 }
 
 // secure gives the talker its own key and the key that it decrypts by.
@@ -235,7 +235,7 @@ func newTalk(t testing.TB, r rig, m mode) talk {
 	s := r.NewSession("call-1")
 	c := talk{
 		s, endpoint(t, s, metrics.LegA), endpoint(t, s, metrics.LegB), endpoint(t, s, metrics.LegC),
-		newTalker(t, l, 0xa), newTalker(t, l, 0xb), newTalker(t, l, 0xc),
+		newTalker(r.phone(t, 0xa), l), newTalker(r.phone(t, 0xb), l), newTalker(r.phone(t, 0xc), l),
 	}
 	suites := map[mode][2]sdp.Suite{
 		passed: {sdp.SHA80, sdp.SHA80}, passedGCM: {sdp.GCM, sdp.GCM},

@@ -115,7 +115,7 @@ func TestForgedAndReplayedPackets(t *testing.T) {
 			recorded = append(recorded, c.pa.say(c.a))
 			c.pb.hear()
 		}
-		forger := newTalker(t, &ledger{t, map[position]string{}}, c.pa.ssrc)
+		forger := newTalker(newPhone(t, "127.0.0.1", c.pa.ssrc), &ledger{t, map[position]string{}})
 		forger.secure(c.pa.suite, keyFor(t, c.pa.suite, 'x'), keyFor(t, c.pa.suite, 'y'))
 		forger.sequence = c.pa.sequence
 		for n := range 400 {

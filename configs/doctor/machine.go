@@ -111,7 +111,7 @@ var capabilities = []struct {
 	name string
 }{{12, "CAP_NET_ADMIN"}, {13, "CAP_NET_RAW"}, {38, "CAP_PERFMON"}, {39, "CAP_BPF"}}
 
-// kernel tells what the faster media paths would find. It judges nothing: the portable path needs none of it.
+// kernel tells what the faster media paths would find. It judges nothing: with media.path auto the edge takes what it gets.
 func (d *doctor) kernel(context.Context) Finding {
 	const probe = "kernel"
 	release := d.read("proc/sys/kernel/osrelease")

@@ -16,11 +16,11 @@ import (
 
 // lookup is the program, where it is attached, and its two tables:
 //
-//	ports    port → place of a socket + 1, 0 for none; in memory that both sides see
+//	ports    port → place of a socket; in memory that both sides see
 //	sockets  place → socket; the system empties a place when its socket is closed
 //
-// Processes that share pinned tables take different places, so that a port goes from one to the other
-// by one store.
+// Place 0 is that of ports without a call. Processes that share pinned tables take different ones else, so
+// that a port goes from one to the other by one store.
 type lookup struct {
 	ports, sockets *ebpf.Map
 	link           link.Link
@@ -138,15 +138,22 @@ func missing(err error) error {
 	return &Unsupported{"BPF of the kind sk_lookup (Linux 5.9)", err}
 }
 
-// take puts a socket into a free place and returns what its ports are to hold.
-func (l *lookup) take(fd int) (mark uint64, err error) {
-	for place := range uint32(places) {
+// swallow sends what comes for ports without a call to a socket.
+func (l *lookup) swallow(fd int) error {
+	if err := l.sockets.Update(uint32(0), uint64(fd), ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("table of sockets: %w", err)
+	}
+	return nil
+}
+
+// take puts a socket into a free place, and returns that.
+func (l *lookup) take(fd int) (place uint64, err error) {
+	for place := uint32(1); place < places; place++ {
 		err := l.sockets.Update(place, uint64(fd), ebpf.UpdateNoExist)
 		switch {
 		case err == nil:
-			mark = uint64(place) + 1
-			l.sweep(mark)
-			return mark, nil
+			l.sweep(uint64(place))
+			return uint64(place), nil
 		case !errors.Is(err, ebpf.ErrKeyExist):
 			return 0, fmt.Errorf("table of sockets: %w", err)
 		}
@@ -155,18 +162,18 @@ func (l *lookup) take(fd int) (mark uint64, err error) {
 }
 
 // sweep silences the ports of a process that died: their place is another's now.
-func (l *lookup) sweep(mark uint64) {
+func (l *lookup) sweep(place uint64) {
 	for port := range allPorts {
-		l.silence(uint16(port), mark)
+		l.silence(uint16(port), place)
 	}
 }
 
 // hand gives a port to a socket, from whichever had it.
-func (l *lookup) hand(port uint16, mark uint64) { atomic.StoreUint64(l.cell(port), mark) }
+func (l *lookup) hand(port uint16, place uint64) { atomic.StoreUint64(l.cell(port), place) }
 
 // silence takes a port from a socket, unless another has it by now.
-func (l *lookup) silence(port uint16, mark uint64) {
-	atomic.CompareAndSwapUint64(l.cell(port), mark, 0)
+func (l *lookup) silence(port uint16, place uint64) {
+	atomic.CompareAndSwapUint64(l.cell(port), place, 0)
 }
 
 func (l *lookup) cell(port uint16) *uint64 {

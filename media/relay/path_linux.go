@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"handoff/media/quality"
 )
 
@@ -24,6 +26,7 @@ type Path struct {
 	exits   exits
 	ports   []atomic.Pointer[Port] // by number, from cfg.First on; both of a pair hold the same
 	next    atomic.Uint32
+	pit     int // the socket for what comes to ports without a call
 	closed  atomic.Bool
 
 	sending sync.Mutex // held for one packet; guards own
@@ -33,7 +36,7 @@ type Path struct {
 // New makes all that a path needs, but takes nothing off the system before its first port. The error is an
 // *Unsupported if the path can't be had here.
 func New(cfg Config) (*Path, error) {
-	path := &Path{cfg: cfg, exits: exits{-1, -1}, ports: make([]atomic.Pointer[Port], int(cfg.Last)-int(cfg.First)+1)}
+	path := &Path{cfg: cfg, pit: -1, exits: exits{-1, -1}, ports: make([]atomic.Pointer[Port], int(cfg.Last)-int(cfg.First)+1)}
 	if err := path.open(); err != nil {
 		path.Close()
 		return nil, err
@@ -52,6 +55,12 @@ func (path *Path) open() (err error) {
 	if path.lookup, err = attach(path.cfg); err != nil {
 		return err
 	}
+	if path.pit, err = pit(path.cfg.Listen); err != nil {
+		return missing(err)
+	}
+	if err = path.lookup.swallow(path.pit); err != nil {
+		return missing(err)
+	}
 	// Half of the processors: the other half is that of the calls.
 	for range min(max(1, runtime.GOMAXPROCS(0)/2), maxWorkers) {
 		w, err := newWorker(path)
@@ -65,9 +74,14 @@ func (path *Path) open() (err error) {
 
 // Close ends the workers, after all ports were closed.
 func (path *Path) Close() {
-	path.closed.Store(true)
+	if path.closed.Swap(true) {
+		return
+	}
 	for _, w := range path.workers {
 		w.close()
+	}
+	if path.pit >= 0 {
+		_ = unix.Close(path.pit)
 	}
 	if path.lookup != nil {
 		path.lookup.close()
@@ -104,15 +118,18 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port
 		}
 	}
 	for n := port; n <= port+1; n++ {
-		path.lookup.hand(n, p.worker.mark)
+		path.lookup.hand(n, p.worker.place)
 	}
 	return p, nil
 }
 
 func (path *Path) forget(p *Port) {
+	if path.closed.Load() {
+		return // and so is the table
+	}
 	for n := p.number; n <= p.number+1; n++ {
 		if path.place(n).Load() == p {
-			path.lookup.silence(n, p.worker.mark)
+			path.lookup.silence(n, p.worker.place)
 			path.place(n).Store(nil)
 		}
 	}

@@ -28,9 +28,11 @@ const (
 // program is run for each datagram that comes to this network namespace and that no connected socket
 // takes. It leaves alone all but UDP to the ports of the range at the address listened at:
 //
-//	socket = sockets[ports[port] - 1]
-//	no such entry → drop: nothing comes back, not even ICMP
-//	else          → that socket, whatever it is bound to
+//	socket = sockets[ports[port]]
+//	there is one → that, whatever it is bound to
+//	else         → dropped, as at a port without a socket
+//
+// Ports without a call hold 0, the place of a socket that swallows everything.
 //
 // It is written in Go because it is this short, and because the range and the address stand in
 // it as constants.
@@ -57,9 +59,7 @@ func program(cfg Config, ports, sockets *ebpf.Map) *ebpf.ProgramSpec {
 			asm.FnMapLookupElem.Call(),
 			asm.JEq.Imm(asm.R0, 0, "drop"),
 			asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-			asm.JEq.Imm(asm.R1, 0, "drop"),
-			// R7 = sockets[R1 - 1], which holds a reference
-			asm.Sub.Imm(asm.R1, 1),
+			// R7 = sockets[R1], which holds a reference
 			asm.StoreMem(asm.RFP, -4, asm.R1, asm.Word),
 			asm.LoadMapPtr(asm.R1, sockets.FD()),
 			asm.Mov.Reg(asm.R2, asm.RFP),

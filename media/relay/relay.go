@@ -1,6 +1,6 @@
 // Package relay is the media path for a busy Linux machine: one socket for the ports of all endpoints
-// of a worker. A BPF program (sk_lookup) hands that socket what comes for a port in use, and drops what
-// comes for any other port of the range, so that nobody learns which ones are in use. While packets flow
+// of a worker. A BPF program (sk_lookup) hands that socket what comes for a port in use, and swallows
+// what comes for any other port of the range, so that nobody learns which ones are in use. While packets flow
 // the worker does not wait for each: it looks once a millisecond and takes what came in one system call.
 // What leaves is written by one call too, with headers of the path's own: as frames to the next hop
 // (AF_PACKET), which spares the system's way down, or as IP packets (raw sockets) where the next hop
@@ -8,7 +8,7 @@
 //
 //	 datagrams to the range             frames, or IP packets
 //	        │                                    ▲
-//	   [sk_lookup] ── no call: dropped           │ sendmmsg
+//	   [sk_lookup] ── no call: swallowed         │ sendmmsg
 //	        │ port → socket                      │
 //	        ▼             recvmmsg               │
 //	[socket of a worker] ─────────▶ worker ──▶ departures
@@ -42,9 +42,9 @@ type Config struct {
 	Listen netip.Addr
 	// First and Last are the range of ports, both in it.
 	First, Last uint16
-	// Pins is a folder on a bpffs where the program, the table of ports and that of sockets outlive
-	// the process, so that ports stay silent until the next one has taken them over. Empty: they
-	// end with the process.
+	// Pins is a folder on a bpffs where the program and its tables outlive the process. The next one
+	// takes them over, and from a process that still runs one port after the other, by Open. Empty:
+	// they end with the process.
 	Pins string
 	// Epoch is where arrivals are counted from.
 	Epoch time.Time

@@ -15,18 +15,17 @@ import (
 // the process is held up: 50,000 packets a second take 1 KB each of it.
 const room = 8 << 20
 
-// shared returns the socket that the program hands datagrams to. It is bound on loopback, to whatever
-// port: it may not be reached but by the program.
+// shared returns the socket that the program hands datagrams to, bound to whatever port.
 func shared(listen netip.Addr) (fd int, err error) {
-	lo, level, option := netip.AddrFrom4([4]byte{127, 0, 0, 1}), unix.SOL_IP, unix.IP_RECVORIGDSTADDR
+	level, option := unix.SOL_IP, unix.IP_RECVORIGDSTADDR
 	if listen.Is6() {
-		lo, level, option = netip.IPv6Loopback(), unix.SOL_IPV6, unix.IPV6_RECVORIGDSTADDR
+		level, option = unix.SOL_IPV6, unix.IPV6_RECVORIGDSTADDR
 	}
 	fd, err = unix.Socket(int(family(listen)), unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	err = bind(fd, netip.AddrPortFrom(lo, 0))
+	err = bind(fd, netip.AddrPortFrom(loopback(listen), 0))
 	for _, o := range []struct{ level, option, value int }{
 		{level, option, 1},                        // which port it came to
 		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1}, // and when
@@ -41,6 +40,33 @@ func shared(listen netip.Addr) (fd int, err error) {
 		return -1, fmt.Errorf("shared socket: %w", err)
 	}
 	return fd, nil
+}
+
+// pit returns a socket that takes everything and keeps nothing. A port without a call is not silent by
+// being dropped at the lookup: that is a port without a socket, and the system says so by ICMP.
+func pit(listen netip.Addr) (fd int, err error) {
+	fd, err = unix.Socket(int(family(listen)), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}} // bytes are let in
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing[0]})
+	if err = os.NewSyscallError("setsockopt", err); err == nil {
+		err = bind(fd, netip.AddrPortFrom(loopback(listen), 0))
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("silent socket: %w", err)
+	}
+	return fd, nil
+}
+
+// loopback is where sockets are bound that the program alone may reach.
+func loopback(listen netip.Addr) netip.Addr {
+	if listen.Is6() {
+		return netip.IPv6Loopback()
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
 func bind(fd int, at netip.AddrPort) error {

@@ -28,7 +28,7 @@ type worker struct {
 	socket  *os.File
 	fd      int
 	exits   exits
-	mark    uint64 // what the ports of its own hold in the table
+	place   uint64 // of the socket, which its ports hold in the table
 	closing atomic.Bool
 	done    chan struct{}
 	woken   time.Duration // since the epoch; owned by run
@@ -60,7 +60,7 @@ func newWorker(path *Path) (*worker, error) {
 		w.exits, err = openExits(path.cfg.Listen)
 	}
 	if err == nil {
-		if w.mark, err = path.lookup.take(fd); err != nil {
+		if w.place, err = path.lookup.take(fd); err != nil {
 			w.exits.close()
 		}
 	}

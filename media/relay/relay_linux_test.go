@@ -9,13 +9,10 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
-	"go.uber.org/goleak"
 
 	"handoff/media/lane"
 	"handoff/media/quality"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // here is where the edge listens in these tests: ports at this address are nobody else's.
 var here = netip.MustParseAddr("127.0.0.11")

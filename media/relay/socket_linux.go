@@ -105,19 +105,18 @@ func openExits(listen netip.Addr) (x exits, err error) {
 	}
 	if err != nil {
 		x.close()
-		return x, &Unsupported{"the capability CAP_NET_RAW", err}
 	}
-	return x, nil
+	return x, err
 }
 
 func exit(family, protocol int) (int, error) {
 	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return -1, os.NewSyscallError("raw socket", err)
+		return -1, &Unsupported{"the capability CAP_NET_RAW", os.NewSyscallError("raw socket", err)}
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, room); err != nil {
 		_ = unix.Close(fd)
-		return -1, os.NewSyscallError("setsockopt", err)
+		return -1, missing(os.NewSyscallError("setsockopt", err))
 	}
 	return fd, nil
 }

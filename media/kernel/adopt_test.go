@@ -23,9 +23,14 @@ func TestMediaFlowOnWhenTheOwnerIsKilled(t *testing.T) {
 			t.Run(where.name+", "+hook.String(), func(t *testing.T) {
 				pinned := bpffs(t, 0)
 				r := newRig(t, where)
-				if where.wire {
+				send := func(b []byte) error {
+					_, err := r.from.conn.WriteToUDPAddrPort(b, r.way.Local)
+					return err
+				}
+				if where.wire && hook == HookXDP {
 					r.fromAt.acceptXDP("peer1")
 					r.outAt.acceptXDP("peer2")
+					send = r.wholeSender()
 				}
 				owner := startHelper(t, order{Pins: pinned, Hook: hook, Way: r.way})
 				owner.ready()
@@ -35,7 +40,7 @@ func TestMediaFlowOnWhenTheOwnerIsKilled(t *testing.T) {
 				go func() {
 					defer close(sent)
 					for i := range uint16(packets) {
-						if _, err := r.from.conn.WriteToUDPAddrPort(rtp(i), r.way.Local); err != nil {
+						if err := send(rtp(i)); err != nil {
 							t.Error(err)
 							return
 						}

@@ -52,6 +52,9 @@ func TestChecksumsAreRightWhateverIsRewritten(t *testing.T) {
 				if !checksumsRight(after) || none != (i%4 == 3 && !six) {
 					t.Fatalf("seed %d, %s: %+v:\n%x\n%x", seed, program, w, b, after)
 				}
+				if program == l.objects.RelayTc {
+					checkCovered(t, b, after)
+				}
 				if want := frame(w.Out, w.To, payload); i%4 == 0 && string(udpOf(want)) != string(udpOf(after)) {
 					t.Fatalf("seed %d, %s: %+v:\n got %x\nwant %x", seed, program, w, after, want)
 				}
@@ -76,6 +79,31 @@ func randomWay(random *rand.Rand, six bool) Way {
 	}
 	some := func() uint16 { return uint16(random.Uint32()) | 1 }
 	return Way{From: at(some()), Local: at(way4.Local.Port()), Out: at(some()), To: at(some())}
+}
+
+// checkCovered compares the change of the whole with what the program tells the kernel of it, for a
+// device that sums up what it receives.
+func checkCovered(t *testing.T, before, after []byte) {
+	t.Helper()
+	udp := func(b []byte) uint64 { return sum(udpOf(b)[:8]) }
+	addresses := uint64(^fold(sum(addressesOf(before)))) + sum(addressesOf(after))
+	told := uint64(^fold(udp(before))) + udp(after) // with a checksum: what set_ports returns
+	if binary.BigEndian.Uint16(udpOf(before)[6:]) != 0 {
+		told = uint64(^fold(addresses))
+	}
+	if six := ipOf(before)[0]>>4 == 6; six {
+		told += addresses + (0xffff - uint64(ipOf(before)[7])) + uint64(ipOf(after)[7])
+	}
+	if got, want := fold(sum(ipOf(after))), fold(sum(ipOf(before))+told); got != want {
+		t.Fatalf("sum %04x, told %04x:\n%x\n%x", got, want, before, after)
+	}
+}
+
+func addressesOf(b []byte) []byte {
+	if ip := ipOf(b); ip[0]>>4 == 4 {
+		return ip[12:20]
+	}
+	return ipOf(b)[8:40]
 }
 
 // partial is the checksum of a frame that a device is still to complete: the sum of the pseudo header.

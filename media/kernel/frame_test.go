@@ -89,12 +89,8 @@ func fold(total uint64) uint16 {
 
 // udpSum is that over the pseudo header and the datagram, 0xffff when folded if its checksum is right.
 func udpSum(b []byte) uint64 {
-	ip, udp := ipOf(b), udpOf(b)
-	addresses := ip[12:20]
-	if ip[0]>>4 == 6 {
-		addresses = ip[8:40]
-	}
-	return sum(addresses) + unix.IPPROTO_UDP + uint64(len(udp)) + sum(udp)
+	udp := udpOf(b)
+	return sum(addressesOf(b)) + unix.IPPROTO_UDP + uint64(len(udp)) + sum(udp)
 }
 
 // checksumsRight tells whether a receiver would accept the frame.

@@ -137,13 +137,15 @@ func TestHandoverLosesDoublesAndReordersNothing(t *testing.T) {
 
 // While packets come as fast as they can from two senders, what Stop has returned is final.
 func TestNothingIsCountedAfterStop(t *testing.T) {
-	l := newLab(t, way4)
-	port := way4.Local.Port()
+	w := way4
+	w.Out, w.To = w.From, w.Local // so that the frame is the same after each run
+	l := newLab(t, w)
+	port := w.Local.Port()
 	stop := make(chan struct{})
 	var senders sync.WaitGroup
 	for range 2 {
 		senders.Go(func() {
-			b := frame(way4.From, way4.Local, rtp(1))
+			b := frame(w.From, w.Local, rtp(1))
 			for {
 				select {
 				case <-stop:
@@ -159,24 +161,27 @@ func TestNothingIsCountedAfterStop(t *testing.T) {
 	}
 	var total uint64
 	for range 300 {
+		if t.Failed() {
+			break
+		}
 		time.Sleep(200 * time.Microsecond)
 		c := l.Stop(port)
 		after := l.slot(port).snapshot()
 		total += c.Packets
 		if after.packets != c.Packets || after.stream() != c.Stream {
-			t.Fatalf("stopped at %+v, then %d packets", c, after.packets)
+			t.Errorf("stopped at %+v, then %d packets", c, after.packets)
 		}
 		time.Sleep(50 * time.Microsecond)
 		if later := l.slot(port).snapshot(); later.packets != c.Packets || later.lastSeen != after.lastSeen {
-			t.Fatalf("stopped at %+v, then %d packets", c, later.packets)
+			t.Errorf("stopped at %+v, then %d packets", c, later.packets)
 		}
 		s := l.slot(port)
 		s.setStream(quality.State{})
-		l.live(way4)
+		l.live(w)
 	}
 	close(stop)
 	senders.Wait()
-	if total == 0 {
-		t.Error("nothing was forwarded")
+	if total < 1000 {
+		t.Errorf("only %d packets were forwarded", total)
 	}
 }

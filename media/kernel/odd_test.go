@@ -8,11 +8,15 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"handoff/media/quality"
 )
 
 // odd packets, by what is odd about them. Offsets of the IP header are those of IPv4.
@@ -32,6 +36,8 @@ var odd = []struct {
 	{"IP options, or extension headers", ipByte(0, 0x46), ipByte(6, 0)},
 	{"a first fragment", ipByte(6, 0x20), ipByte(6, 44)},
 	{"a later fragment", ipByte(7, 1), ipByte(6, 44)},
+	{"a later fragment, or no checksum", ipByte(7, 1), func(_ *Way, b *[]byte) { udpOf(*b)[6], udpOf(*b)[7] = 0, 0 }},
+	{"a broadcast of Ethernet", func(_ *Way, b *[]byte) { copy(*b, "\xff\xff\xff\xff\xff\xff") }, nil},
 	{"TCP", ipByte(9, 6), ipByte(6, 6)},
 	{"UDP-Lite", ipByte(9, 136), ipByte(6, 136)},
 	{"an IP length beyond the frame", ipByte(3, 0xf0), ipByte(5, 0xf0)},
@@ -94,6 +100,40 @@ func TestWhateverIsOddGoesUp(t *testing.T) {
 			}
 		}
 		_ = l.Close()
+	}
+}
+
+// What a device merged, or a VLAN is still to see, or was for another host, is not for tc.
+func TestWhatIsNotOnePacketForUsGoesUp(t *testing.T) {
+	l := newLab(t, way4)
+	b := frame(way4.From, way4.Local, rtp(1))
+	const size, gsoSegments, gsoSize = 192, 164, 176 // of struct __sk_buff
+	merged := make([]byte, size)
+	binary.NativeEndian.PutUint32(merged[gsoSegments:], 2)
+	binary.NativeEndian.PutUint32(merged[gsoSize:], 80)
+	verdict, err := l.objects.RelayTc.Run(&ebpf.RunOptions{Data: b, Context: merged})
+	if err != nil || verdict != tcUp {
+		t.Errorf("merged: verdict %d, %v", verdict, err)
+	}
+	b[0] = 2
+	if verdict, _ := l.run(l.objects.RelayTc, b); verdict != tcUp {
+		t.Errorf("for another host: verdict %d", verdict)
+	}
+
+	r := newRig(t, places[2])
+	p := open(t)
+	start(t, p, r.way, quality.State{})
+	relay, err := netlink.LinkByName("relay1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sending := r.fromAt.tap("peer1")
+	b = frame(r.way.From, r.way.Local, rtp(1))
+	sending.send(slices.Insert(b, 12, 0x81, 0, 0, 5), relay.Attrs().HardwareAddr)
+	sending.send(frame(r.way.From, r.way.Local, rtp(2)), relay.Attrs().HardwareAddr)
+	r.to.take()
+	if c := p.Stop(r.way.Local.Port()); c.Packets != 1 {
+		t.Errorf("counted %+v", c)
 	}
 }
 

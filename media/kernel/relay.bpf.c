@@ -243,15 +243,18 @@ inline bool maybe_partial(const struct udphdr *udp, __u64 addresses)
 	return udp->check == fold16(addresses + udp->len + bpf_htons(IPPROTO_UDP));
 }
 
-// set_ports rewrites the ports and the checksum with them. addresses is the change of the addresses.
-inline void set_ports(struct packet *p, const struct slot *slot, __u64 addresses)
+// set_ports rewrites the ports, and the checksum with them. addresses is the change of the addresses;
+// returned is the change of the UDP header, whose checksum makes up for addresses and ports.
+inline __u64 set_ports(struct packet *p, const struct slot *slot, __u64 addresses)
 {
 	__u64 ports = change(p->udp->source, slot->out_port) + change(p->udp->dest, slot->to_port);
 
-	if (p->udp->check)
-		p->udp->check = updated(p->udp->check, addresses + ports);
 	p->udp->source = slot->out_port;
 	p->udp->dest = slot->to_port;
+	if (!p->udp->check)
+		return ports;
+	p->udp->check = updated(p->udp->check, addresses + ports);
+	return (__u32)~fold32(addresses);
 }
 
 // set_ports_helped does it by the helpers, which know what the checksum covers: 100 ns more. The
@@ -344,8 +347,8 @@ inline bool fits(const struct slot *slot, __u32 ip_length)
 // What goes up is also for other programs at this hook to see.
 enum { TC_UP = TC_ACT_UNSPEC };
 
-// finish sends what was rewritten. covered is the change of all that a device's own sum of the whole
-// packet (CHECKSUM_COMPLETE) covers; without such a sum the helper does nothing.
+// covered is the change of all that a device's own sum of the packet from the IP header on covers
+// (CHECKSUM_COMPLETE); without such a sum the helper does nothing.
 inline void cover(struct __sk_buff *skb, __u64 covered)
 {
 	bpf_csum_update(skb, fold32(covered));
@@ -388,13 +391,10 @@ inline int tc4(struct __sk_buff *skb, struct packet *p)
 	next.nh_family = AF_INET;
 	next.ipv4_nh = slot->v4.hop;
 
-	if (partial) {
+	if (partial)
 		set_ports_helped(p, slot, delta);
-	} else {
-		set_ports(p, slot, delta);
-		// The sum over the IP header stays, by its checksum; the UDP checksum makes up for the addresses.
-		cover(skb, (__u32)~fold32(delta));
-	}
+	else // the sum over the IP header stays the same, by its own checksum
+		cover(skb, set_ports(p, slot, delta));
 	release(slot);
 	return bpf_redirect_neigh(ifindex, &next, sizeof(next), 0);
 }
@@ -435,12 +435,10 @@ inline int tc6(struct __sk_buff *skb, struct packet *p)
 	next.nh_family = AF_INET6;
 	__builtin_memcpy(next.ipv6_nh, slot->hop6, sizeof(next.ipv6_nh));
 	ip->hop_limit = HOPS;
-	if (partial) {
+	if (partial)
 		set_ports_helped(p, slot, delta);
-	} else {
-		set_ports(p, slot, delta);
-		cover(skb, hops); // addresses and ports cancel out against the checksum
-	}
+	else
+		cover(skb, delta + hops + set_ports(p, slot, delta));
 	release(slot);
 	return bpf_redirect_neigh(ifindex, &next, sizeof(next), 0);
 }
@@ -552,7 +550,8 @@ int relay_xdp(struct xdp_md *ctx)
 	struct packet p = { .ctx = ctx, .xdp = true };
 	struct ethhdr *eth = data;
 
-	if ((void *)(eth + 1) > end)
+	// To one host, which is us but on a device that listens to all.
+	if ((void *)(eth + 1) > end || eth->h_dest[0] & 1)
 		return XDP_PASS;
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		return headers(&p, data, end, OFFSET4) ? xdp4(ctx, &p) : XDP_PASS;

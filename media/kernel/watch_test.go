@@ -70,3 +70,41 @@ func TestSlotsFollowTheRoutes(t *testing.T) {
 		t.Errorf("counted %+v", c)
 	}
 }
+
+func TestPacketsTooLongForTheDeviceGoUp(t *testing.T) {
+	for _, where := range places[2:] {
+		r := newRig(t, where)
+		p := open(t)
+		start(t, p, r.way, quality.State{})
+		long := append(rtp(1), make([]byte, 1200)...)
+		r.from.send(long, r.way.Local)
+		r.to.take()
+		out, err := netlink.LinkByName("relay2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkSetMTU(out, 1300); err != nil {
+			t.Fatal(err)
+		}
+		slot := p.slot(r.way.Local.Port())
+		eventually(t, "the MTU is known", func() bool { s := slot.snapshot(); return s.mtu == 1300 && s.state == live })
+		r.from.send(long, r.way.Local)
+		if got := r.up.take(); got.payload != string(long) {
+			t.Errorf("%s: %d bytes went up", where.name, len(got.payload))
+		}
+		if err := netlink.LinkDel(out); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "off", slot.isOff)
+		if c := p.Stop(r.way.Local.Port()); c.Packets != 1 {
+			t.Errorf("%s: counted %+v", where.name, c)
+		}
+		near, err := netlink.LinkByName("relay1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkDel(near); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

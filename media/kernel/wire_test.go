@@ -47,12 +47,17 @@ func (s space) tap(device string) *wire {
 	return w
 }
 
-// send puts a frame for the device at the other end onto the wire.
-func (w *wire) send(b []byte, to net.HardwareAddr) {
-	w.t.Helper()
+// write puts a frame for the device at the other end onto the wire.
+func (w *wire) write(b []byte, to net.HardwareAddr) error {
 	copy(b, to)
 	copy(b[6:], w.link.Attrs().HardwareAddr)
-	if _, err := w.file.Write(b); err != nil {
+	_, err := w.file.Write(b)
+	return err
+}
+
+func (w *wire) send(b []byte, to net.HardwareAddr) {
+	w.t.Helper()
+	if err := w.write(b, to); err != nil {
 		w.t.Fatal(err)
 	}
 }

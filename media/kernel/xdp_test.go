@@ -41,6 +41,19 @@ func (s space) acceptXDP(device string) {
 	})
 }
 
+// wholeSender sends from the far end of the first cable with checksums computed: XDP leaves others to tc.
+func (r *rig) wholeSender() func([]byte) error {
+	r.fromAt.t.Helper()
+	relay, err := netlink.LinkByName("relay1")
+	if err != nil {
+		r.fromAt.t.Fatal(err)
+	}
+	sending := r.fromAt.tap("peer1")
+	return func(b []byte) error {
+		return sending.write(frame(r.way.From, r.way.Local, b), relay.Attrs().HardwareAddr)
+	}
+}
+
 func runs(t *testing.T, program *ebpf.Program) uint64 {
 	t.Helper()
 	stats, err := program.Stats()
@@ -76,13 +89,11 @@ func TestXDPForwardsBelowTC(t *testing.T) {
 			}
 			defer func() { _ = counting.Close() }()
 			start(t, p, r.way, quality.State{})
-			relay, err := netlink.LinkByName("relay1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			sending := r.fromAt.tap("peer1")
+			whole := r.wholeSender()
 			send := func(sequence uint16) {
-				sending.send(frame(r.way.From, r.way.Local, rtp(sequence)), relay.Attrs().HardwareAddr)
+				if err := whole(rtp(sequence)); err != nil {
+					t.Fatal(err)
+				}
 				if got := r.to.take(); got.payload != string(rtp(sequence)) || got.from != r.way.Out || got.ttl != 64 {
 					t.Fatalf("packet %d from %s, TTL %d", sequenceOf(got.payload), got.from, got.ttl)
 				}
@@ -107,7 +118,9 @@ func TestXDPForwardsBelowTC(t *testing.T) {
 			if c := p.Stop(r.way.Local.Port()); c.Packets != packets+1 || c.Stream.Lost() != 0 {
 				t.Errorf("counted %+v", c)
 			}
-			sending.send(frame(r.way.From, r.way.Local, rtp(500)), relay.Attrs().HardwareAddr)
+			if err := whole(rtp(500)); err != nil {
+				t.Fatal(err)
+			}
 			if got := r.up.take(); sequenceOf(got.payload) != 500 {
 				t.Errorf("after Stop packet %d went up", sequenceOf(got.payload))
 			}

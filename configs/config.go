@@ -192,6 +192,8 @@ type Transfer struct {
 	HangupHeader string
 	// HoldAudio is a WAV file that the caller hears while a transfer runs; empty: comfort tone.
 	HoldAudio string
+	// FailureAudio is a WAV file that a caller hears whom Watson has left and nobody else took; empty: reorder tone.
+	FailureAudio string
 }
 
 // Media is the RTP side.

@@ -66,7 +66,7 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		node ops ops.listen
 		sip sip.keepalive sip.keepalive.options sip.keepalive.ping sip.listen sip.public
 		sip.timeouts sip.timeouts.dial sip.timeouts.handshake sip.timeouts.idle sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
-		transfer transfer.after_silence transfer.hangup_header transfer.hold_audio
+		transfer transfer.after_silence transfer.failure_audio transfer.hangup_header transfer.hold_audio
 		transfer.intercept transfer.methods transfer.timeout transfer.total transfer.unmatched
 		twilio twilio.leg twilio.media_learn
 		twilio.refer twilio.refer.header twilio.refer.max_refer_to twilio.reference_names

@@ -89,6 +89,7 @@ func schema(c *Config, dir string) fields {
 			"timeout":       one(&c.Transfer.Timeout, lasting(time.Second, 10*time.Minute)),
 			"total":         one(&c.Transfer.Total, lasting(time.Second, 30*time.Minute)),
 			"hold_audio":    one(&c.Transfer.HoldAudio, optional(file(dir))),
+			"failure_audio": one(&c.Transfer.FailureAudio, optional(file(dir))),
 			"after_silence": one(&c.Transfer.AfterSilence, vocabulary([]AfterSilence{AfterSilenceStop, AfterSilenceNext})),
 			"unmatched":     one(&c.Transfer.Unmatched, vocabulary([]Unmatched{UnmatchedRefuse, UnmatchedPass})),
 			"hangup_header": one(&c.Transfer.HangupHeader, optional(headerName)),

@@ -87,11 +87,13 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	hold := tone.Comfort()
-	if cfg.Transfer.HoldAudio != "" {
-		if hold, err = tone.Load(cfg.Transfer.HoldAudio); err != nil {
-			return nil, err
-		}
+	hold, err := clip(cfg.Transfer.HoldAudio, tone.Comfort)
+	if err != nil {
+		return nil, err
+	}
+	failure, err := clip(cfg.Transfer.FailureAudio, tone.Reorder)
+	if err != nil {
+		return nil, err
 	}
 	roots, err := authorities(cfg)
 	if err != nil {
@@ -137,7 +139,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Health:   e.prober,
 		Hold:     hold,
 		Ringback: tone.Ringback(),
-		Failure:  tone.Reorder(),
+		Failure:  failure,
 		Bury:     w.bury,
 	})
 	if err != nil {
@@ -168,6 +170,14 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// clip is what a file holds, or without one a tone.
+func clip(path string, otherwise func() *tone.Clip) (*tone.Clip, error) {
+	if path == "" {
+		return otherwise(), nil
+	}
+	return tone.Load(path)
 }
 
 // Close takes the edge down in order: no new calls, wait for the rest until ctx is over, end them,

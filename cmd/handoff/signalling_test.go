@@ -105,6 +105,51 @@ func TestSignallingMeetsMedia(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		}},
+		{"a call for whom no port is left", stageConfig{Set: func(c *configs.Config) {
+			c.Media.Ports.Last = c.Media.Ports.First + 3
+		}}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{})
+			sc.counted("handoff_media_ports_free 0")
+			refused, err := sc.twilio.Place(sc.ctx, "+18885557777", twilio.Options{})
+			sc.must(err)
+			_, err = refused.Await(sc.ctx)
+			sc.must(err)
+			if status := refused.Ending().Status; status != 503 {
+				sc.t.Errorf("the second caller heard %d", status)
+			}
+			sc.counted(`handoff_calls_total{reason="no_ports",result="us"} 1`)
+			sc.counted("handoff_media_port_rest_shortened_total 0")
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+			caller, assistant = sc.place(twilio.Options{}) // the ports have not rested, and are better than none
+			sc.counted("handoff_media_port_rest_shortened_total 2")
+			sc.stillTalk(caller, assistant)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
+		{"the codec changes while the caller hears a tone", stageConfig{Domain: true}, func(sc *scene) {
+			sc.twilio.Domain().Receive(twilio.Reception{RingFor: time.Minute})
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			assistant.Phone().Mute()
+			go assistant.Refer(sc.ctx, watson.Transfer{Key: testKey}) // ends when the caller has gone
+			agent, err := sc.twilio.Domain().Accept(sc.ctx)
+			sc.must(err)
+			hears := func(more uint64) {
+				sc.t.Helper()
+				before := caller.Phone().Stats().Sound()
+				sc.until("he hears it", func() bool { return caller.Phone().Stats().Sound() > before+more })
+			}
+			hears(5)
+			if status, err := caller.Reinvite(sc.ctx, twilio.Codec); err != nil || status != 200 {
+				sc.t.Errorf("codec: %d, %v", status, err)
+			}
+			hears(20)
+			sc.must(caller.Hangup(sc.ctx))
+			_, err = agent.Await(sc.ctx)
+			sc.must(err)
+			sc.over(caller, assistant)
+		}},
 		{"hold and resume by either side", stageConfig{}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{})
 			for _, hold := range []watson.Hold{watson.HoldSendOnly, watson.HoldInactive} {

@@ -34,6 +34,15 @@ func TestStories(t *testing.T) {
 		{"the operator's audio, SRTP and PCMU", holds, waitWith(phone.PCMU, 120, 127)},
 		{"the operator's audio, SRTP and PCMA", holds, waitWith(phone.PCMA, 120, 127)},
 		{"the operator's audio, plain RTP", plainHolds, waitWith(phone.PCMU, 120, 127)},
+		{"the operator's audio for a caller whom nobody takes", stageConfig{Set: func(c *configs.Config) { c.Transfer.FailureAudio = audio }}, func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			_, err := assistant.Refer(sc.ctx, watson.Transfer{Method: watson.ByHangup, Key: testKey, Way: watson.ReferToHeader})
+			sc.must(err)
+			sc.over(caller, assistant)
+			if s := caller.Phone().Stats(); s.Sound() < 20 || s.Loudest < 120 {
+				sc.t.Errorf("he heard %+v", s)
+			}
+		}},
 		{"a comfort tone, SRTP and PCMA", stageConfig{}, waitWith(phone.PCMA, 1, 80)},
 		{"a target that is not intercepted is handed on", stageConfig{Set: func(c *configs.Config) { c.Transfer.Unmatched = configs.UnmatchedPass }}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{})

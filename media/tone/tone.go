@@ -11,6 +11,7 @@ package tone
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"handoff/media/sdp"
 )
@@ -31,6 +32,9 @@ func newClip(samples []int16) *Clip {
 	}
 	return c
 }
+
+// Length is how long it takes.
+func (c *Clip) Length() time.Duration { return time.Duration(len(c.mulaw)) * time.Second / rate }
 
 // Loop plays the clip without end, in the codec as negotiated: only G.711 is spoken here.
 func (c *Clip) Loop(codec sdp.Codec) (*Track, error) { return c.track(codec, true) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"handoff/media"
 	"handoff/media/sdp"
@@ -92,6 +93,12 @@ func TestComfortIsSoftAndNeverSilent(t *testing.T) {
 		if d := int(heard[i]) - int(heard[i-1]); max(d, -d) > 1500 {
 			t.Fatalf("a click of %d at sample %d", d, i)
 		}
+	}
+}
+
+func TestLength(t *testing.T) {
+	if got := Ringback().Length(); got != 6*time.Second {
+		t.Errorf("got %s", got)
 	}
 }
 

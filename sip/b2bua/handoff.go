@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"handoff/media/tone"
 	"handoff/metrics"
 	"handoff/refer"
 	"handoff/sip/b2bua/transfer"
@@ -284,8 +285,14 @@ func (t transferCall) Promise(act func())                     { t.c.promise(act)
 func (t transferCall) InOrder(act func())                     { t.c.inOrder(act) }
 func (t transferCall) Bridge()                                { t.c.bridgeAgent() }
 
-// failureTime is how long a caller who has nobody left to talk to hears that.
-const failureTime = 3 * time.Second
+// A caller who has nobody left to talk to hears that as often as fills failureTime, each time to its end, and
+// no longer than maxFailure.
+const failureTime, maxFailure = 3 * time.Second, 30 * time.Second
+
+func failureLasts(clip *tone.Clip) time.Duration {
+	once := max(clip.Length(), time.Millisecond)
+	return min((failureTime+once-1)/once*once, maxFailure)
+}
 
 // EndCaller ends the leg of a caller who has nobody left to talk to, and lets him hear it first.
 func (t transferCall) EndCaller(why metrics.TransferReason) {
@@ -302,7 +309,7 @@ func (t transferCall) EndCaller(why metrics.TransferReason) {
 		end()
 		return
 	}
-	t.c.after(failureTime, end)
+	t.c.after(failureLasts(t.c.engine.deps.Failure), end)
 }
 
 func (t transferCall) TransferDone(why metrics.TransferReason) {

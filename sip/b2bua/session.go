@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -25,6 +26,8 @@ type session struct {
 	terminated bool
 	closed     bool                           // no media flow any more
 	quiet      func()                         // stops what is played to the caller
+	clip       *tone.Clip                     // which is this one
+	sounded    sdp.Codec                      // in this codec
 	told       map[metrics.Leg]quality.Report // the counts that the observer has
 }
 
@@ -245,6 +248,7 @@ func (s *session) apply(other *side) error {
 		}
 	}
 	s.media.Bridge(s.a.endpoint, other.endpoint)
+	s.resound()
 	return nil
 }
 
@@ -255,24 +259,51 @@ func (c *Call) play(clip *tone.Clip) bool {
 	if clip == nil || c.talk.closed || !c.talk.a.settled {
 		return false
 	}
-	err := errors.New("no codec for it")
-	for _, codec := range sdp.InForce(c.talk.a.local.Description, c.talk.a.remote.Description).Audio().Codecs {
-		var track *tone.Track
-		if track, err = clip.Loop(codec); err == nil {
-			c.talk.quiet, err = c.talk.media.Play(c.talk.a.endpoint, track, media.Yield())
-			break
-		}
-	}
+	err := c.talk.sound(clip)
 	if err != nil {
 		c.log.Warn("nothing is played to the caller", zap.Error(err))
 	}
 	return err == nil
 }
 
+var errSilentCodec = errors.New("no codec for it")
+
+// sound plays a clip to the caller in the first codec that can be spoken here.
+func (s *session) sound(clip *tone.Clip) error {
+	err := errSilentCodec
+	for _, codec := range s.spoken() {
+		var track *tone.Track
+		if track, err = clip.Loop(codec); err == nil {
+			s.clip, s.sounded = clip, codec
+			s.quiet, err = s.media.Play(s.a.endpoint, track, media.Yield())
+			break
+		}
+	}
+	return err
+}
+
+// spoken are the codecs in force on the caller's leg.
+func (s *session) spoken() []sdp.Codec {
+	return sdp.InForce(s.a.local.Description, s.a.remote.Description).Audio().Codecs
+}
+
+// resound begins anew what is played when the caller has changed his codec meanwhile. Where none that can be
+// spoken is left, he hears what he can't understand no more.
+func (s *session) resound() {
+	if s.quiet == nil || slices.Contains(s.spoken(), s.sounded) {
+		return
+	}
+	clip := s.clip
+	s.hush()
+	_ = s.sound(clip)
+}
+
 // hush ends what is played.
-func (c *Call) hush() {
-	if stop := c.talk.quiet; stop != nil {
-		c.talk.quiet = nil
+func (c *Call) hush() { c.talk.hush() }
+
+func (s *session) hush() {
+	if stop := s.quiet; stop != nil {
+		s.quiet, s.clip = nil, nil
 		stop()
 	}
 }

@@ -150,6 +150,9 @@ func TestSignallingMeetsMedia(t *testing.T) {
 			sc.must(err)
 			sc.over(caller, assistant)
 		}},
+		{"RTCP on the port of RTP on one leg, SRTP that passes", reports(stageConfig{}), muxed},
+		{"RTCP on the port of RTP on one leg, keys of the edge's own", reports(ownKeys), muxed},
+		{"RTCP on the port of RTP on one leg, plain RTP", reports(plain("tcp")), muxed},
 		{"hold and resume by either side", stageConfig{}, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{})
 			for _, hold := range []watson.Hold{watson.HoldSendOnly, watson.HoldInactive} {
@@ -201,6 +204,43 @@ func behindNAT(sc *scene) {
 	sc.must(caller.Hangup(sc.ctx))
 	sc.over(caller, assistant)
 	sc.whole(caller.Phone(), assistant.Phone())
+}
+
+// reports is a world in which Watson sends reports.
+func reports(cfg stageConfig) stageConfig {
+	set := cfg.WatsonSet
+	cfg.WatsonSet = func(c *watson.Config) {
+		c.Report = 50 * time.Millisecond
+		if set != nil {
+			set(c)
+		}
+	}
+	return cfg
+}
+
+// muxed plays a call of a caller who has RTCP on the port of RTP, with a Watson who has not.
+func muxed(sc *scene) {
+	caller, assistant := sc.place(twilio.Options{Mux: true, Report: 50 * time.Millisecond})
+	sc.stillTalk(caller, assistant)
+	for _, p := range []*phone.Phone{caller.Phone(), assistant.Phone()} {
+		sc.until("reports are heard", func() bool { return p.Stats().Reports > 3 })
+	}
+	if status, err := caller.Reinvite(sc.ctx, twilio.Address); err != nil || status != 200 {
+		sc.t.Errorf("address: %d, %v", status, err)
+	}
+	sc.stillTalk(caller, assistant)
+	for _, p := range []*phone.Phone{caller.Phone(), assistant.Phone()} {
+		before := p.Stats().Reports
+		sc.until("reports are heard", func() bool { return p.Stats().Reports > before+3 })
+	}
+	sc.must(caller.Hangup(sc.ctx))
+	sc.over(caller, assistant)
+	sc.whole(caller.Phone(), assistant.Phone())
+	for _, p := range []*phone.Phone{caller.Phone(), assistant.Phone()} {
+		if n := p.Stats().BadReports; n > 0 {
+			sc.t.Errorf("%d bad reports", n)
+		}
+	}
 }
 
 // inIPv6 is a world without IPv4.

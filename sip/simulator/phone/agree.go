@@ -70,6 +70,7 @@ func (p *Phone) Answer(offer []byte) ([]byte, error) {
 	}
 	answer := p.local
 	answer.Others = refused(remote.Others)
+	answer.Mux = answer.Mux && remote.Mux
 	answer.Formats = []uint8{p.codec}
 	if remote.Events == 0 {
 		answer.Events = 0
@@ -112,6 +113,9 @@ func (p *Phone) agreeLocked(remote Description) error {
 	}
 	if p.voice == nil || codec != p.codec {
 		p.voice = newVoice(p.cfg.Voice, codec)
+	}
+	if p.local.Mux && remote.Mux {
+		remote.RTCP = remote.RTP
 	}
 	p.codec, p.remote = codec, &remote
 	return nil

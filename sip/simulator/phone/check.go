@@ -27,6 +27,9 @@ func CheckAnswer(rawOffer, rawAnswer []byte) []string {
 			wrong = append(wrong, "a format that was not offered")
 		}
 	}
+	if answer.Mux && !offer.Mux {
+		wrong = append(wrong, "rtcp-mux that was not offered")
+	}
 	if !slices.Equal(refused(offer.Others), answer.Others) {
 		wrong = append(wrong, "m-lines other than those of the offer, refused in their order")
 	}

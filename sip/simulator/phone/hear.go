@@ -9,6 +9,10 @@ import (
 
 // hear files one RTP packet.
 func (p *Phone) hear(raw []byte, from netip.AddrPort) {
+	if len(raw) > 1 && raw[1] >= 192 && raw[1] <= 223 { // RFC 5761 §4
+		p.hearReport(raw, from)
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	close(p.changed)

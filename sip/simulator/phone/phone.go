@@ -30,6 +30,7 @@ type Config struct {
 	MaxTime bool          // write a=maxptime
 	Tells   string        // host that the SDP names wherever it may; empty: nowhere
 	Events  uint8         // payload type of its own for digits, in offers and answers; 0: 101, and in answers that of the offer
+	Mux     bool          // RTCP on the port of RTP (RFC 5761), if the other side wants it too
 	NAT     bool          // it sends from another port than it says, and hears there too
 	Others  []string      // further streams that it offers, as "video 40000 RTP/AVP 31"
 }
@@ -99,7 +100,7 @@ func New(cfg Config) (*Phone, error) {
 	p.local = Description{
 		User: cfg.User, ID: id, Version: id, Origin: cfg.Origin, Name: cfg.Name, Profile: "RTP/AVP",
 		Formats: append(append([]uint8(nil), cfg.Codecs...), events), Events: events, MaxPacketization: cfg.MaxTime, Tells: cfg.Tells,
-		Others: cfg.Others,
+		Others: cfg.Others, Mux: cfg.Mux,
 	}
 	if cfg.Secure {
 		if err := p.makeKey(); err != nil {

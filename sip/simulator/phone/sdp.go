@@ -109,6 +109,7 @@ type Description struct {
 	Direction        Direction
 	MaxPacketization bool     // a=maxptime:20, which Twilio writes
 	Tells            string   // host that is named wherever it may be; empty: nowhere
+	Mux              bool     // a=rtcp-mux
 	Others           []string // values of the other m-lines, written behind the audio
 }
 
@@ -164,6 +165,9 @@ func (d Description) Bytes() []byte {
 	line("a=ptime:20")
 	if d.MaxPacketization {
 		line("a=maxptime:20")
+	}
+	if d.Mux {
+		line("a=rtcp-mux")
 	}
 	line("a=%s", d.Direction)
 	for _, stream := range d.Others {
@@ -270,6 +274,8 @@ func (d *Description) attribute(value string, rtcp uint16) (uint16, error) {
 				d.Direction = dir
 			}
 		}
+	case "rtcp-mux":
+		d.Mux = true
 	case "rtcp":
 		text, _, _ := strings.Cut(rest, " ")
 		port, err := strconv.ParseUint(text, 10, 16)

@@ -108,7 +108,11 @@ func (p *Phone) sayReport(now time.Time) {
 			return
 		}
 	}
-	if _, err := p.sockets[len(p.sockets)-1].rtcp.WriteToUDPAddrPort(raw, p.remote.RTCP); err == nil {
+	by := p.sockets[len(p.sockets)-1].rtcp
+	if p.remote.RTCP == p.remote.RTP {
+		by = p.sockets[len(p.sockets)-1].outside
+	}
+	if _, err := by.WriteToUDPAddrPort(raw, p.remote.RTCP); err == nil {
 		p.stats.ReportsSent++
 	}
 }

@@ -21,6 +21,7 @@ type Options struct {
 	Voice          uint32        // names the speaker; 0: random
 	Report         time.Duration // between RTCP reports; 0: none
 	Events         uint8         // payload type of its own for digits; 0: 101, and in answers that of the offer
+	Mux            bool          // the offer wants RTCP on the port of RTP
 	NAT            bool          // the caller's media come from another port than his SDP says, and are taken there
 	Streams        []string      // further m-lines of its offers, as "video 40000 RTP/AVP 31"
 	CutAfter       time.Duration // so long after the answer the connection ends without close_notify; 0: never

@@ -46,8 +46,11 @@ func (s *Stack) statelessTag(h *head) string {
 	top, _ := cutVia(h.first("Via"))
 	mac := hmac.New(sha256.New, s.secret[:])
 	mac.Write([]byte(top + "\n" + h.first("Call-ID") + "\n" + h.first("From")))
-	return hex.EncodeToString(mac.Sum(nil)[:10])
+	return hex.EncodeToString(mac.Sum(nil)[:statelessLength/2])
 }
+
+// statelessLength is what these tags have; those of transactions are longer.
+const statelessLength = 20
 
 func firstWord(line string) string {
 	word, _, _ := strings.Cut(line, " ")

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 )
@@ -52,18 +51,18 @@ type TxEvent struct {
 type ClientTx struct {
 	stack  *Stack
 	method string
-	branch string
-	key    string
+	key    clientKey
 
 	// recv is held by the goroutine that brings a response until the sink has it.
 	recv sync.Mutex
 
-	mu        sync.Mutex // never held while the state machine or the sink is called
-	draft     draft      // without Via; empty behind the final response, as hop is
-	hop       Hop
+	mu        sync.Mutex // never held while the sink is called
+	machine   machine
+	asked     *asked // nil behind the final response
 	sink      func(TxEvent)
-	fsm       *sipmsg.ClientTx
-	conn      *clientConn
+	flow      *Flow // nil before the first start
+	via       string
+	said      wire // the request; behind the refusal of an INVITE its ACK; else nothing once there is a final response
 	sent      bool
 	heard     bool // a response came
 	resent    bool
@@ -72,35 +71,26 @@ type ClientTx struct {
 	final     int  // code of the first final response
 }
 
-func (s *Stack) newClientTx(d draft, branch string, hop Hop, sink func(TxEvent)) *ClientTx {
-	return &ClientTx{stack: s, method: d.method, branch: branch, key: clientKey(branch, d.method), draft: d, hop: hop, sink: sink}
+// asked is what a request was made of, without Via, and where it goes: what another one like it takes.
+type asked struct {
+	draft draft
+	hop   Hop
 }
 
-// clientKey is what a response has of its request's (RFC 3261 §17.1.3). No branch is within another's key: ours
-// are tokens.
-func clientKey(branch, method string) string { return branch + " " + method }
+func (s *Stack) newClientTx(d draft, branch string, hop Hop, sink func(TxEvent)) *ClientTx {
+	return &ClientTx{stack: s, method: d.method, key: clientKey{branch, d.method}, asked: &asked{d, hop}, sink: sink}
+}
 
 func (t *ClientTx) invite() bool { return t.method == string(sipmsg.INVITE) }
 
-// bare is all that sipgo's state machine needs to see of a request.
-func bare(method sipmsg.RequestMethod, transport Transport) *sipmsg.Request {
-	req := &sipmsg.Request{Method: method}
-	req.SetTransport(transport.via())
-	if method == sipmsg.INVITE {
-		req.AppendHeader(&sipmsg.CSeqHeader{MethodName: method}) // sipgo makes an ACK of it, which clientConn leaves out
-	}
-	return req
-}
-
-// start implements parcel. Each start has a state machine of its own, since another transport may
-// have other timers.
+// start implements parcel. Each start begins the state machine anew, since another transport may have
+// other timers.
 func (t *ClientTx) start(f *Flow) bool {
-	d := t.unsent()
-	if d.method == "" {
+	via, ok := t.viaOn(f)
+	if !ok {
 		return true // answered meanwhile, over the connection that was lost then
 	}
-	via := t.via(f)
-	w, err := t.stack.guard(d.withVia(via), f)
+	w, err := t.stack.guard(t.draft().withVia(via), f)
 	if err != nil {
 		t.fail(err)
 		return true
@@ -108,54 +98,56 @@ func (t *ClientTx) start(f *Flow) bool {
 	if !f.watch(t) {
 		return false
 	}
-	conn := &clientConn{flow: f, via: via, request: w}
-	fsm := sipmsg.NewClientTx(t.key, bare(sipmsg.RequestMethod(t.method), f.transport), conn, t.stack.quiet)
-	fsm.OnTerminate(func(_ string, err error) { t.onTerminate(fsm, err) })
-	fsm.Init() // conn holds the write back until responses can be taken: no error
-	sentBefore, ok := t.adopt(fsm, conn)
-	if !ok {
-		return true
-	}
-	if err := conn.release(); err != nil {
-		t.mu.Lock()
-		t.sent = sentBefore
-		t.mu.Unlock()
-		if f.udp != nil { // a stream's loss comes through watch
-			t.fail(err)
-		}
+	if err := t.begin(f, via, w); err != nil && f.udp != nil { // a stream's loss comes through watch
+		t.fail(err)
 	}
 	return true
 }
 
-// via is the Via that the request has had already, unless it had another transport's: without a listener
-// its port is that of the first connection.
-func (t *ClientTx) via(f *Flow) string {
+// begin sends. The transaction can be found before: the answer may be faster than the return of the system call.
+func (t *ClientTx) begin(f *Flow, via string, w wire) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.conn != nil && t.conn.flow.transport == f.transport {
-		return t.conn.via
+	if t.muted || t.asked == nil { // nobody cares any more
+		f.unwatch(t)
+		return nil
 	}
-	return t.stack.via(f, t.branch)
+	t.flow, t.via, t.said = f, via, w
+	rules := &otherClient
+	if t.invite() {
+		rules = &inviteClient
+	}
+	t.machine.begin(&t.stack.clock, rules, calling, f.transport.stream(), t)
+	t.stack.table.put(t)
+	if err := f.send(w); err != nil {
+		return err
+	}
+	t.sent = true
+	return nil
 }
 
-// adopt makes a state machine the current one; ok is false when nobody cares any more.
-func (t *ClientTx) adopt(fsm *sipmsg.ClientTx, conn *clientConn) (sentBefore, ok bool) {
+// viaOn is the Via that the request has had already, unless it had another transport's: without a listener
+// its port is that of the first connection. ok is false when there is nothing to be sent any more.
+func (t *ClientTx) viaOn(f *Flow) (via string, ok bool) {
 	t.mu.Lock()
-	if t.muted {
-		t.mu.Unlock()
-		fsm.Terminate()
-		conn.flow.unwatch(t)
-		return false, false
+	defer t.mu.Unlock()
+	switch {
+	case t.asked == nil:
+		return "", false
+	case t.flow != nil && t.flow.transport == f.transport:
+		return t.via, true
 	}
-	old := t.fsm
-	sentBefore = t.sent
-	t.fsm, t.conn, t.sent = fsm, conn, true
-	t.mu.Unlock()
-	if old != nil {
-		old.Terminate()
+	return t.stack.via(f, t.key.branch), true
+}
+
+// draft is the request without its Via; empty behind the final response.
+func (t *ClientTx) draft() draft {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.asked == nil {
+		return draft{}
 	}
-	t.stack.table.put(t)
-	return sentBefore, true
+	return t.asked.draft
 }
 
 // unreachable implements parcel.
@@ -164,13 +156,13 @@ func (t *ClientTx) unreachable(err error) { t.fail(err) }
 // onFlowLost implements watcher.
 func (t *ClientTx) onFlowLost(f *Flow) {
 	t.mu.Lock()
-	if t.conn == nil || t.conn.flow != f || t.final != 0 || t.muted {
+	if t.flow != f || t.asked == nil || t.muted {
 		t.mu.Unlock()
 		return
 	}
 	again := !t.heard && !t.resent && t.method != string(sipmsg.CANCEL)
 	t.resent = true
-	hop, d := t.hop, t.draft
+	hop, d := t.asked.hop, t.asked.draft
 	t.mu.Unlock()
 	if !again {
 		t.fail(fmt.Errorf("%w: %w", ErrTransport, f.stream.cause))
@@ -180,88 +172,71 @@ func (t *ClientTx) onFlowLost(f *Flow) {
 	t.stack.forward(t, hop, d)
 }
 
-// receive takes a response on the goroutine that read it. The state machine sees provisional
-// responses and the first final one only: it would sleep in its lock over a second one.
+// receive takes a response on the goroutine that read it.
 func (t *ClientTx) receive(in *inbound) {
 	t.recv.Lock()
 	defer t.recv.Unlock()
+	sink, over := t.onResponse(in)
+	if sink != nil {
+		sink(TxEvent{Response: in.res, Flow: in.flow})
+	}
+	if over {
+		t.forget()
+	}
+}
+
+// onResponse tells who hears of a response, if anybody does, and whether it was the last.
+func (t *ClientTx) onResponse(in *inbound) (sink func(TxEvent), over bool) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.heard = true
-	final, fsm, conn := t.final, t.fsm, t.conn
-	t.mu.Unlock()
-	switch failure := in.res.StatusCode >= 300; {
-	case final == 0:
-		if t.invite() && failure {
-			conn.setACK(t.ackFor(in, conn))
-		}
-		t.feed(fsm, in)
-	case t.invite() && isSuccess(final) && in.res.IsSuccess():
-		t.deliver(in.res, in.flow) // again or of another fork: the dialog acknowledges
-	case t.invite() && final >= 300 && failure:
-		conn.sendACK()
-	default: // copies, and provisional responses behind the final one: ignored on purpose
+	do := t.machine.step(responded(in.res.StatusCode))
+	sink = t.sink
+	if t.final == 0 && !in.res.IsProvisional() {
+		t.onFinalLocked(in)
 	}
+	if do&ack != 0 && t.said.raw != nil {
+		t.flow.send(t.said)
+	}
+	if do&pass == 0 || t.muted {
+		sink = nil
+	}
+	return sink, t.machine.state == terminated
 }
 
-// feed runs the state machine on a response and passes on what comes out. The state machine blocks
-// in its lock until its output is taken, so it runs beside; this goroutine waits for it, and with
-// that keeps the order of the wire.
-func (t *ClientTx) feed(fsm *sipmsg.ClientTx, in *inbound) {
-	res := in.res
-	if res.StatusCode < 300 {
-		res = &sipmsg.Response{StatusCode: res.StatusCode} // it holds what it is given; of a refusal it makes an ACK
+// onFinalLocked lets go of all that copies of the final response, half a minute long, do not need.
+func (t *ClientTx) onFinalLocked(in *inbound) {
+	t.final = in.res.StatusCode
+	request := t.asked.draft
+	t.asked, t.said = nil, wire{}
+	t.flow.unwatch(t)
+	switch {
+	case !t.invite():
+		t.sink = nil
+	case !in.res.IsSuccess():
+		t.said = t.ackFor(request, in)
 	}
-	done := make(chan struct{})
-	go func() { // ends when its output is taken below or the transaction has ended
-		defer close(done)
-		fsm.Receive(res)
-	}()
-	for {
-		select {
-		case <-fsm.Responses():
-			t.deliver(in.res, in.flow)
-		case <-done:
-			return
-		}
-	}
+	t.via = ""
 }
 
-func (t *ClientTx) deliver(res *sipmsg.Response, f *Flow) {
+// onTimer implements sleeper.
+func (t *ClientTx) onTimer(rung *timer) {
 	t.mu.Lock()
-	muted, first := t.muted, t.final == 0 && !res.IsProvisional()
-	if first {
-		t.final = res.StatusCode
+	e, ok := t.machine.rang(rung)
+	if !ok {
+		t.mu.Unlock()
+		return
 	}
-	fsm, conn, sink := t.fsm, t.conn, t.sink
-	if first { // what lives on for copies, half a minute long, needs none of it
-		t.draft, t.hop = draft{}, Hop{}
-		if !t.invite() {
-			t.sink = nil
-		}
+	do := t.machine.step(e)
+	if do&send != 0 {
+		t.flow.send(t.said) // what fails, the next copy or the timeout makes up for
 	}
-	t.mu.Unlock()
-	if first {
-		conn.answered()
-		conn.flow.unwatch(t)
-		if !t.invite() && conn.flow.udp != nil {
-			time.AfterFunc(sipmsg.T4, fsm.Terminate) // timer K; sipgo waits for timer D
-		}
-	}
-	if !muted {
-		sink(TxEvent{Response: res, Flow: f})
-	}
-}
-
-// onTerminate runs under the state machine's lock.
-func (t *ClientTx) onTerminate(fsm *sipmsg.ClientTx, err error) {
-	t.mu.Lock()
-	current := t.fsm == fsm
+	over := t.machine.state == terminated
 	t.mu.Unlock()
 	switch {
-	case !current:
-	case errors.Is(err, sipmsg.ErrTransactionTimeout):
+	case do&timeout != 0:
 		t.fail(ErrTimeout)
-	default:
+	case over:
 		t.forget()
 	}
 }
@@ -288,14 +263,14 @@ func (t *ClientTx) Terminate() {
 	t.forget()
 }
 
+// forget leaves the table, and whatever else holds the transaction.
 func (t *ClientTx) forget() {
-	t.mu.Lock()
-	fsm, conn := t.fsm, t.conn
-	t.mu.Unlock()
 	t.stack.table.closeClient(t)
-	if fsm != nil {
-		conn.flow.unwatch(t)
-		fsm.Terminate() // nothing when it has ended by itself
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.machine.stop()
+	if t.flow != nil {
+		t.flow.unwatch(t)
 	}
 }
 
@@ -305,8 +280,8 @@ func (t *ClientTx) forget() {
 // all is left alone: Cancel again when it is.
 func (t *ClientTx) Cancel() {
 	t.mu.Lock()
-	conn, sent, asked, hop := t.conn, t.sent, t.draft, t.hop
-	idle := !t.invite() || t.final != 0 || t.muted || t.cancelled || sent && !t.heard
+	flow, sent, asked := t.flow, t.sent, t.asked
+	idle := !t.invite() || asked == nil || t.muted || t.cancelled || sent && !t.heard
 	t.cancelled = t.cancelled || !idle
 	t.mu.Unlock()
 	switch {
@@ -316,23 +291,16 @@ func (t *ClientTx) Cancel() {
 		t.fail(ErrCancelled)
 		return
 	}
-	d := draft{method: string(sipmsg.CANCEL), uri: asked.uri, fields: asked.follow(sipmsg.CANCEL, asked.first("To"))}
-	t.stack.newClientTx(d, t.branch, hop, func(TxEvent) {}).start(conn.flow)
+	invite := asked.draft
+	d := draft{method: string(sipmsg.CANCEL), uri: invite.uri, fields: invite.follow(sipmsg.CANCEL, invite.first("To"))}
+	t.stack.newClientTx(d, t.key.branch, asked.hop, func(TxEvent) {}).start(flow)
 }
 
 // ackFor is the ACK of a final response that is no 2xx (RFC 3261 §17.1.1.3).
-func (t *ClientTx) ackFor(in *inbound, conn *clientConn) wire {
-	refused := t.unsent()
+func (t *ClientTx) ackFor(refused draft, in *inbound) wire {
 	d := draft{method: string(sipmsg.ACK), uri: refused.uri, fields: refused.follow(sipmsg.ACK, in.head.first("To"))}
-	w, _ := t.stack.guard(d.withVia(conn.via), conn.flow) // an error is logged and counted there
+	w, _ := t.stack.guard(d.withVia(t.via), t.flow) // an error is logged and counted there
 	return w
-}
-
-// unsent is the request without its Via.
-func (t *ClientTx) unsent() draft {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.draft
 }
 
 // follow returns the header of an ACK or CANCEL that belongs to the request's transaction.

@@ -49,11 +49,12 @@ func (s *Stack) dispatchRequest(in *inbound) {
 		s.dispatchCancel(in)
 		return
 	}
-	key, err := sipmsg.ServerTxKeyMake(in.req)
-	if err != nil {
-		s.refuse(in, malformed("no transaction key"))
-		return
+	method := in.req.Method
+	if method == sipmsg.ACK { // of a refusal: it belongs to the INVITE's
+		method = sipmsg.INVITE
 	}
+	var room [keyRoom]byte
+	key := appendServerKey(room[:0], in.req, method)
 	tx := s.table.serverTx(key)
 	switch {
 	case tx != nil && in.req.IsAck():
@@ -64,7 +65,7 @@ func (s *Stack) dispatchRequest(in *inbound) {
 	case in.req.IsAck():
 		s.dispatchACK(in)
 	default:
-		s.begin(key, in)
+		s.begin(string(key), in)
 	}
 }
 
@@ -83,38 +84,24 @@ func (s *Stack) begin(key string, in *inbound) {
 
 // dispatchACK passes on an ACK without transaction, unless it acknowledges a refusal of ours.
 func (s *Stack) dispatchACK(in *inbound) {
-	if tag, _ := in.req.To().Params.Get("tag"); tag == s.statelessTag(&in.head) {
+	if tag, _ := in.req.To().Params.Get("tag"); len(tag) == statelessLength && tag == s.statelessTag(&in.head) {
 		return
 	}
 	s.deps.Handler.OnACK(in.req, in.flow)
 }
 
 func (s *Stack) dispatchCancel(in *inbound) {
-	key, err := sipmsg.ServerTxKeyMake(inviteOf(in.req))
-	if err != nil {
-		s.refuse(in, malformed("no transaction key"))
-		return
-	}
-	if tx := s.table.serverTx(key); tx != nil {
+	var room [keyRoom]byte
+	if tx := s.table.serverTx(appendServerKey(room[:0], in.req, sipmsg.INVITE)); tx != nil { // RFC 3261 §9.2
 		tx.cancel(in)
 		return
 	}
 	s.refuse(in, &refusal{code: 481, reason: "Call/Transaction Does Not Exist", reject: metrics.RejectDialog})
 }
 
-// inviteOf returns what the INVITE that a CANCEL cancels has in common with it (RFC 3261 §9.2).
-func inviteOf(cancel *sipmsg.Request) *sipmsg.Request {
-	invite := sipmsg.NewRequest(sipmsg.INVITE, cancel.Recipient)
-	invite.AppendHeader(cancel.Via())
-	invite.AppendHeader(cancel.From())
-	invite.AppendHeader(cancel.CallID())
-	invite.AppendHeader(&sipmsg.CSeqHeader{SeqNo: cancel.CSeq().SeqNo, MethodName: sipmsg.INVITE})
-	return invite
-}
-
 func (s *Stack) dispatchResponse(in *inbound) {
 	branch, _ := in.res.Via().Params.Get("branch")
-	if tx := s.table.clientTx(clientKey(branch, string(in.res.CSeq().MethodName))); tx != nil {
+	if tx := s.table.clientTx(clientKey{branch, string(in.res.CSeq().MethodName)}); tx != nil {
 		tx.receive(in)
 		return
 	}

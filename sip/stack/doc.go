@@ -1,9 +1,8 @@
 // Package stack puts SIP messages on the wire and takes them off it.
 //
 // It owns sockets, framing, TLS, connections (Flow), the dialer, transactions and the tombstones of
-// ended dialogs, and is the only user of sipgo's transactions. It knows no dialog and no call: who
-// may speak is asked of Deps.Admit, what arrives is posted to Deps.Handler and to the sink of a
-// request. Every message leaves through one guard (guard.go).
+// ended dialogs. It knows no dialog and no call: who may speak is asked of Deps.Admit, what arrives is
+// posted to Deps.Handler and to the sink of a request. Every message leaves through one guard (guard.go).
 //
 //	listen.go → accept.go ─┐                         ┌→ servertx.go ─→ Handler
 //	            udp.go ────┼→ parse.go, checks.go → dispatch.go
@@ -11,6 +10,9 @@
 //	                                                         │
 //	send.go → clienttx.go → link.go → flow.go, stream.go ← guard.go
 //	servertx.go → wayback.go ─┘          pulse.go ─┘
+//
+// Where a transaction stands is machine.go's, the four machines as tables; clock.go runs their timers. They take no
+// goroutine: a message steps them on the goroutine that brings it, a timer on its own.
 //
 // Goroutines: one for each listening socket, two for each connection (reader, writer), one for each
 // dial. The goroutine that read a message carries it through parser, transaction and Handler before

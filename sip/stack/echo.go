@@ -121,4 +121,4 @@ func (h *head) replyAddr(source netip.AddrPort) netip.AddrPort {
 // newTag and newBranch are unguessable: who knows a branch can answer in the peer's name
 // (RFC 3261 §8.1.1.7, §19.3).
 func newTag() string    { return rand.Text() }
-func newBranch() string { return "z9hG4bK" + rand.Text() }
+func newBranch() string { return magicCookie + rand.Text() }

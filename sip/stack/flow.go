@@ -11,7 +11,7 @@ import (
 var ErrTransport = errors.New("transport error")
 
 // Flow is a TCP or TLS connection, or for UDP the pair of a local socket and a remote address. Two
-// UDP flows of the same pair are not the same pointer.
+// UDP flows of the same pair need not be the same pointer.
 type Flow struct {
 	stack     *Stack
 	transport Transport
@@ -61,8 +61,12 @@ func (f *Flow) reply(h *head) *Flow {
 	if f.udp == nil {
 		return f
 	}
+	to := h.replyAddr(f.remote)
+	if to == f.remote {
+		return f
+	}
 	back := *f
-	back.remote = h.replyAddr(f.remote)
+	back.remote = to
 	return &back
 }
 

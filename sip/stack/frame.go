@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -132,8 +133,11 @@ func (f *framer) findHead() error {
 // for 0, as many peers leave it out of requests without a body.
 func bodyLength(h *head) (int, error) {
 	length := -1
-	for _, value := range h.values("Content-Length") {
-		n, err := strconv.ParseUint(value, 10, 31)
+	for _, f := range h.fields {
+		if !strings.EqualFold(f.name, "Content-Length") {
+			continue
+		}
+		n, err := strconv.ParseUint(f.value, 10, 31)
 		if err != nil {
 			return 0, fmt.Errorf("%w: bad Content-Length", errFraming)
 		}

@@ -61,12 +61,6 @@ func requestDraft(req *sipmsg.Request) draft {
 	}
 }
 
-func responseDraft(res *sipmsg.Response) draft {
-	d := draft{code: res.StatusCode, reason: res.Reason, fields: fieldsOf(res.Headers()), body: res.Body()}
-	d.method = methodOf(d.first("CSeq"))
-	return d
-}
-
 func fieldsOf(headers []sipmsg.Header) []field {
 	fields := make([]field, 0, len(headers)+2) // room for Via and Content-Length
 	for _, h := range headers {

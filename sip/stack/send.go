@@ -20,8 +20,9 @@ const maxDatagram = 1300
 // order of the wire, on the goroutine that read them; or at the end one error, on a goroutine of its
 // own. It must not block, and is never called from within Send.
 func (s *Stack) Send(req *sipmsg.Request, hop Hop, sink func(TxEvent)) *ClientTx {
-	t := s.newClientTx(requestDraft(req), newBranch(), hop, sink)
-	s.forward(t, hop, t.draft)
+	d := requestDraft(req)
+	t := s.newClientTx(d, newBranch(), hop, sink)
+	s.forward(t, hop, d)
 	return t
 }
 

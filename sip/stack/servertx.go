@@ -3,7 +3,6 @@ package stack
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -27,12 +26,13 @@ type ServerTx struct {
 	key   string
 	is    sipmsg.RequestMethod
 	tag   string
-	fsm   *sipmsg.ServerTx
-	conn  serverConn
 	since time.Time
 
-	mu        sync.Mutex // taken before the state machine's lock, never inside it
-	flow      *Flow
+	mu        sync.Mutex // never held while the handler is called
+	machine   machine
+	flow      *Flow // the request's
+	reply     *Flow // the responses': over UDP it may lead to another port
+	said      wire  // the last response
 	source    netip.AddrPort
 	final     int // code of the final response, 0 before
 	cancelled bool
@@ -40,22 +40,19 @@ type ServerTx struct {
 	back      wayBack
 }
 
-// newServerTx makes the transaction of a new request, ready to take copies of it. The state machine
-// gets a bare copy, so that the request is the handler's alone.
+// newServerTx makes the transaction of a new request, ready to take copies of it.
 func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
 	t := &ServerTx{stack: s, is: in.req.Method, head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
 	t.req.Store(in.req)
 	if t.tag, _ = in.req.To().Params.Get("tag"); t.tag == "" {
 		t.tag = newTag()
 	}
-	t.conn.flow = in.flow.reply(&in.head)
-	t.fsm = sipmsg.NewServerTx(key, bare(in.req.Method, in.flow.transport), &t.conn, s.quiet)
-	// Runs under the state machine's lock.
-	t.fsm.OnTerminate(func(string, error) {
-		s.table.closeServer(t)
-		t.conn.current().unwatch(t)
-	})
-	t.fsm.Init() // has no error
+	t.reply = in.flow.reply(&in.head)
+	if t.invite() {
+		t.machine.begin(&s.clock, &inviteServer, proceeding, in.flow.transport.stream(), t)
+	} else {
+		t.machine.begin(&s.clock, &otherServer, trying, in.flow.transport.stream(), t)
+	}
 	return t
 }
 
@@ -104,14 +101,21 @@ func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
 	res := sipmsg.NewResponse(code, reason)
 	fields, _ := t.head.echo(code, t.tag, t.Source()) // the request was checked
 	for _, f := range fields {
-		if f.name == "CSeq" { // typed: sipgo's state machine reads it
-			res.AppendHeader(&sipmsg.CSeqHeader{SeqNo: t.Request().CSeq().SeqNo, MethodName: t.is})
-			continue
+		if f.name == "CSeq" {
+			f.value = oneBlank(f.value)
 		}
 		res.AppendHeader(sipmsg.NewHeader(f.name, f.value))
 	}
 	res.SetBody(nil)
 	return res
+}
+
+// oneBlank writes a CSeq as everybody does: some peers compare it as text.
+func oneBlank(cseq string) string {
+	if _, method, ok := strings.Cut(cseq, " "); ok && isToken(method) {
+		return cseq
+	}
+	return strings.Join(strings.Fields(cseq), " ")
 }
 
 // Respond sends a response, once: copies of the request get it again. Only a 2xx to an INVITE is
@@ -128,36 +132,95 @@ func (t *ServerTx) Respond(res *sipmsg.Response) error {
 func (t *ServerTx) respond(res *sipmsg.Response) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// sipgo would keep a second final response as the one to retransmit.
 	again := t.invite() && isSuccess(t.final) && res.IsSuccess()
 	if t.final != 0 && !again {
 		return fmt.Errorf("%w: %d", ErrAnswered, t.final)
 	}
-	w, err := t.stack.guard(responseDraft(res), t.flow)
+	w, err := t.stack.guard(t.responseDraft(res), t.flow)
 	if err != nil {
 		return err
 	}
 	if !res.IsProvisional() {
 		t.final = res.StatusCode
 		t.flow.unwatch(t)
-		t.head = t.head.topVia()
+		t.head = t.head.wayBack(t.flow)
 		t.req.Store(identity(t.Request()))
 	}
-	bare := &sipmsg.Response{StatusCode: res.StatusCode} // the state machine holds what it is given
-	t.conn.load(bare, w)
-	t.fsm.Respond(bare) // its error may be an old one; the connection knows the last
-	return t.conn.err()
+	t.said = w
+	err = t.stepLocked(responded(res.StatusCode))
+	if t.machine.state == accepted && t.flow.udp != nil {
+		t.said = wire{} // its copies are the dialog's, and no connection can be lost
+	}
+	return err
+}
+
+// stepLocked takes an event and says what the machine wants to be said.
+func (t *ServerTx) stepLocked(e event) (err error) {
+	if t.machine.step(e)&send != 0 {
+		err = t.repeatLocked()
+	}
+	if t.machine.state == terminated {
+		t.forgetLocked()
+	}
+	return err
+}
+
+// repeatLocked sends the last response, if there is one. It neither counts nor shows what a lost connection can't
+// take. No failure ends the transaction: the next copy of the request would be a new call.
+func (t *ServerTx) repeatLocked() error {
+	switch {
+	case t.said.raw == nil:
+		return nil
+	case !t.reply.Open():
+		return fmt.Errorf("%w: %w", ErrTransport, errClosed)
+	default:
+		return t.reply.send(t.said)
+	}
+}
+
+func (t *ServerTx) forgetLocked() {
+	t.stack.table.closeServer(t)
+	t.flow.unwatch(t)
+}
+
+// terminate ends the transaction, whoever waits for it.
+func (t *ServerTx) terminate() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.machine.stop()
+	t.forgetLocked()
+}
+
+// onTimer implements sleeper.
+func (t *ServerTx) onTimer(rung *timer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.machine.rang(rung); ok {
+		_ = t.stepLocked(e) // what fails, the next copy makes up for
+	}
+}
+
+func (t *ServerTx) responseDraft(res *sipmsg.Response) draft {
+	return draft{code: res.StatusCode, reason: res.Reason, method: string(t.is), fields: fieldsOf(res.Headers()), body: res.Body()}
 }
 
 // identity is what names a request's dialog and its place in it. Nothing of it holds the text of the message.
 func identity(req *sipmsg.Request) *sipmsg.Request {
-	short := &sipmsg.Request{Method: req.Method}
-	callID := sipmsg.CallIDHeader(strings.Clone(req.CallID().Value()))
-	short.AppendHeader(&callID)
-	short.AppendHeader(&sipmsg.CSeqHeader{SeqNo: req.CSeq().SeqNo, MethodName: req.Method})
-	short.AppendHeader(&sipmsg.FromHeader{Params: tagOnly(req.From().Params)})
-	short.AppendHeader(&sipmsg.ToHeader{Params: tagOnly(req.To().Params)})
-	return short
+	var short struct { // one piece of memory instead of five
+		sipmsg.Request
+		callID sipmsg.CallIDHeader
+		cseq   sipmsg.CSeqHeader
+		from   sipmsg.FromHeader
+		to     sipmsg.ToHeader
+	}
+	short.Method = req.Method
+	short.callID = sipmsg.CallIDHeader(strings.Clone(req.CallID().Value()))
+	short.cseq = sipmsg.CSeqHeader{SeqNo: req.CSeq().SeqNo, MethodName: req.Method}
+	short.from.Params, short.to.Params = tagOnly(req.From().Params), tagOnly(req.To().Params)
+	for _, h := range []sipmsg.Header{&short.callID, &short.cseq, &short.from, &short.to} {
+		short.AppendHeader(h)
+	}
+	return &short.Request
 }
 
 func tagOnly(params sipmsg.HeaderParams) sipmsg.HeaderParams {
@@ -172,33 +235,27 @@ func tagOnly(params sipmsg.HeaderParams) sipmsg.HeaderParams {
 // the answers there.
 func (t *ServerTx) again(in *inbound) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if !t.flow.Open() && in.flow.Open() {
-		t.flow, t.source = in.flow, in.flow.remote
-		t.conn.move(in.flow.reply(&in.head))
+		t.flow, t.source, t.reply = in.flow, in.flow.remote, in.flow.reply(&in.head)
 		if t.final == 0 && t.invite() {
 			in.flow.watch(t) // true, as in trying
 		}
 	}
-	answered := t.final != 0 && !t.invite()
-	t.mu.Unlock()
-	if answered { // not through the state machine, which on a stream has ended (timer J is 0) or is about to
-		t.conn.repeat()
-		return
-	}
-	t.fsm.Receive(bare(t.is, t.conn.current().transport)) // writes the last response again; has no error here
+	_ = t.stepLocked(request) // what fails, the next copy makes up for
 }
 
 // acknowledge takes the ACK that has the INVITE's branch.
 func (t *ServerTx) acknowledge(in *inbound) {
 	t.mu.Lock()
-	final := t.final
+	heard := t.machine.step(acknowledge)&pass != 0
+	over := t.machine.state == terminated
 	t.mu.Unlock()
 	switch {
-	case final == 0: // nothing to acknowledge: ignored on purpose
-	case isSuccess(final): // Deviation: a 2xx's ACK must have its own branch; some peers reuse it
+	case heard:
 		t.stack.deps.Handler.OnACK(in.req, in.flow)
-	default:
-		t.fsm.Receive(bare(sipmsg.ACK, t.conn.current().transport))
+	case over:
+		t.terminate()
 	}
 }
 
@@ -236,74 +293,3 @@ func (t *ServerTx) giveUp() {
 }
 
 func isSuccess(code int) bool { return code >= 200 && code < 300 }
-
-// serverConn is the connection that sipgo's server transaction writes to. It writes bytes that
-// passed the guard and nothing else, and hides failures from the state machine: it would end and
-// forget the request, and the next copy would be a new call.
-type serverConn struct {
-	mu   sync.Mutex
-	flow *Flow
-	msg  sipmsg.Message // the response that wire is
-	wire wire
-	last error
-}
-
-func (c *serverConn) load(msg sipmsg.Message, w wire) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.msg, c.wire, c.last = msg, w, nil
-}
-
-func (c *serverConn) move(f *Flow) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flow = f
-}
-
-func (c *serverConn) current() *Flow {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.flow
-}
-
-func (c *serverConn) err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.last
-}
-
-// repeat writes the last response once more.
-func (c *serverConn) repeat() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.writeLocked()
-	return c.last
-}
-
-// writeLocked neither counts nor shows what a lost connection can't take.
-func (c *serverConn) writeLocked() {
-	switch {
-	case c.wire.raw == nil: // nothing was said yet
-	case !c.flow.Open():
-		c.last = fmt.Errorf("%w: %w", ErrTransport, errClosed)
-	default:
-		c.last = c.flow.send(c.wire)
-	}
-}
-
-// WriteMsg implements sipmsg.Connection. A message that was not loaded is sipgo's own late 100.
-func (c *serverConn) WriteMsg(msg sipmsg.Message) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if msg == c.msg {
-		c.writeLocked()
-	}
-	return nil
-}
-
-// The rest of sipmsg.Connection: flows are counted by nobody and closed by their owner.
-
-func (c *serverConn) LocalAddr() net.Addr    { return net.TCPAddrFromAddrPort(c.current().local) }
-func (c *serverConn) Ref(int) int            { return 0 }
-func (c *serverConn) TryClose() (int, error) { return 0, nil }
-func (c *serverConn) Close() error           { return nil }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -76,8 +75,7 @@ type Deps struct {
 type Stack struct {
 	cfg    Config
 	deps   Deps
-	quiet  *slog.Logger // sipgo's logger: its lines hold URIs and whole requests
-	secret [32]byte     // of statelessTag
+	secret [32]byte // of statelessTag
 
 	// fixed once New has returned
 	listeners   []listener
@@ -86,6 +84,7 @@ type Stack struct {
 	certificate *certificate.Source // nil without TLS listener
 	keyLog      io.WriteCloser      // nil: none
 
+	clock  clock
 	census census
 	table  table
 	links  links
@@ -123,11 +122,11 @@ func newStack(cfg Config, deps Deps) *Stack {
 	s := &Stack{
 		cfg:    cfg,
 		deps:   deps,
-		quiet:  slog.New(slog.DiscardHandler),
+		clock:  clock{began: time.Now()},
 		census: census{max: cfg.MaxConnections, maxPerSource: cfg.MaxConnectionsPerSource, bySource: map[netip.Addr]int{}},
-		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[string]*ClientTx{}},
+		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[clientKey]*ClientTx{}},
 		links:  links{max: cfg.MaxConnections, byTarget: map[target]*link{}},
-		tombs:  tombs{index: map[Tombstone]*grave{}},
+		tombs:  newTombs(),
 		flows:  map[*Flow]struct{}{},
 	}
 	s.links.stack = s
@@ -193,6 +192,7 @@ func (s *Stack) Close() {
 	s.wait()
 	// Timers of transactions that wait for retransmissions.
 	s.table.terminate()
+	s.clock.close()
 	s.closeKeyLog()
 }
 

@@ -7,14 +7,13 @@ import (
 	"sync"
 )
 
-// table holds the transactions by sipgo's keys. Its lock is the innermost: transactions leave the
-// table under the lock of their state machine.
+// table holds the transactions. Its lock is inside theirs: they come and leave under their own.
 type table struct {
 	max int // server transactions; those of the client are as many as the edge itself sends
 
 	mu     sync.Mutex
 	server map[string]*ServerTx
-	client map[string]*ClientTx
+	client map[clientKey]*ClientTx
 }
 
 var errTableFull = errors.New("too many transactions")
@@ -35,10 +34,10 @@ func (t *table) open(key string, make func() *ServerTx) (tx *ServerTx, fresh boo
 	return tx, true, nil
 }
 
-func (t *table) serverTx(key string) *ServerTx {
+func (t *table) serverTx(key []byte) *ServerTx {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.server[key]
+	return t.server[string(key)]
 }
 
 func (t *table) closeServer(tx *ServerTx) {
@@ -55,7 +54,7 @@ func (t *table) put(tx *ClientTx) {
 	t.client[tx.key] = tx
 }
 
-func (t *table) clientTx(key string) *ClientTx {
+func (t *table) clientTx(key clientKey) *ClientTx {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.client[key]
@@ -84,7 +83,7 @@ func (t *table) servers() []*ServerTx {
 // terminate ends all that still wait for retransmissions.
 func (t *table) terminate() {
 	for _, tx := range t.servers() {
-		tx.fsm.Terminate()
+		tx.terminate()
 	}
 	for _, tx := range t.clients() {
 		tx.Terminate()

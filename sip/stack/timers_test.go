@@ -186,7 +186,7 @@ func TestServerTransactionSendsTryingByItselfAtOnce(t *testing.T) {
 			t.Error(m.start())
 		}
 		<-n.seen.requests
-		time.Sleep(time.Minute) // sipgo's own 100 after 200 ms must not come
+		time.Sleep(time.Minute) // RFC 3261's own 100 after 200 ms must not come
 		synctest.Wait()
 		if got := n.seen.count("out INVITE 100"); got != 1 {
 			t.Errorf("%d times 100", got)

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -41,42 +42,71 @@ func (s *Stack) late(in *inbound) bool {
 	return true
 }
 
-// tombs is a queue in the order of burial, with an index. Old graves are cleared when new ones come.
+// tombs is a ring of graves in the order of burial, with an index. Old graves are cleared when new ones come.
+// Nothing in it points anywhere: a collection of garbage passes ten thousand dialogs by.
 type tombs struct {
 	mu    sync.Mutex
-	index map[Tombstone]*grave
-	queue []*grave
+	seeds [2]maphash.Seed
+	began time.Time
+	index map[inscription]time.Duration // until when, since began
+	ring  []grave
+	first int
+	n     int
 }
 
+// inscription stands for a tombstone's text. Two dialogs have the same one by chance never, and on purpose not either:
+// the seeds are random.
+type inscription [2]uint64
+
 type grave struct {
-	Tombstone
-	until time.Time
+	inscription
+	until time.Duration
+}
+
+func newTombs() tombs {
+	return tombs{
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		began: time.Now(),
+		index: map[inscription]time.Duration{},
+	}
+}
+
+func (ts *tombs) inscribe(t Tombstone) (in inscription) {
+	for i, seed := range ts.seeds {
+		in[i] = maphash.Comparable(seed, t)
+	}
+	return in
 }
 
 func (ts *tombs) bury(t Tombstone, now time.Time) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	for len(ts.queue) > 0 && (len(ts.queue) >= maxTombs || now.After(ts.queue[0].until)) {
+	if ts.ring == nil {
+		ts.ring = make([]grave, maxTombs)
+	}
+	at := now.Sub(ts.began)
+	for ts.n > 0 && (ts.n == maxTombs || at > ts.ring[ts.first].until) {
 		ts.dropOldestLocked()
 	}
-	g := &grave{t, now.Add(tombTime)}
-	ts.index[t] = g
-	ts.queue = append(ts.queue, g)
+	g := grave{ts.inscribe(t), at + tombTime}
+	ts.ring[(ts.first+ts.n)%maxTombs] = g
+	ts.n++
+	ts.index[g.inscription] = g.until
 }
 
 // dropOldestLocked leaves the index alone where the same dialog was buried again since.
 func (ts *tombs) dropOldestLocked() {
-	g := ts.queue[0]
-	ts.queue[0] = nil
-	ts.queue = ts.queue[1:]
-	if ts.index[g.Tombstone] == g {
-		delete(ts.index, g.Tombstone)
+	g := ts.ring[ts.first]
+	ts.first = (ts.first + 1) % maxTombs
+	ts.n--
+	if ts.index[g.inscription] == g.until {
+		delete(ts.index, g.inscription)
 	}
 }
 
 func (ts *tombs) holds(t Tombstone, now time.Time) bool {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	g := ts.index[t]
-	return g != nil && !now.After(g.until)
+	until, buried := ts.index[ts.inscribe(t)]
+	return buried && now.Sub(ts.began) <= until
 }

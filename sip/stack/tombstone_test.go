@@ -52,20 +52,20 @@ func TestCopyOfTheLastByeGetsItsOwnAnswer(t *testing.T) {
 }
 
 func TestTombsAreBoundedAndExpire(t *testing.T) {
-	ts := tombs{index: map[Tombstone]*grave{}}
+	ts := newTombs()
 	now := time.Now()
 	name := func(i int) Tombstone { return Tombstone{CallID: fmt.Sprint(i)} }
 	for i := range maxTombs + 1 {
 		ts.bury(name(i), now)
 	}
-	if len(ts.queue) != maxTombs || len(ts.index) != maxTombs || ts.holds(name(0), now) || !ts.holds(name(1), now) {
-		t.Error(len(ts.queue), len(ts.index))
+	if ts.n != maxTombs || len(ts.index) != maxTombs || ts.holds(name(0), now) || !ts.holds(name(1), now) {
+		t.Error(ts.n, len(ts.index))
 	}
 	ts.bury(name(1), now.Add(time.Second)) // again: lives on when its first grave goes
 	if now = now.Add(tombTime + time.Millisecond); ts.holds(name(2), now) || !ts.holds(name(1), now) {
 		t.Error("expiry")
 	}
-	if ts.bury(name(-1), now); len(ts.queue) != 2 || len(ts.index) != 2 {
-		t.Error("old graves kept", len(ts.queue))
+	if ts.bury(name(-1), now); ts.n != 2 || len(ts.index) != 2 {
+		t.Error("old graves kept", ts.n)
 	}
 }

@@ -22,6 +22,13 @@ type udpSocket struct {
 	conn   *net.UDPConn
 	local  netip.AddrPort
 	closed atomic.Bool
+	recent [32]atomic.Pointer[Flow] // flows used last, by place
+}
+
+// place spreads remote addresses over recent.
+func (u *udpSocket) place(remote netip.AddrPort) *atomic.Pointer[Flow] {
+	ip := remote.Addr().As16()
+	return &u.recent[(int(ip[15])+int(remote.Port()))%len(u.recent)]
 }
 
 func (u *udpSocket) write(raw []byte, to netip.AddrPort) error {
@@ -36,9 +43,16 @@ func (u *udpSocket) close() {
 	u.conn.Close()
 }
 
-// udpFlow is the flow between a socket and a remote address. It costs nothing to make one.
+// udpFlow is the flow between a socket and a remote address. Those used last are used again, which saves their memory
+// for each message; nobody relies on it.
 func (s *Stack) udpFlow(u *udpSocket, remote netip.AddrPort, peer metrics.Peer) *Flow {
-	return &Flow{stack: s, transport: UDP, local: u.local, remote: remote, peer: peer, udp: u}
+	place := u.place(remote)
+	if f := place.Load(); f != nil && f.remote == remote && f.peer == peer {
+		return f
+	}
+	f := &Flow{stack: s, transport: UDP, local: u.local, remote: remote, peer: peer, udp: u}
+	place.Store(f)
+	return f
 }
 
 // serveUDP reads datagrams until the socket is closed. Other errors are of the moment (ICMP, no

@@ -24,11 +24,14 @@ type wayBack struct {
 
 // Return lets responses go over a new connection when the request's is lost: at once while an INVITE
 // waits for its answer, else when there is something to send. as says what the other side must show;
-// its URI and Flow do not count. Without Return such responses are lost.
+// its URI and Flow do not count. Without Return such responses are lost. Over UDP there is no connection to lose.
 func (t *ServerTx) Return(as Hop) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.back.as = &as
+	if t.flow.transport.stream() {
+		kept := as // a copy, so that a datagram's takes no room
+		t.back.as = &kept
+	}
 }
 
 // goBack has the last response sent as soon as there is a new connection; false says that there is no
@@ -68,8 +71,11 @@ func (t *ServerTx) originLocked() (target, bool) {
 	return to, err == nil
 }
 
-// topVia is the part of a head that origin reads.
-func (h *head) topVia() head {
+// wayBack is the part of a head that origin reads. Over UDP nothing needs to be found again.
+func (h *head) wayBack(f *Flow) head {
+	if !f.transport.stream() {
+		return head{}
+	}
 	top, _ := cutVia(h.first("Via"))
 	return head{fields: []field{{"Via", strings.Clone(top)}}}
 }
@@ -96,9 +102,8 @@ func (t homeward) start(f *Flow) bool {
 		if t.final == 0 && t.invite() && !f.watch(t.ServerTx) {
 			return false
 		}
-		t.flow = f
-		t.conn.move(f)
-		if t.conn.repeat() != nil {
+		t.flow, t.reply = f, f
+		if t.repeatLocked() != nil {
 			return false
 		}
 	}

@@ -1,0 +1,40 @@
+package stack
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// keyRoom is what most keys have room in.
+const keyRoom = 256
+
+// magicCookie is in the branch of everybody who knows RFC 3261 (§8.1.1.7).
+const magicCookie = "z9hG4bK"
+
+// clientKey is what a response has of its request's (RFC 3261 §17.1.3).
+type clientKey struct{ branch, method string }
+
+// appendServerKey appends what a request has in common with its copies, an ACK with the INVITE that was refused and a
+// CANCEL with the one that it cancels (RFC 3261 §17.2.3, §9.2): branch, sent-by and method. Without a branch that is
+// unique by itself it is RFC 2543's: the top Via as a whole, and what names the request in its dialog. What divides the
+// parts can stand in none of them.
+func appendServerKey(b []byte, req *sipmsg.Request, method sipmsg.RequestMethod) []byte {
+	via := req.Via()
+	if branch, _ := via.Params.Get("branch"); len(branch) > len(magicCookie) && strings.HasPrefix(branch, magicCookie) {
+		transport, _ := ParseTransport(via.Transport)
+		port := cmp.Or(via.Port, int(transport.defaultPort()))
+		b = append(append(b, branch...), '\n')
+		b = append(append(b, via.Host...), '\n')
+		b = append(strconv.AppendInt(b, int64(port), 10), '\n')
+		return append(b, method...)
+	}
+	tag, _ := req.From().Params.Get("tag")
+	b = append(append(b, tag...), '\n')
+	b = append(append(b, req.CallID().Value()...), '\n')
+	b = append(strconv.AppendUint(b, uint64(req.CSeq().SeqNo), 10), '\n')
+	b = append(append(b, via.Value()...), '\n')
+	return append(b, method...)
+}

@@ -97,7 +97,7 @@ func NewUAC(callID, localTag, local, name, target, contact string) *Dialog {
 		ID:           ID{CallID: callID, LocalTag: localTag},
 		Role:         UAC,
 		LocalURI:     local,
-		LocalName:    name,
+		LocalName:    strings.Clone(name), // as in NewUAS
 		RemoteURI:    target,
 		RemoteTarget: target,
 		Contact:      contact,

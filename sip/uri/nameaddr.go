@@ -70,13 +70,13 @@ func ParseNameAddrList(s string) ([]NameAddr, error) {
 
 // String always writes the brackets and quotes a display name.
 func (n NameAddr) String() string {
-	var b strings.Builder
+	var room [textRoom]byte
+	b := room[:0]
 	if n.Display != "" {
-		b.WriteString(`"` + Quotable(n.Display) + `" `)
+		b = append(append(append(b, '"'), Quotable(n.Display)...), `" `...)
 	}
-	b.WriteString("<" + n.URI.String() + ">")
-	writeParams(&b, n.Params)
-	return b.String()
+	b = append(append(append(b, '<'), n.URI.Scheme...), ':')
+	return string(appendParams(append(n.URI.append(b), '>'), n.Params))
 }
 
 // Quotable writes text as it may stand between quotes (RFC 3261 §25.1, quoted-string). Control characters

@@ -9,8 +9,12 @@ var errHeaderParam = errors.New("name-addr: bad header parameter")
 
 // parseHeaderParams reads *( SEMI generic-param ) (RFC 3261 §25.1), blanks allowed around ";" and "=".
 func parseHeaderParams(s string) ([]Param, error) {
-	var params []Param
-	for s = trim(s); s != ""; {
+	s = trim(s)
+	if s == "" {
+		return nil, nil
+	}
+	params := make([]Param, 0, min(strings.Count(s, ";"), 8))
+	for s != "" {
 		text, found := strings.CutPrefix(s, ";")
 		if !found {
 			return nil, errHeaderParam
@@ -44,6 +48,9 @@ func isGenValue(s string) bool {
 
 // cutQuoted takes the quoted string off the front of s, which starts with a quote.
 func cutQuoted(s string) (text, rest string, ok bool) {
+	if end := strings.IndexAny(s[1:], `"\\`) + 1; end > 0 && s[end] == '"' { // no escapes: nothing need be copied
+		return s[1:end], s[end+1:], true
+	}
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
 		switch s[i] {

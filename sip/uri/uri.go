@@ -43,12 +43,21 @@ type Header struct {
 }
 
 // String returns the URI's text; Parse of it gives an equal URI.
-func (u URI) String() string { return u.Scheme + ":" + u.rest() }
+func (u URI) String() string {
+	var room [textRoom]byte
+	return string(u.append(append(append(room[:0], u.Scheme...), ':')))
+}
+
+// textRoom is what most values have room in while they are written.
+const textRoom = 256
 
 // SIP returns the URI for sipgo's messages, made so that sipgo prints exactly our text: its own
 // printer loses valueless parameters, empty headers and duplicates. For printing only; routing
 // reads the URI.
-func (u URI) SIP() sipmsg.Uri { return sipmsg.Uri{Scheme: u.Scheme, Host: u.rest()} }
+func (u URI) SIP() sipmsg.Uri {
+	var room [textRoom]byte
+	return sipmsg.Uri{Scheme: u.Scheme, Host: string(u.append(room[:0]))}
+}
 
 // Param returns the value of the first URI parameter of that name, in any letter case.
 func (u URI) Param(name string) (string, bool) { return find(u.Params, name) }
@@ -71,42 +80,42 @@ func (u URI) Transport() string {
 	return ""
 }
 
-// rest is all that follows the scheme's colon.
-func (u URI) rest() string {
+// append writes all that follows the scheme's colon.
+func (u URI) append(b []byte) []byte {
 	if u.Scheme != "sip" && u.Scheme != "sips" {
-		return u.Opaque
+		return append(b, u.Opaque...)
 	}
-	var b strings.Builder
 	if u.User != "" {
-		b.WriteString(u.User)
+		b = append(b, u.User...)
 		if u.Password != "" {
-			b.WriteString(":" + u.Password)
+			b = append(append(b, ':'), u.Password...)
 		}
-		b.WriteByte('@')
+		b = append(b, '@')
 	}
-	writeHostPort(&b, u.Host, u.Port)
-	writeParams(&b, u.Params)
+	b = appendParams(appendHostPort(b, u.Host, u.Port), u.Params)
 	for i, h := range u.Headers {
-		b.WriteByte("?&"[min(i, 1)])
-		b.WriteString(h.Name + "=" + h.Value)
+		b = append(append(b, "?&"[min(i, 1)]), h.Name...)
+		b = append(append(b, '='), h.Value...)
 	}
-	return b.String()
+	return b
 }
 
-func writeHostPort(b *strings.Builder, host string, port uint16) {
-	b.WriteString(host)
+func appendHostPort(b []byte, host string, port uint16) []byte {
+	b = append(b, host...)
 	if port != 0 {
-		b.WriteString(":" + strconv.Itoa(int(port)))
+		b = strconv.AppendUint(append(b, ':'), uint64(port), 10)
 	}
+	return b
 }
 
-func writeParams(b *strings.Builder, params []Param) {
+func appendParams(b []byte, params []Param) []byte {
 	for _, p := range params {
-		b.WriteString(";" + p.Name)
+		b = append(append(b, ';'), p.Name...)
 		if p.HasValue {
-			b.WriteString("=" + p.Value)
+			b = append(append(b, '='), p.Value...)
 		}
 	}
+	return b
 }
 
 // find returns the value of the first parameter of that name.

@@ -47,11 +47,9 @@ func ParseVia(s string) (Via, error) {
 
 // String writes the value as the edge sends it.
 func (v Via) String() string {
-	var b strings.Builder
-	b.WriteString("SIP/2.0/" + v.Transport + " ")
-	writeHostPort(&b, v.Host, v.Port)
-	writeParams(&b, v.Params)
-	return b.String()
+	var room [textRoom]byte
+	b := append(append(append(room[:0], "SIP/2.0/"...), v.Transport...), ' ')
+	return string(appendParams(appendHostPort(b, v.Host, v.Port), v.Params))
 }
 
 // Param returns the value of the first parameter of that name, in any letter case.
@@ -59,7 +57,9 @@ func (v Via) Param(name string) (string, bool) { return find(v.Params, name) }
 
 // squeezeColon drops the blanks that a sent-by may have around the colon before its port.
 func squeezeColon(s string) string {
-	s = trim(s)
+	if s = trim(s); strings.IndexAny(s, " \t") < 0 {
+		return s
+	}
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
 		return trim(s[:i]) + ":" + trim(s[i+1:])
 	}

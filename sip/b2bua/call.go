@@ -66,7 +66,7 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 	if err != nil {
 		return nil, fmt.Errorf("header From: %w", err)
 	}
-	to, err := uri.Parse(req.Recipient.String())
+	to, err := uri.Parse(uri.Text(req.Recipient))
 	if err != nil {
 		return nil, fmt.Errorf("Request-URI: %w", err)
 	}

@@ -81,8 +81,8 @@ func NewUAS(invite *sipmsg.Request, localTag, contact string) (*Dialog, error) {
 		// Copies: parts of the text of a message hold all of it, and a dialog may last for hours.
 		ID:           ID{CallID: strings.Clone(invite.CallID().Value()), LocalTag: localTag, RemoteTag: strings.Clone(remoteTag)},
 		Role:         UAS,
-		LocalURI:     to.Address.String(),
-		RemoteURI:    from.Address.String(),
+		LocalURI:     uri.Text(to.Address),
+		RemoteURI:    uri.Text(from.Address),
 		RemoteTarget: target,
 		RouteSet:     routes,
 		Contact:      contact,

@@ -38,11 +38,16 @@ func Value(m Headered, name string) string {
 	return ""
 }
 
-// Headers lists the headers of a request, name by value, in order.
+// Headers lists the headers of a request, name by value, in order. Those that name the request and its dialog are
+// left out: they are each leg's own, and only they would have to be written anew.
 func Headers(req *sipmsg.Request) [][2]string {
-	var all [][2]string
+	all := make([][2]string, 0, len(req.Headers()))
 	for _, h := range req.Headers() {
-		all = append(all, [2]string{h.Name(), h.Value()})
+		switch h.(type) {
+		case *sipmsg.FromHeader, *sipmsg.ToHeader, *sipmsg.CSeqHeader, *sipmsg.MaxForwardsHeader, *sipmsg.ContentLengthHeader:
+		default:
+			all = append(all, [2]string{h.Name(), h.Value()})
+		}
 	}
 	return all
 }

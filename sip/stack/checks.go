@@ -44,7 +44,7 @@ func (s *Stack) understand(fr frame, flow *Flow) (in *inbound, _ *refusal) {
 	}
 	if in.start.code != 0 {
 		in.res = sipmsg.NewResponse(in.start.code, in.start.reason)
-		if r := fill(in.res, in.head.fields, fr.body()); r != nil {
+		if r := fill(in.res, &in.head, fr.body()); r != nil {
 			return in, r
 		}
 		return in, checkTag(in.res.From())
@@ -54,7 +54,7 @@ func (s *Stack) understand(fr frame, flow *Flow) (in *inbound, _ *refusal) {
 		return in, malformed("bad Request-URI")
 	}
 	in.req = sipmsg.NewRequest(sipmsg.RequestMethod(in.start.method), target.SIP())
-	if r := fill(in.req, in.head.fields, fr.body()); r != nil {
+	if r := fill(in.req, &in.head, fr.body()); r != nil {
 		return in, r
 	}
 	return in, checkRequest(in)

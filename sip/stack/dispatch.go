@@ -54,7 +54,7 @@ func (s *Stack) dispatchRequest(in *inbound) {
 		method = sipmsg.INVITE
 	}
 	var room [keyRoom]byte
-	key := appendServerKey(room[:0], in.req, method)
+	key := appendServerKey(room[:0], in, method)
 	tx := s.table.serverTx(key)
 	switch {
 	case tx != nil && in.req.IsAck():
@@ -92,7 +92,7 @@ func (s *Stack) dispatchACK(in *inbound) {
 
 func (s *Stack) dispatchCancel(in *inbound) {
 	var room [keyRoom]byte
-	if tx := s.table.serverTx(appendServerKey(room[:0], in.req, sipmsg.INVITE)); tx != nil { // RFC 3261 §9.2
+	if tx := s.table.serverTx(appendServerKey(room[:0], in, sipmsg.INVITE)); tx != nil { // RFC 3261 §9.2
 		tx.cancel(in)
 		return
 	}
@@ -100,7 +100,7 @@ func (s *Stack) dispatchCancel(in *inbound) {
 }
 
 func (s *Stack) dispatchResponse(in *inbound) {
-	branch, _ := in.res.Via().Params.Get("branch")
+	branch, _ := in.head.via().Param("branch")
 	if tx := s.table.clientTx(clientKey{branch, string(in.res.CSeq().MethodName)}); tx != nil {
 		tx.receive(in)
 		return

@@ -13,13 +13,19 @@ import (
 // (RFC 3261 §8.2.6.2), with what the top Via must tell about the source and with the To tag. ok is
 // false when one of them is missing or can't be read.
 func (h *head) echo(code int, tag string, source netip.AddrPort) (fields []field, ok bool) {
-	for i, via := range h.values("Via") {
-		if i == 0 {
-			if via, ok = stampVia(via, source); !ok {
+	fields = make([]field, 0, usualFields)
+	for i, f := range h.fields {
+		switch {
+		case !strings.EqualFold(f.name, "Via"):
+		case len(fields) == 0:
+			stamped, err := h.via().stamped(h.fields[i].value, source)
+			if err != nil {
 				return nil, false
 			}
+			fields = append(fields, field{"Via", stamped})
+		default:
+			fields = append(fields, field{"Via", f.value})
 		}
-		fields = append(fields, field{"Via", via})
 	}
 	for _, name := range []string{"From", "To", "Call-ID", "CSeq"} {
 		value := h.first(name)
@@ -37,12 +43,14 @@ func (h *head) echo(code int, tag string, source netip.AddrPort) (fields []field
 	if code > 100 && code < 300 && formsDialog(h.start) {
 		fields = h.copy(fields, "Record-Route") // RFC 3261 §12.1.1
 	}
-	return fields, ok
+	return fields, true
 }
 
 func (h *head) copy(to []field, name string) []field {
-	for _, value := range h.values(name) {
-		to = append(to, field{name, value})
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			to = append(to, field{name, f.value})
+		}
 	}
 	return to
 }
@@ -53,28 +61,31 @@ func formsDialog(start string) bool {
 
 // withTag adds a tag to a To value that has none.
 func withTag(to, tag string) string {
-	if a, err := uri.ParseNameAddr(to); err == nil && a.Tag() != "" {
-		return to
+	if strings.Contains(strings.ToLower(to), "tag") { // else it need not be read
+		if a, err := uri.ParseNameAddr(to); err == nil && a.Tag() != "" {
+			return to
+		}
 	}
 	return to + ";tag=" + tag
 }
 
-// stampVia adds received and rport to the top hop of a Via line (RFC 3261 §18.2.1, RFC 3581 §4).
-func stampVia(line string, source netip.AddrPort) (string, bool) {
-	top, others := cutVia(line)
-	via, err := uri.ParseVia(top)
-	if err != nil {
-		return "", false
+// stamped is the Via line with received and rport on its top hop (RFC 3261 §18.2.1, RFC 3581 §4).
+func (t *topVia) stamped(line string, source netip.AddrPort) (string, error) {
+	if t.err != nil {
+		return "", t.err
 	}
-	rport, asked := via.Param("rport")
-	if !asked && via.Host == hostText(source.Addr().String()) {
-		return line, true
+	rport, asked := t.Param("rport")
+	address := source.Addr().String()
+	if !asked && t.Host == hostText(address) {
+		return line, nil
 	}
+	via := t.Via
+	via.Params = append(make([]uri.Param, 0, len(t.Params)+1), t.Params...) // the transaction's stay as they came
 	if asked && rport == "" {
 		set(&via, "rport", strconv.Itoa(int(source.Port())))
 	}
-	set(&via, "received", source.Addr().String())
-	return via.String() + others, true
+	set(&via, "received", address)
+	return via.String() + t.others, nil
 }
 
 func set(v *uri.Via, name, value string) {
@@ -106,9 +117,8 @@ func cutVia(line string) (top, others string) {
 // replyAddr is where a UDP response goes: back to the source with rport, else to the source's
 // address and the port of the top Via (RFC 3261 §18.2.2, RFC 3581 §4).
 func (h *head) replyAddr(source netip.AddrPort) netip.AddrPort {
-	top, _ := cutVia(h.first("Via"))
-	via, err := uri.ParseVia(top)
-	if _, asked := via.Param("rport"); asked || err != nil {
+	via := h.via()
+	if _, asked := via.Param("rport"); asked || via.err != nil {
 		return source
 	}
 	port := via.Port

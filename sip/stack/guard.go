@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/metrics"
+	"handoff/sip/uri"
 )
 
 // ErrGuard says that a message was unsafe to send and did not leave.
@@ -23,6 +24,7 @@ type draft struct {
 	uri    string // a request
 	code   int    // a response
 	reason string
+	via    string // on top of fields; "" where they have their own
 	fields []field
 	body   []byte
 }
@@ -55,7 +57,7 @@ func (s *Stack) guard(d draft, f *Flow) (wire, error) {
 func requestDraft(req *sipmsg.Request) draft {
 	return draft{
 		method: string(req.Method),
-		uri:    req.Recipient.String(),
+		uri:    uri.Text(req.Recipient),
 		fields: fieldsOf(req.Headers()),
 		body:   bytes.Clone(req.Body()), // the request may wait for a dial
 	}
@@ -64,9 +66,40 @@ func requestDraft(req *sipmsg.Request) draft {
 func fieldsOf(headers []sipmsg.Header) []field {
 	fields := make([]field, 0, len(headers)+2) // room for Via and Content-Length
 	for _, h := range headers {
-		fields = append(fields, field{h.Name(), h.Value()})
+		fields = append(fields, field{h.Name(), valueOf(h)})
 	}
 	return fields
+}
+
+// valueOf is what sipgo prints for a header, in one piece of memory where it is one of those that every message has.
+func valueOf(h sipmsg.Header) string {
+	switch h := h.(type) {
+	case *sipmsg.FromHeader:
+		if text, ok := addressed(h.DisplayName, h.Address, h.Params); ok {
+			return text
+		}
+	case *sipmsg.ToHeader:
+		if text, ok := addressed(h.DisplayName, h.Address, h.Params); ok {
+			return text
+		}
+	case *sipmsg.CSeqHeader:
+		return strconv.FormatUint(uint64(h.SeqNo), 10) + " " + string(h.MethodName)
+	}
+	return h.Value()
+}
+
+// addressed writes a From or To with no parameter but a tag.
+func addressed(display string, address sipmsg.Uri, params sipmsg.HeaderParams) (string, bool) {
+	if display != "" {
+		display = `"` + display + `" `
+	}
+	switch {
+	case len(params) == 0:
+		return display + "<" + uri.Text(address) + ">", true
+	case len(params) == 1 && params[0].K == "tag" && isToken(params[0].V):
+		return display + "<" + uri.Text(address) + ">;tag=" + params[0].V, true
+	}
+	return "", false
 }
 
 // withLength adds a Content-Length where there is none.
@@ -89,12 +122,19 @@ func (d draft) check(secure bool) error {
 			return fmt.Errorf("CR, LF or NUL in %s", f.name) // never the value: it may be a secret
 		}
 	}
+	if unsafe(d.via) {
+		return errors.New("CR, LF or NUL in Via")
+	}
 	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Content-Length"} {
 		if n := d.count(name); n != 1 {
 			return fmt.Errorf("%d %s", n, name)
 		}
 	}
-	if n := d.count("Via"); n == 0 || n > 1 && d.code == 0 {
+	n := d.count("Via")
+	if d.via != "" {
+		n++
+	}
+	if n == 0 || n > 1 && d.code == 0 {
 		return fmt.Errorf("%d Via", n)
 	}
 	if n := len(d.fields); n > maxFields {
@@ -142,6 +182,9 @@ func (d draft) size() int {
 	if d.code != 0 {
 		n = len("SIP/2.0 100 \r\n\r\n") + len(d.reason) + len(d.body)
 	}
+	if d.via != "" {
+		n += len("Via: \r\n") + len(d.via)
+	}
 	for _, f := range d.fields {
 		n += len(f.name) + len(f.value) + len(": \r\n")
 	}
@@ -159,6 +202,9 @@ func (d draft) bytes() []byte {
 		b = append(b, " SIP/2.0"...)
 	}
 	b = append(b, "\r\n"...)
+	if d.via != "" {
+		b = append(append(append(b, "Via: "...), d.via...), "\r\n"...)
+	}
 	for _, f := range d.fields {
 		b = append(append(b, f.name...), ": "...)
 		b = append(append(b, f.value...), "\r\n"...)
@@ -187,4 +233,6 @@ func (d draft) first(name string) string {
 }
 
 // unsafe tells text that would not stay on its line.
-func unsafe(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }
+func unsafe(s string) bool {
+	return strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, 0) >= 0
+}

@@ -3,6 +3,8 @@ package stack
 import (
 	"bytes"
 	"strings"
+
+	"handoff/sip/uri"
 )
 
 // field is one header line: canonical long name or the name as written, and the value without
@@ -15,6 +17,25 @@ type head struct {
 	start  string
 	fields []field
 	flaw   string // the first thing wrong with the lines; "" when there is nothing
+	top    *topVia
+}
+
+// topVia is the first value of the first Via line: where the answer goes, and the name of the transaction.
+type topVia struct {
+	uri.Via
+	others string // the rest of its line, with its comma
+	err    error
+}
+
+// via reads the top Via, once.
+func (h *head) via() *topVia {
+	if h.top == nil {
+		var first string
+		h.top = &topVia{}
+		first, h.top.others = cutVia(h.first("Via"))
+		h.top.Via, h.top.err = uri.ParseVia(first)
+	}
+	return h.top
 }
 
 // maxFields bounds the header lines of a message. Twilio's longest known INVITE has 20.
@@ -38,7 +59,7 @@ func scanHead(raw []byte) head {
 	i := -1
 	for line := range strings.SplitSeq(text, "\r\n") {
 		i++
-		if strings.ContainsAny(line, "\r\n") {
+		if strings.IndexByte(line, '\r') >= 0 || strings.IndexByte(line, '\n') >= 0 {
 			h.note("bare CR or LF in the header")
 		}
 		switch {
@@ -138,11 +159,27 @@ func canonical(name string) string {
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-.!%*_+`'~", c) >= 0) {
+		if c >= 0x80 || !tokenBytes[c] {
 			return false
 		}
 	}
 	return s != ""
 }
 
-func trim(s string) string { return strings.Trim(s, " \t") }
+// tokenBytes are those of a token.
+var tokenBytes = func() (set [0x80]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~") {
+		set[c] = true
+	}
+	return set
+}()
+
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

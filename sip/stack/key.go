@@ -21,20 +21,19 @@ type clientKey struct{ branch, method string }
 // CANCEL with the one that it cancels (RFC 3261 §17.2.3, §9.2): branch, sent-by and method. Without a branch that is
 // unique by itself it is RFC 2543's: the top Via as a whole, and what names the request in its dialog. What divides the
 // parts can stand in none of them.
-func appendServerKey(b []byte, req *sipmsg.Request, method sipmsg.RequestMethod) []byte {
-	via := req.Via()
-	if branch, _ := via.Params.Get("branch"); len(branch) > len(magicCookie) && strings.HasPrefix(branch, magicCookie) {
+func appendServerKey(b []byte, in *inbound, method sipmsg.RequestMethod) []byte {
+	via := in.head.via()
+	if branch, _ := via.Param("branch"); len(branch) > len(magicCookie) && strings.HasPrefix(branch, magicCookie) {
 		transport, _ := ParseTransport(via.Transport)
-		port := cmp.Or(via.Port, int(transport.defaultPort()))
 		b = append(append(b, branch...), '\n')
 		b = append(append(b, via.Host...), '\n')
-		b = append(strconv.AppendInt(b, int64(port), 10), '\n')
+		b = append(strconv.AppendUint(b, uint64(cmp.Or(via.Port, transport.defaultPort())), 10), '\n')
 		return append(b, method...)
 	}
-	tag, _ := req.From().Params.Get("tag")
+	tag, _ := in.req.From().Params.Get("tag")
 	b = append(append(b, tag...), '\n')
-	b = append(append(b, req.CallID().Value()...), '\n')
-	b = append(strconv.AppendUint(b, uint64(req.CSeq().SeqNo), 10), '\n')
-	b = append(append(b, via.Value()...), '\n')
+	b = append(append(b, in.req.CallID().Value()...), '\n')
+	b = append(strconv.AppendUint(b, uint64(in.req.CSeq().SeqNo), 10), '\n')
+	b = append(append(b, via.String()...), '\n')
 	return append(b, method...)
 }

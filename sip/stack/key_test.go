@@ -16,7 +16,7 @@ func TestServerKey(t *testing.T) {
 		if refusal != nil {
 			t.Fatal(refusal.reason)
 		}
-		return string(appendServerKey(nil, in.req, sipmsg.INVITE))
+		return string(appendServerKey(nil, in, sipmsg.INVITE))
 	}
 	one := key(via, "INVITE", "c", 1)
 	tests := []struct {

@@ -55,7 +55,7 @@ func isVersion(s string) bool {
 	return len(s) > 4 && strings.EqualFold(s[:4], "SIP/") && !strings.Contains(s, " ")
 }
 
-// typed are the headers that transactions and dialogs read, each with its own reader: sipgo's lose text (parameters,
+// typed are the headers that dialogs read, each with its own reader: sipgo's lose text (parameters,
 // display names, quotes) and turn one bad header into the loss of the whole message. All others stay as written. A
 // message that lacks a needed one can't be matched or answered; the rest stays generic where it can't be read.
 var typed = []struct {
@@ -63,7 +63,6 @@ var typed = []struct {
 	read   func(string) (sipmsg.Header, bool)
 	needed bool
 }{
-	{"Via", readVia, true},
 	{"From", readFrom, true},
 	{"To", readTo, true},
 	{"Call-ID", readCallID, true},
@@ -80,8 +79,11 @@ type unread interface {
 }
 
 // fill gives a message its header lines and body.
-func fill(m unread, fields []field, body []byte) *refusal {
-	for _, f := range fields {
+func fill(m unread, h *head, body []byte) *refusal {
+	if h.via().err != nil {
+		return malformed("bad Via")
+	}
+	for _, f := range h.fields {
 		h, bad := read(f)
 		if bad {
 			return malformed("bad " + f.name)
@@ -116,21 +118,6 @@ func readFrom(value string) (sipmsg.Header, bool) {
 func readTo(value string) (sipmsg.Header, bool) {
 	a, err := uri.ParseNameAddr(value)
 	return &sipmsg.ToHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
-}
-
-// readVia types the first of several values on one line; the others live on in the verbatim copy
-// that responses carry, and nobody else needs them.
-func readVia(value string) (sipmsg.Header, bool) {
-	top, _ := cutVia(value)
-	v, err := uri.ParseVia(top)
-	return &sipmsg.ViaHeader{
-		ProtocolName:    "SIP",
-		ProtocolVersion: "2.0",
-		Transport:       v.Transport,
-		Host:            strings.Trim(v.Host, "[]"), // sipgo adds the brackets
-		Port:            int(v.Port),
-		Params:          params(v.Params),
-	}, err == nil
 }
 
 func readCallID(value string) (sipmsg.Header, bool) {

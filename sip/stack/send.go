@@ -101,8 +101,7 @@ func (s *Stack) via(f *Flow, branch string) string {
 
 // withVia puts a Via on top.
 func (d draft) withVia(via string) draft {
-	fields := make([]field, 0, len(d.fields)+2) // room for a Content-Length
-	d.fields = append(append(fields, field{"Via", via}), d.fields...)
+	d.via = via
 	return d
 }
 

@@ -176,8 +176,9 @@ func (s *Stack) Close() {
 		l.Close()
 	}
 	// What is under way learns it while the connections are still there.
+	closing := fmt.Errorf("%w: %w", ErrTransport, errShutdown)
 	for _, t := range s.table.clients() {
-		t.fail(fmt.Errorf("%w: %w", ErrTransport, errShutdown))
+		t.fail(closing)
 	}
 	// Connections say goodbye; their readers end.
 	s.mu.Lock()

@@ -82,10 +82,9 @@ func (h *head) wayBack(f *Flow) head {
 
 // origin is where the sender of a request takes new connections, seen from the one that is lost.
 func (h *head) origin(lost *Flow) (uri.URI, error) {
-	top, _ := cutVia(h.first("Via"))
-	via, err := uri.ParseVia(top)
-	if err != nil {
-		return uri.URI{}, err
+	via := h.via()
+	if via.err != nil {
+		return uri.URI{}, via.err
 	}
 	port := cmp.Or(via.Port, lost.transport.defaultPort())
 	return uri.Parse(fmt.Sprintf("sip:%s:%d;transport=%s", hostText(lost.remote.Addr().String()), port, lost.transport))

@@ -59,6 +59,16 @@ func (u URI) SIP() sipmsg.Uri {
 	return sipmsg.Uri{Scheme: u.Scheme, Host: string(u.append(room[:0]))}
 }
 
+// Text is what sipgo prints for a URI. Of one that SIP made it is all but there: sipgo's own printer asks each time
+// whether the host is an IPv6 address without brackets, and forgets what it found.
+func Text(u sipmsg.Uri) string {
+	if u.Scheme == "" || u.User != "" || u.Port != 0 || len(u.UriParams) > 0 || len(u.Headers) > 0 ||
+		u.HierarhicalSlashes || u.Raw() != "" || strings.Count(u.Host, ":") > 1 {
+		return u.String()
+	}
+	return u.Scheme + ":" + u.Host
+}
+
 // Param returns the value of the first URI parameter of that name, in any letter case.
 func (u URI) Param(name string) (string, bool) { return find(u.Params, name) }
 

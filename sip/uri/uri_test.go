@@ -71,8 +71,12 @@ func TestParse(t *testing.T) {
 			if got.String() != text {
 				t.Errorf("written back as %s, want %s", got, text)
 			}
-			if printed := got.SIP(); printed.String() != text {
+			printed := got.SIP()
+			if printed.String() != text {
 				t.Errorf("sipgo prints %s, want %s", printed.String(), text)
+			}
+			if got := Text(printed); got != text {
+				t.Errorf("Text is %s, want %s", got, text)
 			}
 		})
 	}

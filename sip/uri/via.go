@@ -57,7 +57,7 @@ func (v Via) Param(name string) (string, bool) { return find(v.Params, name) }
 
 // squeezeColon drops the blanks that a sent-by may have around the colon before its port.
 func squeezeColon(s string) string {
-	if s = trim(s); strings.IndexAny(s, " \t") < 0 {
+	if s = trim(s); !strings.ContainsAny(s, " \t") {
 		return s
 	}
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {

@@ -14,9 +14,10 @@
 // Hand-over. Userspace stays bound all the time. A slot that is started with the state of a stream in
 // progress takes over at exactly the packet that follows it; until that one comes everything goes up,
 // so nothing that waits in a socket's queue can be overtaken. After Stop has returned, the path
-// neither counts nor forwards; the next packet goes up. Whoever finds a packet of a started slot in
-// userspace (the kernel did not take it: it came early, a route was lost, it was odd) stops the slot,
-// goes on from Counts.Stream if Counts.Packets is not 0, handles the packet, and starts again.
+// neither counts nor forwards; the next packet goes up. Whoever finds RTP of a started slot, from the
+// right source, in userspace (the kernel did not take it: it came early, a route was lost, it was odd)
+// stops the slot, goes on from Counts.Stream if Counts.Packets is not 0, handles the packet, and starts
+// again. RTCP and what is foreign need none of that.
 //
 // Counting. What went up is not counted here but by whoever reads it, with one exception: Foreign
 // counts what came to a live slot from a wrong source and went up. Its readers count it too; so it is

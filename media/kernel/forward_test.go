@@ -3,7 +3,10 @@
 package kernel
 
 import (
+	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"handoff/media/quality"
 )
@@ -15,6 +18,9 @@ func TestRTPIsForwardedInTheKernel(t *testing.T) {
 				r := newRig(t, where)
 				p := open(t, by(hook))
 				start(t, p, r.way, quality.State{})
+				if by := p.Devices()["lo"]; by != map[Hook]string{HookAuto: "tcx", HookClsact: "clsact"}[hook] {
+					t.Errorf("loopback is met by %q", by)
+				}
 				for i := range uint16(20) {
 					b := rtp(i)
 					r.from.send(b, r.way.Local)
@@ -37,4 +43,49 @@ func TestRTPIsForwardedInTheKernel(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A packet whose payload, the RTP header with it, is in a page of its own: some drivers leave it there.
+func TestPayloadInAnotherPageIsForwarded(t *testing.T) {
+	for _, where := range places {
+		t.Run(where.name, func(t *testing.T) { sendFromFile(t, where) })
+	}
+}
+
+func sendFromFile(t *testing.T, where place) {
+	r := newRig(t, where)
+	p := open(t)
+	start(t, p, r.way, quality.State{})
+	file, err := os.CreateTemp(t.TempDir(), "rtp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(rtp(1)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := r.from.conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		local := r.way.Local
+		var to unix.Sockaddr
+		if where.six {
+			to = &unix.SockaddrInet6{Port: int(local.Port()), Addr: local.Addr().As16()}
+		} else {
+			to = &unix.SockaddrInet4{Port: int(local.Port()), Addr: local.Addr().As4()}
+		}
+		if failed = unix.Connect(int(fd), to); failed == nil {
+			var offset int64
+			_, failed = unix.Sendfile(int(fd), int(file.Fd()), &offset, len(rtp(1)))
+		}
+	})
+	if err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	if got := r.to.take(); got.payload != string(rtp(1)) {
+		t.Errorf("packet %d", sequenceOf(got.payload))
+	}
+	_ = file.Close()
 }

@@ -77,6 +77,17 @@ func (n *network) hopOf(w Way, own func(port uint16) bool) (hop, error) {
 	return r.hop, nil
 }
 
+// devices tells by what each device meets media.
+func (n *network) devices() map[string]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	by := make(map[string]string, len(n.attached))
+	for _, a := range n.attached {
+		by[a.device.Name] = a.String()
+	}
+	return by
+}
+
 // forget is called when something has changed: what is known may be wrong, and devices may be gone.
 func (n *network) forget() {
 	n.mu.Lock()

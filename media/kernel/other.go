@@ -22,6 +22,9 @@ func (*Path) Stop(uint16) Counts { return Counts{} }
 // Read is never reached.
 func (*Path) Read(uint16) (Counts, bool) { return Counts{}, false }
 
+// Devices is never reached.
+func (*Path) Devices() map[string]string { return nil }
+
 // Adopted is never reached.
 func (*Path) Adopted() []Way { return nil }
 

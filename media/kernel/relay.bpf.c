@@ -36,7 +36,6 @@
 
 #define AF_INET 2
 #define AF_INET6 10
-#define inline static __always_inline
 
 // The first port that has a slot; set before loading, as the number of slots is.
 const volatile __u16 first_port = 0;
@@ -76,7 +75,7 @@ struct packet {
 
 /* ---- matching ---- */
 
-inline struct slot *slot_of(const struct udphdr *udp)
+static __always_inline struct slot *slot_of(const struct udphdr *udp)
 {
 	__u32 index = bpf_ntohs(udp->dest) - first_port; // below the first is above the last
 	struct slot *slot = bpf_map_lookup_elem(&slots, &index);
@@ -85,48 +84,48 @@ inline struct slot *slot_of(const struct udphdr *udp)
 }
 
 // RTP of version 2, and not RTCP on the same port (RFC 5761 §4).
-inline bool is_rtp(const struct rtp *rtp)
+static __always_inline bool is_rtp(const struct rtp *rtp)
 {
 	__u8 type = rtp->type & ~RTP_MARKER;
 
 	return rtp->first >> 6 == 2 && !(type >= 64 && type <= 95);
 }
 
-inline bool same6(const __be32 *a, const __be32 *b)
+static __always_inline bool same6(const __be32 *a, const __be32 *b)
 {
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
 enum match { ELSEWHERE, FOREIGN, EXACT };
 
-inline enum match match4(const struct slot *slot, const struct iphdr *ip, const struct udphdr *udp)
+static __always_inline enum match match4(const struct slot *slot, const struct iphdr *ip, const struct udphdr *udp)
 {
 	if (slot->flags & V6 || ip->daddr != slot->v4.local)
 		return ELSEWHERE;
 	return ip->saddr == slot->v4.from && udp->source == slot->from_port ? EXACT : FOREIGN;
 }
 
-inline enum match match6(const struct slot *slot, const struct ipv6hdr *ip, const struct udphdr *udp)
+static __always_inline enum match match6(const struct slot *slot, const struct ipv6hdr *ip, const struct udphdr *udp)
 {
 	if (!(slot->flags & V6) || !same6(ip->daddr.in6_u.u6_addr32, slot->v6.local))
 		return ELSEWHERE;
 	return same6(ip->saddr.in6_u.u6_addr32, slot->v6.from) && udp->source == slot->from_port ? EXACT : FOREIGN;
 }
 
-inline void count_foreign(struct slot *slot)
+static __always_inline void count_foreign(struct slot *slot)
 {
 	__sync_fetch_and_add(&slot->foreign, 1);
 }
 
 // A claimed slot is this packet's own. A second packet of the flow at the same time (the flow moved to
 // another queue) goes up.
-inline bool claim(struct slot *slot)
+static __always_inline bool claim(struct slot *slot)
 {
 	return __sync_val_compare_and_swap(&slot->state, LIVE, BUSY) == LIVE;
 }
 
 // The exchange is also the barrier that shows the owner all that was counted.
-inline void release(struct slot *slot)
+static __always_inline void release(struct slot *slot)
 {
 	__sync_lock_test_and_set(&slot->state, LIVE);
 }
@@ -134,7 +133,7 @@ inline void release(struct slot *slot)
 /* ---- events ---- */
 
 // The four bytes of a telephone-event (RFC 4733 §2.3), behind the header, its sources and its extension.
-inline bool read_event(const struct packet *p, struct event *e)
+static __always_inline bool read_event(const struct packet *p, struct event *e)
 {
 	__u8 body[4];
 	__u32 offset = p->payload + sizeof(struct rtp) + (p->rtp->first & RTP_SOURCES) * 4;
@@ -156,7 +155,7 @@ inline bool read_event(const struct packet *p, struct event *e)
 
 // An event is reported when it is first heard of and, where it can be read, when its end is. All its
 // packets have one timestamp; what was sent again, or comes late, is not reported.
-inline void report(struct slot *slot, const struct packet *p, __u64 now)
+static __always_inline void report(struct slot *slot, const struct packet *p, __u64 now)
 {
 	__u32 timestamp = bpf_ntohl(p->rtp->timestamp);
 	struct event e = {
@@ -180,7 +179,7 @@ inline void report(struct slot *slot, const struct packet *p, __u64 now)
 /* ---- taking a packet into account ---- */
 
 // May this packet of a claimed slot be forwarded? If so it is counted.
-inline bool take(struct slot *slot, const struct packet *p)
+static __always_inline bool take(struct slot *slot, const struct packet *p)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u16 sequence = bpf_ntohs(p->rtp->sequence);
@@ -208,13 +207,13 @@ inline bool take(struct slot *slot, const struct packet *p)
 /* ---- checksums (RFC 1071, RFC 1624) ---- */
 
 // Sums are of 32-bit words in 64 bits: a few additions do not overflow.
-inline __u32 fold32(__u64 sum)
+static __always_inline __u32 fold32(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	return (__u32)((sum & 0xffffffff) + (sum >> 32));
 }
 
-inline __u16 fold16(__u64 sum)
+static __always_inline __u16 fold16(__u64 sum)
 {
 	__u32 s = fold32(sum);
 
@@ -222,13 +221,13 @@ inline __u16 fold16(__u64 sum)
 	return (__u16)((s & 0xffff) + (s >> 16));
 }
 
-inline __u64 change(__be32 old, __be32 new)
+static __always_inline __u64 change(__be32 old, __be32 new)
 {
 	return (__u64)(__u32)~old + new;
 }
 
 // No checksum is zero on the wire: that says that there is none (RFC 768).
-inline __sum16 updated(__sum16 check, __u64 delta)
+static __always_inline __sum16 updated(__sum16 check, __u64 delta)
 {
 	__u16 sum = ~fold16((__u16)~check + delta);
 
@@ -238,14 +237,14 @@ inline __sum16 updated(__sum16 check, __u64 delta)
 // What a socket of this machine sent over a device that computes checksums (loopback, veth, virtio)
 // comes with the sum of its pseudo header only, and the kernel tells us by nothing else. A true
 // checksum can equal that sum by chance: so equality only selects the way that is right for both.
-inline bool maybe_partial(const struct udphdr *udp, __u64 addresses)
+static __always_inline bool maybe_partial(const struct udphdr *udp, __u64 addresses)
 {
 	return udp->check == fold16(addresses + udp->len + bpf_htons(IPPROTO_UDP));
 }
 
 // set_ports rewrites the ports, and the checksum with them. addresses is the change of the addresses;
 // returned is the change of the UDP header, whose checksum makes up for addresses and ports.
-inline __u64 set_ports(struct packet *p, const struct slot *slot, __u64 addresses)
+static __always_inline __u64 set_ports(struct packet *p, const struct slot *slot, __u64 addresses)
 {
 	__u64 ports = change(p->udp->source, slot->out_port) + change(p->udp->dest, slot->to_port);
 
@@ -259,7 +258,7 @@ inline __u64 set_ports(struct packet *p, const struct slot *slot, __u64 addresse
 
 // set_ports_helped does it by the helpers, which know what the checksum covers: 100 ns more. The
 // pointers are of no use behind it.
-inline void set_ports_helped(struct packet *p, const struct slot *slot, __u64 addresses)
+static __always_inline void set_ports_helped(struct packet *p, const struct slot *slot, __u64 addresses)
 {
 	struct __sk_buff *skb = p->ctx;
 	__u32 field = p->payload - sizeof(struct udphdr) + offsetof(struct udphdr, check);
@@ -276,7 +275,7 @@ inline void set_ports_helped(struct packet *p, const struct slot *slot, __u64 ad
 
 enum { HOPS = 64 }; // the TTL of all that leaves: a carrier drops media with a low one
 
-inline __u64 set_addresses4(struct iphdr *ip, const struct slot *slot)
+static __always_inline __u64 set_addresses4(struct iphdr *ip, const struct slot *slot)
 {
 	__u64 delta = change(ip->saddr, slot->v4.out) + change(ip->daddr, slot->v4.to);
 
@@ -290,7 +289,7 @@ inline __u64 set_addresses4(struct iphdr *ip, const struct slot *slot)
 	return delta;
 }
 
-inline __u64 set_addresses6(struct ipv6hdr *ip, const struct slot *slot)
+static __always_inline __u64 set_addresses6(struct ipv6hdr *ip, const struct slot *slot)
 {
 	__u64 delta = 0;
 
@@ -303,7 +302,7 @@ inline __u64 set_addresses6(struct ipv6hdr *ip, const struct slot *slot)
 	return delta;
 }
 
-inline __u64 sum6(const struct ipv6hdr *ip)
+static __always_inline __u64 sum6(const struct ipv6hdr *ip)
 {
 	__u64 sum = 0;
 
@@ -312,7 +311,7 @@ inline __u64 sum6(const struct ipv6hdr *ip)
 	return sum;
 }
 
-inline void set_macs(struct ethhdr *eth, const struct slot *slot)
+static __always_inline void set_macs(struct ethhdr *eth, const struct slot *slot)
 {
 	__builtin_memcpy(eth->h_dest, slot->to_mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, slot->out_mac, ETH_ALEN);
@@ -324,20 +323,20 @@ enum { OFFSET4 = ETH_HLEN + sizeof(struct iphdr), OFFSET6 = ETH_HLEN + sizeof(st
 enum { SHORTEST = sizeof(struct udphdr) + sizeof(struct rtp) };
 
 // No options, no fragment, nothing that contradicts itself.
-inline bool plain4(const struct iphdr *ip, const struct udphdr *udp)
+static __always_inline bool plain4(const struct iphdr *ip, const struct udphdr *udp)
 {
 	return *(const __u8 *)ip == 0x45 && ip->protocol == IPPROTO_UDP && !(ip->frag_off & bpf_htons(0x3fff)) &&
 	       bpf_ntohs(udp->len) >= SHORTEST && bpf_ntohs(ip->tot_len) == sizeof(*ip) + bpf_ntohs(udp->len);
 }
 
 // No extension headers; and IPv6 has no UDP without checksum (RFC 8200 §8.1).
-inline bool plain6(const struct ipv6hdr *ip, const struct udphdr *udp)
+static __always_inline bool plain6(const struct ipv6hdr *ip, const struct udphdr *udp)
 {
 	return ip->version == 6 && ip->nexthdr == IPPROTO_UDP && bpf_ntohs(udp->len) >= SHORTEST &&
 	       ip->payload_len == udp->len && udp->check;
 }
 
-inline bool fits(const struct slot *slot, __u32 ip_length)
+static __always_inline bool fits(const struct slot *slot, __u32 ip_length)
 {
 	return !slot->mtu || ip_length <= slot->mtu;
 }
@@ -349,12 +348,12 @@ enum { TC_UP = TC_ACT_UNSPEC };
 
 // covered is the change of all that a device's own sum of the packet from the IP header on covers
 // (CHECKSUM_COMPLETE); without such a sum the helper does nothing.
-inline void cover(struct __sk_buff *skb, __u64 covered)
+static __always_inline void cover(struct __sk_buff *skb, __u64 covered)
 {
 	bpf_csum_update(skb, fold32(covered));
 }
 
-inline int tc4(struct __sk_buff *skb, struct packet *p)
+static __always_inline int tc4(struct __sk_buff *skb, struct packet *p)
 {
 	struct iphdr *ip = (void *)(p->eth + 1);
 	struct slot *slot;
@@ -399,7 +398,7 @@ inline int tc4(struct __sk_buff *skb, struct packet *p)
 	return bpf_redirect_neigh(ifindex, &next, sizeof(next), 0);
 }
 
-inline int tc6(struct __sk_buff *skb, struct packet *p)
+static __always_inline int tc6(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6hdr *ip = (void *)(p->eth + 1);
 	struct slot *slot;
@@ -444,7 +443,7 @@ inline int tc6(struct __sk_buff *skb, struct packet *p)
 }
 
 // headers points into the packet, or is false for what is too short for RTP.
-inline bool headers(struct packet *p, void *data, void *end, __u32 udp)
+static __always_inline bool headers(struct packet *p, void *data, void *end, __u32 udp)
 {
 	p->eth = data;
 	p->udp = data + udp;
@@ -454,7 +453,7 @@ inline bool headers(struct packet *p, void *data, void *end, __u32 udp)
 }
 
 // tc_headers copes with a driver that left the headers in a fragment of the buffer.
-inline bool tc_headers(struct packet *p, struct __sk_buff *skb, __u32 udp)
+static __always_inline bool tc_headers(struct packet *p, struct __sk_buff *skb, __u32 udp)
 {
 	if (headers(p, (void *)(long)skb->data, (void *)(long)skb->data_end, udp))
 		return true;
@@ -480,12 +479,12 @@ int relay_tc(struct __sk_buff *skb)
 
 /* ---- XDP ---- */
 
-inline int send_frame(struct xdp_md *ctx, __u32 ifindex)
+static __always_inline int send_frame(struct xdp_md *ctx, __u32 ifindex)
 {
 	return ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
-inline int xdp4(struct xdp_md *ctx, struct packet *p)
+static __always_inline int xdp4(struct xdp_md *ctx, struct packet *p)
 {
 	struct iphdr *ip = (void *)(p->eth + 1);
 	struct slot *slot;
@@ -514,7 +513,7 @@ inline int xdp4(struct xdp_md *ctx, struct packet *p)
 	return send_frame(ctx, ifindex);
 }
 
-inline int xdp6(struct xdp_md *ctx, struct packet *p)
+static __always_inline int xdp6(struct xdp_md *ctx, struct packet *p)
 {
 	struct ipv6hdr *ip = (void *)(p->eth + 1);
 	struct slot *slot;

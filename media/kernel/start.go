@@ -74,6 +74,9 @@ func (p *Path) Read(port uint16) (Counts, bool) {
 	return p.counts(port, &c), true
 }
 
+// Devices tells at which devices media is met, and by what: "tcx", "clsact", "xdp, tcx" or "xdp, clsact".
+func (p *Path) Devices() map[string]string { return p.network.devices() }
+
 func (p *Path) counts(port uint16, s *slot) Counts {
 	c := Counts{Packets: s.packets, Bytes: s.bytes, EventsLost: uint64(s.eventsLost), Stream: s.stream(), Timestamp: s.timestamp}
 	if own := p.started[port]; own != nil {

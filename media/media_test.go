@@ -2,9 +2,11 @@ package media
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -289,6 +291,19 @@ func TestConfig(t *testing.T) {
 	for _, bad := range []string{"", "10000", "10000-", "a-b", "1-70000"} {
 		if err := p.UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%q was read as %s", bad, p)
+		}
+	}
+}
+
+func TestWithoutABPFFSNothingOutlivesTheProcess(t *testing.T) {
+	available(t, pathKernel)
+	r := newRigOf(t, Config{Listen: netip.MustParseAddr("127.0.0.23"), Pins: t.TempDir()})
+	if r.Path() != metrics.PathUserspace {
+		t.Error(r.Path())
+	}
+	for _, said := range []string{"media sockets end with this process", "the kernel forwards media only while this process lives"} {
+		if lines := r.logs.FilterMessage(said).All(); len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()), "bpffs") {
+			t.Errorf("%s: %v", said, lines)
 		}
 	}
 }

@@ -32,6 +32,8 @@ const (
 	allPorts = 1 << 16
 	// places is how many workers can be in one table of sockets, of all processes that share it.
 	places = 256
+	// others is what ports hold that belong to somebody else.
+	others = places
 	cell   = 8 // bytes of an entry of ports: elements of an array are that far apart
 )
 
@@ -161,12 +163,15 @@ func (l *lookup) take(fd int) (place uint64, err error) {
 	return 0, fmt.Errorf("table of sockets: all %d places are taken", places)
 }
 
-// sweep silences the ports of a process that died: their place is another's now.
+// sweep silences all ports of a place: those of a process that died, whose place is another's now.
 func (l *lookup) sweep(place uint64) {
 	for port := range allPorts {
 		l.silence(uint16(port), place)
 	}
 }
+
+// leave gives up a port that another process turned out to hold.
+func (l *lookup) leave(port uint16) { atomic.CompareAndSwapUint64(l.cell(port), 0, others) }
 
 // hand gives a port to a socket, from whichever had it.
 func (l *lookup) hand(port uint16, place uint64) { atomic.StoreUint64(l.cell(port), place) }

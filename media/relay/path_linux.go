@@ -58,6 +58,12 @@ func (path *Path) open() (err error) {
 	if path.pit, err = pit(path.cfg.Listen); err != nil {
 		return missing(err)
 	}
+	path.lookup.sweep(others) // as an earlier process found them
+	for _, port := range bound(path.cfg.Listen) {
+		if path.cfg.First <= port && port <= path.cfg.Last && free(netip.AddrPortFrom(path.cfg.Listen, port)) != nil {
+			path.lookup.leave(port)
+		}
+	}
 	if err = path.lookup.swallow(path.pit); err != nil {
 		return missing(err)
 	}
@@ -105,6 +111,7 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port
 	}
 	for n := port; n <= port+1; n++ {
 		if err := free(netip.AddrPortFrom(ip, n)); err != nil {
+			path.lookup.leave(n)
 			return nil, fmt.Errorf("port %d: %w", n, err)
 		}
 	}

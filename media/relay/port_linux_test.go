@@ -131,6 +131,32 @@ func TestOpenRefusesWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
+// The range may be wider than what is free of it.
+func TestWhoHeldAPortBeforeIsLeftAlone(t *testing.T) {
+	other := socketAt(t, here)
+	number := addr(other).Port()
+	path, err := New(Config{Listen: here, First: number - 2, Last: number + 2, Epoch: time.Now()})
+	if err != nil {
+		unsupported(t, err)
+	}
+	defer path.Close()
+	say(t, socket(t), addr(other), audio(t, 1, 1))
+	take(t, other)
+	if p, err := path.Open(here, number, quality.Report{}); err == nil {
+		p.Close()
+		t.Fatal("opened")
+	}
+	_ = other.Close()
+	p, err := path.Open(here, number, quality.Report{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	if n := *path.lookup.cell(number); n != 0 {
+		t.Errorf("at place %d", n)
+	}
+}
+
 // A flow is told when its packet has left and nothing waits, and only then.
 func TestAFlowHearsThatItIsIdle(t *testing.T) {
 	path := newPath(t)

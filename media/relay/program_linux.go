@@ -32,7 +32,8 @@ const (
 //	there is one → that, whatever it is bound to
 //	else         → dropped, as at a port without a socket
 //
-// Ports without a call hold 0, the place of a socket that swallows everything.
+// Ports without a call hold 0, the place of a socket that swallows everything. Those that other processes
+// held before are left alone.
 //
 // It is written in Go because it is this short, and because the range and the address stand in
 // it as constants.
@@ -59,6 +60,7 @@ func program(cfg Config, ports, sockets *ebpf.Map) *ebpf.ProgramSpec {
 			asm.FnMapLookupElem.Call(),
 			asm.JEq.Imm(asm.R0, 0, "drop"),
 			asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
+			asm.JEq.Imm(asm.R1, others, "pass"),
 			// R7 = sockets[R1], which holds a reference
 			asm.StoreMem(asm.RFP, -4, asm.R1, asm.Word),
 			asm.LoadMapPtr(asm.R1, sockets.FD()),

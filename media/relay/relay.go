@@ -18,8 +18,8 @@
 //
 // A Path owns workers, sockets, the program and what is known of next hops; a Port owns a pair of
 // numbers, and no descriptor. Neither decides anything: that is done by the port's Lane. The range of
-// ports belongs to the path at the address that it listens at: what another process binds there hears
-// nothing.
+// ports belongs to the path at the address that it listens at: who held one of them before is left alone, but
+// what another process binds later hears nothing.
 //
 // Forward, Report and Send may be called from any goroutine and never wait for a packet to be
 // handled; Freeze, Thaw and Close belong to one owner and wait for at most the batches in work.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -90,6 +92,27 @@ func free(at netip.AddrPort) error {
 		}
 	}
 	return bind(fd, at)
+}
+
+// bound lists the UDP ports that are in use in this network namespace, at whichever address: the local
+// address is the second column, in hexadecimal digits.
+func bound(listen netip.Addr) (ports []uint16) {
+	tables := []string{"udp", "udp6"} // a socket of IPv6 can have IPv4 too
+	if listen.Is6() {
+		tables = tables[1:]
+	}
+	for _, name := range tables {
+		table, _ := os.ReadFile("/proc/thread-self/net/" + name) // without it nobody is seen but by Open
+		for line := range strings.Lines(string(table)) {
+			if columns := strings.Fields(line); len(columns) > 1 {
+				_, digits, _ := strings.Cut(columns[1], ":")
+				if port, err := strconv.ParseUint(digits, 16, 16); err == nil {
+					ports = append(ports, uint16(port))
+				}
+			}
+		}
+	}
+	return ports
 }
 
 // exits are the sockets that packets leave by. They receive nothing.

@@ -92,16 +92,14 @@ func (w *worker) drain(uintptr) (done bool) {
 	credit := w.advance()
 	for !w.closing.Load() {
 		n, more := w.turn()
-		switch {
-		case more:
+		if credit = min(credit+n, maxCredit); more {
 			runtime.Gosched()
 			continue
-		case n == 0 && credit == 0:
+		}
+		if credit--; credit <= 0 {
 			return false
 		}
-		if credit = min(credit+n, maxCredit) - 1; credit > 0 {
-			time.Sleep(nap)
-		}
+		time.Sleep(nap)
 	}
 	return true
 }

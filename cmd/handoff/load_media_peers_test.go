@@ -43,6 +43,7 @@ type site struct {
 	testing.TB
 	near, far *station // the generator's end and the relay's
 	process   int
+	nic       *mediaload.NIC // nil unless frames come by it
 	wires     [2]mediaload.Wire
 	calls     []mediaload.Call
 	memory    int // of a call, in bytes: live objects and stacks of Go, else resident
@@ -58,9 +59,20 @@ func newSite(t testing.TB, c contender, s scenario) (*site, string) {
 	e := &site{contender: c, TB: t}
 	e.near, e.far = cable(sites, newSpace(t), newSpace(t), generatorCore, relayCore)
 	e.near.in(func() (err error) {
+		if s.nic {
+			if e.nic, err = mediaload.NewNIC(e.near.Interface, mediaload.Samples, generatorCore); err != nil {
+				return err
+			}
+			t.Cleanup(e.nic.Close)
+		}
 		for i := range e.wires {
 			at := netip.AddrPortFrom(e.near.address, uint16(4000+i))
-			if e.wires[i], err = mediaload.Frames(at, e.near.Interface, e.far.HardwareAddr); err != nil {
+			if s.nic {
+				e.wires[i], err = e.nic.Wire(at, e.far.HardwareAddr)
+			} else {
+				e.wires[i], err = mediaload.Frames(at, e.near.Interface, e.far.HardwareAddr)
+			}
+			if err != nil {
 				return err
 			}
 			t.Cleanup(func() { _ = e.wires[i].Close() })

@@ -37,7 +37,7 @@ type Config struct {
 	// Duration is that of the sending; what is on its way then is waited for.
 	Duration time.Duration
 	Arrival  Arrival
-	// Payload is the size of what follows the RTP header, in bytes; 160 unless given.
+	// Payload is the size of what follows the RTP header, in bytes; Samples unless given.
 	Payload int
 	Impair  Impairment
 	// Seed decides which packets are impaired.
@@ -79,7 +79,7 @@ const (
 
 func (c Config) withDefaults() Config {
 	if c.Payload == 0 {
-		c.Payload = 160
+		c.Payload = Samples
 	}
 	return c
 }

@@ -12,8 +12,8 @@ const (
 	rtpHeader = 12
 	// markSize is the run, the leg, the packet's index and when it was sent; a pattern follows.
 	markSize = 4 + 4 + 4 + 8
-	// samples is what a packet of 20 ms moves the RTP timestamp by.
-	samples = 160
+	// Samples are in a packet of 20 ms: bytes of PCMU, and what the RTP timestamp moves by.
+	Samples = 160
 )
 
 // mark is what a payload says of itself. Headers say it too, but a relay may number a stream anew.
@@ -30,7 +30,7 @@ type mark struct {
 func (m mark) write(b []byte, ssrc uint32) {
 	b[0], b[1] = 2<<6, 0 // version 2, PCMU
 	binary.BigEndian.PutUint16(b[2:], uint16(m.index))
-	binary.BigEndian.PutUint32(b[4:], samples*m.index)
+	binary.BigEndian.PutUint32(b[4:], Samples*m.index)
 	binary.BigEndian.PutUint32(b[8:], ssrc)
 	p := b[rtpHeader:]
 	binary.BigEndian.PutUint32(p, m.run)

@@ -177,7 +177,7 @@ func (s *surroundings) quiet() {
 		m := s.metrics()
 		return cmp.Or(
 			m.want("handoff_calls_active", 0),
-			m.want(`handoff_media_sessions{path="portable"}`, 0),
+			m.want(fmt.Sprintf("handoff_media_sessions{path=%q}", s.edge.media.Path()), 0),
 			m.want("handoff_media_ports_free", mediaPairs),
 		)
 	})

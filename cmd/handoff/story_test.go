@@ -268,6 +268,9 @@ func holdAndTransfer(sc *scene) {
 	sc.must(assistant.Hold(sc.ctx, watson.HoldInactive))
 	sc.must(assistant.Resume(sc.ctx))
 	sc.stillTalk(caller, assistant)
+	if sc.wrote(metrics.PeerTwilio, "INVITE ", "") {
+		sc.t.Error("a hold of Watson's was passed to Twilio")
+	}
 	for _, change := range []twilio.Change{twilio.Refresh, twilio.Codec, twilio.Address} {
 		if status, err := caller.Reinvite(sc.ctx, change); err != nil || status != 200 {
 			sc.t.Errorf("%s: %d, %v", change, status, err)

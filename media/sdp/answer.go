@@ -101,9 +101,11 @@ func HoldAnswer(ours, theirs, offer Description, local Local) (Description, erro
 	a.Codecs = common(common(offer.audio.Codecs, ours.audio.Codecs), theirs.audio.Codecs)
 	if a.Profile == SAVP {
 		our, their, ok := Agreed(ours.audio, theirs.audio)
-		if !ok || !slices.ContainsFunc(offer.audio.Cryptos, their.same) {
+		i := slices.IndexFunc(offer.audio.Cryptos, their.alike)
+		if !ok || i < 0 {
 			return Description{}, fmt.Errorf("%w: the key in force is not offered any more", ErrCrypto)
 		}
+		our.Tag = offer.audio.Cryptos[i].Tag
 		a.Cryptos = []Crypto{our}
 	}
 	return d.For(local)

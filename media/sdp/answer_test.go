@@ -102,6 +102,10 @@ func TestHoldAnswerMirrorsTheDirection(t *testing.T) {
 			t.Errorf("%s: answered %s", offered, d)
 		}
 	}
+	renumbered, err := HoldAnswer(sent, answered, variant(t, "trunk-hold", "a=crypto:1", "a=crypto:7"), ours)
+	if c := renumbered.audio.Cryptos; err != nil || len(c) != 1 || c[0].Tag != 7 || !c[0].Key.Equal(sent.audio.Cryptos[0].Key) {
+		t.Errorf("answered %v, %v", c, err)
+	}
 	byAddress := variant(t, "trunk-hold", "198.51.100.82", "0.0.0.0")
 	if d, err := HoldAnswer(sent, answered, byAddress, ours); err != nil || d.audio.Direction != Inactive {
 		t.Errorf("0.0.0.0: answered %s, %v", d, err)
@@ -150,6 +154,7 @@ func TestCompare(t *testing.T) {
 		{"another rtcp port", answered, variant(t, "trunk-hold", "a=ptime", "a=rtcp:9\r\na=ptime"), Media},
 		{"another address", answered, variant(t, "trunk-hold", "198.51.100.82", "198.51.100.83"), Media},
 		{"another key", answered, variant(t, "trunk-hold", keyB, keyA), Media},
+		{"the same key under another tag", answered, variant(t, "trunk-hold", "a=crypto:1", "a=crypto:7"), Hold},
 		{"another codec", answered, variant(t, "trunk-hold", "SAVP 0 8 101", "SAVP 8 101"), Media},
 		{"another packet time", answered, variant(t, "trunk-hold", "ptime:20", "ptime:30"), Media},
 		{"no packet time", answered, variant(t, "trunk-hold", "a=ptime:20\r\n", ""), Hold},

@@ -120,9 +120,9 @@ func (c Crypto) attribute() string {
 	return strconv.Itoa(c.Tag) + " " + c.Suite.String() + " inline:" + c.Key.Reveal()
 }
 
-func (c Crypto) same(o Crypto) bool {
-	return c.Tag == o.Tag && c.Suite == o.Suite && c.Key.Equal(o.Key)
-}
+// alike leaves out the tag, which joins one answer to its offer and says nothing of the key: a peer that
+// took our second line may well put its key on the first of an offer of its own.
+func (c Crypto) alike(o Crypto) bool { return c.Suite == o.Suite && c.Key.Equal(o.Key) }
 
 // parseCrypto reads the value of an a=crypto attribute, "1 SUITE inline:KEY[|lifetime]".
 //

@@ -132,7 +132,7 @@ func Compare(prev, next Description) Change {
 	case p.Profile != n.Profile, p.Rejected != n.Rejected,
 		p.Ptime != n.Ptime && p.Ptime != 0 && n.Ptime != 0,
 		!within(p.Codecs, n.Codecs, Codec.same),
-		!within(p.Cryptos, n.Cryptos, Crypto.same):
+		!within(p.Cryptos, n.Cryptos, Crypto.alike):
 		return Media
 	case !p.RTP.IsValid() || !n.RTP.IsValid():
 		return Hold

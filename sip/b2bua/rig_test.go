@@ -151,6 +151,12 @@ var rigs atomic.Uint32
 
 func newRig(t *testing.T, targets ...string) *rig {
 	t.Helper()
+	return newRigWith(t, media.Config{}, targets...)
+}
+
+// newRigWith has further settings of the media.
+func newRigWith(t *testing.T, m media.Config, targets ...string) *rig {
+	t.Helper()
 	t.Parallel() // most of a test's time is the moment that Watson is left to say BYE
 	r := &rig{
 		t: t, wire: &wire{sent: make(chan *outgoing, 64)}, journal: journal.NewMemory(),
@@ -159,7 +165,8 @@ func newRig(t *testing.T, targets ...string) *rig {
 	r.seen = &seen{rig: r}
 	local := netip.MustParseAddr("127.0.0.1")
 	first := uint16(31000 + rigs.Add(1)%50*20) // rigs run side by side
-	relay, err := media.New(media.Config{Listen: local, Public: local, Ports: media.Ports{Min: first, Max: first + 19}, Rest: time.Millisecond}, media.Deps{})
+	m.Listen, m.Public, m.Ports, m.Rest = local, local, media.Ports{Min: first, Max: first + 19}, time.Millisecond
+	relay, err := media.New(m, media.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,8 +288,13 @@ func (r *rig) up() (a, b *dialogue) {
 		r.t.Fatalf("caller heard %d", code)
 	}
 	r.engine.OnACK(r.build(a, "ACK", "", ""))
-	return a, &dialogue{
-		callID: out.req.CallID().Value(), from: "w1", to: dialog.FromTag(out.req), peer: metrics.PeerWatson, cseq: 10,
+	return a, r.watson(out)
+}
+
+// watson is Watson's end of the dialog that an INVITE made.
+func (r *rig) watson(invite *outgoing) *dialogue {
+	return &dialogue{
+		callID: invite.req.CallID().Value(), from: "w1", to: dialog.FromTag(invite.req), peer: metrics.PeerWatson, cseq: 10,
 	}
 }
 

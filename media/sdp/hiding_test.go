@@ -47,7 +47,7 @@ func TestNothingCrossesThatTellsWhoWroteIt(t *testing.T) {
 		"an answer with a key of ours":  written(TerminatedAnswer(offer, answer, ours, keyOf(t, keyC))),
 		"an answer to a hold":           written(HoldAnswer(forTwilio, offer, offer, ours)),
 		"an offer to an agent":          written(Offer(forTwilio, offer, ours, ownKeys(t))),
-		"the caller's recoded offer":    forTwilio.Recoded(answer),
+		"the caller's recoded offer":    forTwilio.Recoded(offer, answer),
 	} {
 		origin := NewOrigin()
 		out := string(origin.Marshal(d))

@@ -98,9 +98,10 @@ func InForce(ours, theirs Description) Description {
 	return ours
 }
 
-// Recoded returns our description with the codecs of an answer that another leg gave.
-func (d Description) Recoded(answer Description) Description {
-	d.audio.Codecs = answer.audio.Codecs
+// Recoded returns our description with the codecs of an answer that another leg gave to what it was offered,
+// under the numbers of that: they are this leg's.
+func (d Description) Recoded(offered, answer Description) Description {
+	d.audio.Codecs = renumbered(answer.audio.Codecs, offered.audio.Codecs)
 	d.audio.Direction = SendRecv
 	return d
 }

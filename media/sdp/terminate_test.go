@@ -159,7 +159,8 @@ func TestOfferOthersListsWhatIsNot(t *testing.T) {
 	if d, err := OfferOthers(answered("8 0 101"), offer, ours, nil); !errors.Is(err, ErrCodec) {
 		t.Errorf("nothing is left, got %v, %v", d, err)
 	}
-	recoded := answered("0 101").Recoded(answered("8 101"))
+	others := variant(t, "trunk-answer", "0 101", "8 96", "rtpmap:101", "rtpmap:96", "fmtp:101", "fmtp:96")
+	recoded := answered("0 101").Recoded(d, others)
 	if got := fmt.Sprint(recoded.audio.Codecs); got != "[8=PCMA/8000 101=telephone-event/8000]" || Joinable(recoded, answered("8 101")) != nil {
 		t.Errorf("got %s", got)
 	}

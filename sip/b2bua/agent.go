@@ -154,7 +154,7 @@ func (c *Call) recodeCaller(theirs *described) error {
 	}
 	c.agent.answer = theirs
 	c.modify = modification{state: modifyRecoding}
-	c.a.Reinvite(c.talk.a.propose(c.talk.a.local.Recoded(theirs.Description)))
+	c.a.Reinvite(c.talk.a.propose(c.talk.a.local.Recoded(c.talk.c.proposed.Description, theirs.Description)))
 	return nil
 }
 

@@ -80,6 +80,38 @@ func renumbered(codecs, others []Codec) []Codec {
 	return all
 }
 
+// kept are codecs of which none has a number that meant something else: such a one gets that which it had, or
+// a new one, and with none left it is left out.
+func kept(codecs, before []Codec) []Codec {
+	var all []Codec
+	taken := func(pt uint8) bool {
+		has := func(c Codec) bool { return c.PT == pt }
+		return slices.ContainsFunc(codecs, has) || slices.ContainsFunc(before, has) || slices.ContainsFunc(all, has)
+	}
+	for _, c := range codecs {
+		if !slices.ContainsFunc(before, func(b Codec) bool { return b.PT == c.PT && !b.alike(c) }) {
+			all = append(all, c)
+			continue
+		}
+		if b, known := c.Among(before); known && !slices.ContainsFunc(codecs, b.same) {
+			c.PT = b.PT
+			all = append(all, c)
+			continue
+		}
+		for pt := uint8(firstDynamic); pt < 1<<7; pt++ {
+			if !taken(pt) {
+				c.PT = pt
+				all = append(all, c)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// firstDynamic is the lowest payload type that means what an rtpmap says (RFC 3551 §6).
+const firstDynamic = 96
+
 // statics are the payload types that need no rtpmap (RFC 3551 §6), as far as telephony uses them.
 // G722's clock rate is 8000 by RFC 3551 §4.5.2.
 var statics = map[uint8]Codec{

@@ -61,6 +61,30 @@ func TestAmong(t *testing.T) {
 	}
 }
 
+func TestANumberKeepsItsMeaning(t *testing.T) {
+	event, opus := Codec{PT: 101, Name: "telephone-event", Clock: 8000, Channels: 1}, Codec{PT: 96, Name: "opus", Clock: 48000, Channels: 2}
+	under := func(pt uint8, c Codec) Codec { c.PT = pt; return c }
+	tests := []struct {
+		name         string
+		next, before []Codec
+		want         string
+	}{
+		{"nothing before", []Codec{statics[0], event}, nil, "[0=PCMU/8000 101=telephone-event/8000]"},
+		{"the same", []Codec{statics[0], event}, []Codec{statics[0], event}, "[0=PCMU/8000 101=telephone-event/8000]"},
+		{"a further number for it", []Codec{statics[0], under(97, event)}, []Codec{statics[0], event}, "[0=PCMU/8000 97=telephone-event/8000]"},
+		{"another's, which it had before", []Codec{under(96, event)}, []Codec{opus, event}, "[101=telephone-event/8000]"},
+		{"two that change places", []Codec{under(101, opus), under(96, event)}, []Codec{opus, event}, "[96=opus/48000/2 101=telephone-event/8000]"},
+		{"another's, and it had none", []Codec{statics[0], under(96, event)}, []Codec{statics[0], opus}, "[0=PCMU/8000 97=telephone-event/8000]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := fmt.Sprint(kept(tt.next, tt.before)); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // Each leg has m-lines of its own: one side's video is refused to it, and the other side never hears of it.
 func TestWithinTheLinesOfALeg(t *testing.T) {
 	browser := load(t, "browser-offer") // video, audio, application

@@ -37,13 +37,14 @@ func (d Description) voiced() error {
 }
 
 // Within returns the description as the audio among the m-lines of another leg, where last is what we
-// said last: their number never shrinks, and whether RTCP shares the port of the audio stays as it is (RFC
-// 3264 §8). With nothing said yet the audio stands alone.
+// said last: their number never shrinks, whether RTCP shares the port of the audio stays as it is, and no
+// payload type gets another meaning (RFC 3264 §8). With nothing said yet the audio stands alone.
 func (d Description) Within(last Description) Description {
 	lines, index := []line{{media: "audio"}}, 0
 	if len(last.lines) > 0 {
 		lines, index = slices.Clone(last.lines), last.index
 		d.audio.Mux = last.audio.Mux
+		d.audio.Codecs = kept(d.audio.Codecs, last.audio.Codecs)
 	}
 	lines[index].proto = d.audio.Profile.String()
 	d.lines, d.index = lines, index

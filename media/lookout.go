@@ -17,7 +17,7 @@ const (
 	nearWindow = 2 * time.Second
 	// learnWindow is how long after Set a source may be learnt.
 	learnWindow = 5 * time.Second
-	// maxGuesses bounds the packets that are looked at in that time: four sources, shall we say, at once.
+	// maxGuesses bounds the packets that are looked at in that time: of four sources at once, at the usual pace.
 	maxGuesses = 1000
 )
 
@@ -43,7 +43,7 @@ type lookout struct {
 	heard   uint64 // packets received before the address was announced
 	guesses atomic.Int32
 	opener  *srtp.Opener   // nil for plain RTP
-	types   [1 << 7]bool   // that the peer may send
+	types   [2]uint64      // a bit for each payload type that the peer may send
 	learnt  netip.AddrPort // guarded by session.mu
 }
 
@@ -69,7 +69,7 @@ func (e *Endpoint) newLookout(r Remote, learns bool, heard uint64) *lookout {
 	l.until = time.Now().Add(learnWindow)
 	for _, codecs := range [][]sdp.Codec{r.Ours, r.Theirs} {
 		for _, c := range codecs {
-			l.types[c.PT] = true
+			l.types[c.PT/64] |= 1 << (c.PT % 64)
 		}
 	}
 	if r.Suite != sdp.NoSuite {
@@ -102,7 +102,8 @@ func (l *lookout) near(b []byte, from netip.AddrPort) {
 // payload type that was agreed on.
 func (l *lookout) convinces(b []byte) bool {
 	if l.opener == nil {
-		return l.types[b[1]&0x7f]
+		pt := b[1] & 0x7f
+		return l.types[pt/64]>>(pt%64)&1 == 1
 	}
 	_, ok := l.opener.RTP(b)
 	return ok

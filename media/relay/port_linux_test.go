@@ -21,7 +21,7 @@ func TestForwardingOverSocketsAllocatesNothing(t *testing.T) {
 	x, y := open(t, path, 20000), open(t, path, 20002)
 	sender, receiver := socket(t), socket(t)
 	bridge(x, y, addr(sender), addr(receiver))
-	voice, report, buf := audio(t, 1, 1), []byte{0x80, 200, 0, 1, 0, 0, 0, 1}, make([]byte, lane.MaxPacket)
+	voice, report, buf := audio(t, 1, 1), []byte{0x80, 201, 0, 1, 0, 0, 0, 1}, make([]byte, lane.MaxPacket)
 	_ = receiver.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for name, b := range map[string][]byte{"rtp": voice, "rtcp": report} {
 		if n := testing.AllocsPerRun(200, func() {
@@ -177,7 +177,7 @@ func TestAFlowHearsThatItIsIdle(t *testing.T) {
 			t.Fatal("never idle at the end")
 		}
 	}
-	say(t, sender, x.addr(), []byte{0x80, 200, 0, 1, 0, 0, 0, 1})
+	say(t, sender, x.addr(), []byte{0x80, 201, 0, 1, 0, 0, 0, 1})
 	take(t, receiver)
 	x.Freeze()
 	x.Thaw()

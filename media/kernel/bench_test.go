@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"handoff/media/quality"
 )
 
 // What the programs cost, without what the kernel does around them; including some 10 to 20 ns of
@@ -51,3 +53,30 @@ func BenchmarkProgram(b *testing.B) {
 
 func tc(p *Path) *ebpf.Program  { return p.objects.RelayTc }
 func xdp(p *Path) *ebpf.Program { return p.objects.RelayXdp }
+
+// What a call costs its owner: the way to a peer is known after the first.
+func BenchmarkSlot(b *testing.B) {
+	r := newRig(b, places[2])
+	p := open(b)
+	port := r.way.Local.Port()
+	b.Run("start_and_stop", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			start(b, p, r.way, quality.State{})
+			p.Stop(port)
+		}
+	})
+	b.Run("start_on_a_new_way", func(b *testing.B) {
+		for b.Loop() {
+			p.network.forget()
+			start(b, p, r.way, quality.State{})
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		start(b, p, r.way, quality.State{})
+		for b.Loop() {
+			p.Read(port)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
 	"handoff/media/sdp"
@@ -187,12 +188,46 @@ func TestSequenceTurnsTwice(t *testing.T) {
 	})
 }
 
+// Something behind a peer is replaced: it speaks on under another SSRC, and again under the first one. On a
+// leg that the edge writes the listener sees one stream.
+func TestThePeerChangesItsSource(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode, c talk) {
+		c.pa.say(c.a)
+		last := c.pb.hear()
+		first, sequence := c.pa.ssrc, c.pa.sequence
+		for n, ssrc := range []uint32{0x1a, 0x2a, first} {
+			c.pa.ssrc, c.pa.sequence = ssrc, uint16(9000*(n+1))
+			if ssrc == first {
+				c.pa.sequence = sequence
+			}
+			for range 3 {
+				c.pa.say(c.a)
+				p := c.pb.hear()
+				switch {
+				case !from(p, c.pa):
+					t.Fatalf("heard %s", p)
+				case m.passes() && p.SSRC != ssrc:
+					t.Errorf("source %x became %x", ssrc, p.SSRC)
+				case !m.passes() && !follows(p, last):
+					t.Errorf("%s after %s", p, last)
+				}
+				last = p
+			}
+		}
+		if s := c.Stats()[0]; s.Received != 10 || s.Foreign != [len(s.Foreign)]uint64{} {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // A is re-bridged from B to C and back. On a leg that the edge writes anyway A sees one stream; on a
 // leg that was passed to it sees a new source, under the key that it holds.
 func TestRebridge(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode, c talk) {
 		c.pa.say(c.a)
 		c.pb.hear()
+		c.pb.tells(c.b, &rtcp.SenderReport{SSRC: c.pb.ssrc, NTPTime: 0x1122334455667788})
+		c.pa.reported()
 		var last rtp.Packet
 		for range 3 {
 			c.pb.say(c.b)
@@ -219,6 +254,11 @@ func TestRebridge(t *testing.T) {
 			if p := c.pc.hear(); !from(p, c.pa) {
 				t.Errorf("C heard %s", p)
 			}
+		}
+		// What A has heard of B's clock is nothing for C.
+		c.pa.tells(c.a, &rtcp.ReceiverReport{SSRC: c.pa.ssrc, Reports: []rtcp.ReceptionReport{{SSRC: last.SSRC, LastSenderReport: 0x33445566, Delay: 1}}})
+		if all, _ := c.pc.learns(); all[0].(*rtcp.ReceiverReport).Reports[0].LastSenderReport != 0 {
+			t.Errorf("C learns %+v", all[0])
 		}
 		c.pc.reports(c.c, 0)
 		if r := c.pa.reported(); r.SSRC != last.SSRC {

@@ -95,6 +95,7 @@ func (l *Lane) onRTCP(f *Flow, b []byte, from netip.AddrPort) Departure {
 		return Departure{}
 	}
 	if f.Stream != nil {
+		l.reporter.Disown(b)
 		b, ok = f.Stream.RTCP(b, f.Voice, f.Back.Mapping())
 	} else {
 		ok = f.Reserved == 0 || f.Reserved != reporter(b)

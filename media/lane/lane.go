@@ -111,7 +111,9 @@ func (l *Lane) Forward(f *Flow) {
 	if f != nil {
 		l.stream.SetClock(f.Clock)
 	}
-	l.flow.Store(f)
+	if was := l.flow.Swap(f); f == nil || was == nil || was.Out != f.Out {
+		l.reporter.Part()
+	}
 }
 
 // Flow returns what was published, nil for nothing.

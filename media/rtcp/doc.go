@@ -9,7 +9,7 @@
 // end; what is told here is the part between the edge and the peer that reports, which an operator can
 // do something about.
 //
-// It opens no sockets, holds no keys and changes no packet. Any goroutine may call it; a Peer's lock is
+// It opens no sockets and holds no keys. Any goroutine may call it; a Peer's lock is
 // held for a few words, and only reports take it: one in some five seconds.
 //
 // RFC 3550 §6.4 (reports), A.2 (what is well formed); RFC 5506 (reduced size).

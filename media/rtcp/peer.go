@@ -1,6 +1,7 @@
 package rtcp
 
 import (
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -49,6 +50,42 @@ func (p *Peer) Sent(c Compound, at time.Duration) {
 	}
 	p.sent[0] = stamp{c.Stamp, at}
 }
+
+// Part says that the other peer is another one from now on.
+func (p *Peer) Part() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = [2]stamp{}
+}
+
+// Disown takes out of a compound that Parse has let through, in its own buffer, what the peer says of
+// sender reports that the one who will read it never sent (LSR and DLSR): they were another's, of whose
+// clock he knows nothing, and he would take the difference for the way there and back.
+func (p *Peer) Disown(b []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(b) >= headerSize {
+		size := headerSize * (int(binary.BigEndian.Uint16(b[2:])) + 1)
+		packet := b[:min(size, len(b))]
+		b = b[len(packet):]
+		at, count := len(packet), int(packet[0]&31)
+		switch pion.PacketType(packet[1]) {
+		case pion.TypeSenderReport:
+			at = senderBlocks
+		case pion.TypeReceiverReport:
+			at = receiverBlocks
+		}
+		for ; count > 0 && at+blockSize <= len(packet); at, count = at+blockSize, count-1 {
+			block := packet[at : at+blockSize]
+			if last := binary.BigEndian.Uint32(block[16:]); last != p.sent[0].ntp && last != p.sent[1].ntp {
+				clear(block[16:])
+			}
+		}
+	}
+}
+
+// Where report blocks begin, and their size (RFC 3550 §6.4).
+const senderBlocks, receiverBlocks, blockSize = 28, 8, 24
 
 // Hear takes what the peer reports itself, if it tells of the source that it is sent, of the clock rate in
 // Hz.

@@ -1,6 +1,8 @@
 package rtcp
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,4 +61,43 @@ func TestAPeerTellsWhatItHears(t *testing.T) {
 	if got := back.Said(); got.Reports != 10 || got.Jitter != 0 || got.RoundTrip != nearest {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// A call goes over to an agent: what the caller says of the assistant's reports is nothing for him.
+func TestReportsOfAnotherAreDisowned(t *testing.T) {
+	var p Peer
+	blocks := []pion.ReceptionReport{
+		{SSRC: 1, TotalLost: 2, LastSenderReport: 100, Delay: 5}, {SSRC: 2, LastSenderReport: 200, Delay: 6}, {SSRC: 3},
+	}
+	last := func() (all []uint32) {
+		t.Helper()
+		extension := bytes.Repeat([]byte{7}, 24)
+		b := marshal(t, &pion.SenderReport{SSRC: 9, Reports: blocks, ProfileExtensions: extension}, &pion.ReceiverReport{SSRC: 9, Reports: blocks},
+			pion.NewCNAMESourceDescription(9, "a"))
+		p.Disown(b)
+		c, err := Parse(b)
+		if err != nil || len(c.Heard) != 6 || !bytes.Contains(b, extension) {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		for i, r := range c.Heard {
+			if r.SSRC != blocks[i%3].SSRC || r.TotalLost != blocks[i%3].TotalLost || (r.LastSenderReport == 0) != (r.Delay == 0) {
+				t.Errorf("block %d: %+v", i, r)
+			}
+			all = append(all, r.LastSenderReport)
+		}
+		return all
+	}
+	p.Sent(Compound{Sender: true, Stamp: 100}, 0)
+	if got := last(); !slices.Equal(got, []uint32{100, 0, 0, 100, 0, 0}) {
+		t.Errorf("got %v", got)
+	}
+	p.Sent(Compound{Sender: true, Stamp: 200}, 0)
+	if got := last(); !slices.Equal(got, []uint32{100, 200, 0, 100, 200, 0}) {
+		t.Errorf("got %v", got)
+	}
+	p.Part()
+	if got := last(); !slices.Equal(got, make([]uint32, 6)) {
+		t.Errorf("got %v", got)
+	}
+	p.Disown([]byte{0x81, 201, 0, 99, 0})
 }

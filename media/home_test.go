@@ -36,7 +36,7 @@ func toward(t *testing.T, s *Session, leg metrics.Leg, p *phone) *Endpoint {
 func TestEachLegHasItsFamily(t *testing.T) {
 	r := newHomes(t, Config{Public: netip.MustParseAddr("127.0.0.1"), PublicIPv6: netip.IPv6Loopback()}, 2)
 	s := r.NewSession("call-1")
-	pa, pb := newPhone(t, "[::1]", 0xa), newPhone(t, "127.0.0.1", 0xb)
+	pa, pb := newPhone(t, "::1", 0xa), newPhone(t, "127.0.0.1", 0xb)
 	a, b := toward(t, s, metrics.LegA, pa), toward(t, s, metrics.LegB, pb)
 	s.Bridge(a, b)
 	talk := func() {

@@ -91,5 +91,17 @@ func FuzzParse(f *testing.F) {
 		if len(b) < headerSize || len(b)%headerSize != 0 || b[0]>>6 != 2 || 24*len(c.Heard) > len(b) {
 			t.Errorf("% x is well formed: %+v", b, c)
 		}
+		var p Peer
+		b = slices.Clone(b) // the input is not the test's to change
+		p.Disown(b)
+		d, err := Parse(b)
+		if err != nil || len(d.Heard) != len(c.Heard) {
+			t.Fatalf("% x: %+v, %v", b, d, err)
+		}
+		for i, r := range d.Heard {
+			if r.LastSenderReport != 0 || r.Delay != 0 || r.SSRC != c.Heard[i].SSRC {
+				t.Errorf("% x: %+v", b, r)
+			}
+		}
 	})
 }

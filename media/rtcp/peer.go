@@ -77,7 +77,7 @@ func (p *Peer) Disown(b []byte) {
 		}
 		for ; count > 0 && at+blockSize <= len(packet); at, count = at+blockSize, count-1 {
 			block := packet[at : at+blockSize]
-			if last := binary.BigEndian.Uint32(block[16:]); last != p.sent[0].ntp && last != p.sent[1].ntp {
+			if last := binary.BigEndian.Uint32(block[16:]); last == 0 || last != p.sent[0].ntp && last != p.sent[1].ntp {
 				clear(block[16:])
 			}
 		}

@@ -40,10 +40,14 @@ func Parse(b []byte) (Compound, error) {
 			return Compound{}, fmt.Errorf("%w: %s goes beyond the end", ErrMalformed, h.Type)
 		case at == 0 && !begins(h.Type):
 			return Compound{}, fmt.Errorf("%w: %s comes first", ErrMalformed, h.Type)
-		case h.Padding && (end != len(b) || !padded(b[at:])):
+		case h.Padding && (end != len(b) || padding(b[at:]) == 0):
 			return Compound{}, fmt.Errorf("%w: padding", ErrMalformed)
 		}
-		if err := c.read(h.Type, b[at:end]); err != nil {
+		packet := b[at:end]
+		if h.Padding {
+			packet = packet[:len(packet)-padding(packet)]
+		}
+		if err := c.read(h.Type, packet); err != nil {
 			return Compound{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 		at = end
@@ -65,10 +69,12 @@ func begins(t pion.PacketType) bool {
 	return false
 }
 
-// padded tells whether the last byte counts whole words that are there (RFC 3550 §6.4.1).
-func padded(b []byte) bool {
-	n := int(b[len(b)-1])
-	return n > 0 && n%4 == 0 && n <= len(b)-headerSize
+// padding is how many bytes the last one counts as such (RFC 3550 §6.4.1), 0 if that can't be.
+func padding(b []byte) int {
+	if n := int(b[len(b)-1]); n%4 == 0 && n <= len(b)-headerSize {
+		return n
+	}
+	return 0
 }
 
 // read takes a packet's reports; of other types nothing is wanted.

@@ -44,6 +44,7 @@ func TestParse(t *testing.T) {
 		{"an extended report of reduced size", marshal(t, &pion.ExtendedReport{SenderSSRC: 1}), true, false, nil},
 		{"an unknown type behind a report", append(slices.Clone(rr), 0x80, 210, 0, 0), true, false, nil},
 		{"padded", padded(4), true, false, nil},
+		{"padded where it says that blocks are", append(edit(edit(marshal(t, receiver), 0, 0xa2), 3, 14), 0, 0, 0, 8), false, false, nil},
 		{"padded by more than there is", padded(12), false, false, nil},
 		{"padded by half a word", padded(2), false, false, nil},
 		{"padded by nothing", padded(0), false, false, nil},

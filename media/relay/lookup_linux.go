@@ -44,18 +44,18 @@ const (
 	linkPin    = "relay_link_1"
 )
 
-// attach loads the program and puts it before the sockets of this network namespace.
-func attach(cfg Config) (*lookup, error) {
+// newLookup makes the tables, or takes those that are pinned.
+func newLookup(cfg Config) (*lookup, error) {
 	_ = rlimit.RemoveMemlock() // before Linux 5.11; without the right to, the tables may fit all the same
 	l := &lookup{pins: cfg.Pins}
-	if err := l.open(cfg); err != nil {
+	if err := l.open(); err != nil {
 		l.close()
 		return nil, missing(err)
 	}
 	return l, nil
 }
 
-func (l *lookup) open(cfg Config) error {
+func (l *lookup) open() error {
 	var err error
 	if l.pins != "" {
 		if err := os.MkdirAll(l.pins, 0o700); err != nil {
@@ -83,12 +83,21 @@ func (l *lookup) open(cfg Config) error {
 	if l.memory, err = unix.Mmap(l.ports.FD(), 0, allPorts*cell, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return fmt.Errorf("map the table of ports: %w", err)
 	}
+	return nil
+}
+
+// attach loads the program and puts it before the sockets of this network namespace. All places are to be
+// taken before: what comes for an empty one is refused.
+func (l *lookup) attach(cfg Config) error {
 	p, err := ebpf.NewProgram(program(cfg, l.ports, l.sockets))
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return missing(fmt.Errorf("load: %w", err))
 	}
 	defer func() { _ = p.Close() }() // the link keeps it
-	return l.put(p)
+	if err := l.put(p); err != nil {
+		return missing(err)
+	}
+	return nil
 }
 
 // put attaches the program, or replaces the one that is pinned by it, between two packets.

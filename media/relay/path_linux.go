@@ -33,8 +33,8 @@ type Path struct {
 	own     *outbox    // of what the edge itself says
 }
 
-// New makes all that a path needs, but takes nothing off the system before its first port. The error is an
-// *Unsupported if the path can't be had here.
+// New makes all that a path needs; from then on the range is silent but for the ports that are open. The error
+// is an *Unsupported if the path can't be had here.
 func New(cfg Config) (*Path, error) {
 	path := &Path{cfg: cfg, pit: -1, exits: exits{-1, -1}, ports: make([]atomic.Pointer[Port], int(cfg.Last)-int(cfg.First)+1)}
 	if err := path.open(); err != nil {
@@ -52,7 +52,7 @@ func (path *Path) open() (err error) {
 		return err
 	}
 	path.own = newOutbox(path, path.exits)
-	if path.lookup, err = attach(path.cfg); err != nil {
+	if path.lookup, err = newLookup(path.cfg); err != nil {
 		return err
 	}
 	if path.pit, err = pit(path.cfg.Listen); err != nil {
@@ -75,7 +75,7 @@ func (path *Path) open() (err error) {
 		}
 		path.workers = append(path.workers, w)
 	}
-	return nil
+	return path.lookup.attach(path.cfg)
 }
 
 // Close ends the workers, after all ports were closed.

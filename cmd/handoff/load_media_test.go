@@ -16,7 +16,7 @@ func TestLoadMedia(t *testing.T) {
 		exit int
 		out  []string
 	}{
-		{"plain", []string{"--calls", "3"}, exitOK, []string{"3 calls for 200ms, in bursts, through the portable path", "received 60", "corrupted 0"}},
+		{"plain", []string{"--calls", "3", "--path", "portable"}, exitOK, []string{"3 calls for 200ms, in bursts, through the portable path", "received 60", "corrupted 0"}},
 		{"evenly spread, SRTP on one side", []string{"--calls", "3", "--arrival", "spread", "--srtp"}, exitOK, []string{"evenly spread", "received 60"}},
 		{"impaired", []string{"--calls", "3", "--loss", "50"}, exitOK, []string{"withheld"}},
 		{"more calls than ports", []string{"--calls", "3", "--ports", "10000-10007"}, exitError, []string{"call 3 of 3"}},

@@ -202,7 +202,7 @@ func (b *mediaBench) measure(e *site, s scenario) turn {
 }
 
 func (b *mediaBench) write(s scenario, there []*site, turns map[string][]turn) {
-	b.say("\n| %s, %d rounds of %g s | CPU ns/packet | × rtpengine | lowest – highest | goal | lost | late | latency p50 p99 p99.9 µs | jitter µs | KB/call | RSS KB/call | foreign load |",
+	b.say("\n| %s, %d rounds of %g s | CPU ns/packet | × rtpengine | lowest – highest | goal | lost | late | latency p50 p99 p99.9 µs | jitter µs | KB/call (goal ≤ 8) | RSS KB/call | foreign load |",
 		s.name, *mediaRounds, *mediaSeconds)
 	b.say("|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, e := range there {

@@ -17,8 +17,8 @@ import (
 // asRelay lets the test binary be a media relay, of the section "media" in this variable.
 const asRelay = "HANDOFF_TEST_RELAY"
 
-// relayHello is what such a relay says first: the path that carries its calls, or why it has none.
-type relayHello struct{ Path, Refused string }
+// relayHello is what such a relay says first: nothing, or why it is none.
+type relayHello struct{ Refused string }
 
 // relayOrder asks it for calls, and relayCalls is the answer: the ports of each, and what one holds of the Go
 // runtime's memory, in bytes.
@@ -49,7 +49,7 @@ func serveRelay(section string) int {
 		return exitError
 	}
 	defer relay.Close()
-	_ = say.Encode(relayHello{Path: relay.Path().String()})
+	_ = say.Encode(relayHello{})
 	var order relayOrder
 	if err := hear.Decode(&order); err != nil {
 		return exitError

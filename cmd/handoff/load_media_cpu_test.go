@@ -24,7 +24,11 @@ func spent(t testing.TB, process int, threads ...int) time.Duration {
 		t.Fatalf("process %d has no threads any more", process)
 	}
 	for _, thread := range threads {
-		paths = append(paths, fmt.Sprintf("/proc/%d/schedstat", thread))
+		path := fmt.Sprintf("/proc/%d/schedstat", thread)
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("a kernel thread is no more: %v", err)
+		}
+		paths = append(paths, path)
 	}
 	var sum time.Duration
 	for _, path := range paths {

@@ -16,6 +16,9 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -110,6 +113,7 @@ func cable(number int, x, y *space, coreX, coreY int) (one, two *station) {
 	y.in(func() error { return receiveByNAPI(nameY) })
 	one.up(nameX, coreX)
 	two.up(nameY, coreY)
+	one.passXDP()
 	return one, two
 }
 
@@ -143,6 +147,27 @@ func (s *station) up(name string, core int) {
 			s.Fatal(err)
 		}
 	}
+}
+
+// passXDP attaches a program that does nothing: what an XDP program at the other end sends back would stay in
+// the ring of an end that has none.
+func (s *station) passXDP() {
+	s.Helper()
+	const pass = 2
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
+		asm.Mov.Imm(asm.R0, pass), asm.Return(),
+	}})
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { _ = program.Close() })
+	s.in(func() error {
+		attached, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: s.Index, Flags: link.XDPDriverMode})
+		if err == nil {
+			s.Cleanup(func() { _ = attached.Close() })
+		}
+		return err
+	})
 }
 
 // receiveByNAPI turns GRO on (ETHTOOL_SGRO): without it a veth does its receiving on the sender's core.

@@ -297,7 +297,7 @@ func TestConfig(t *testing.T) {
 
 func TestWithoutABPFFSNothingOutlivesTheProcess(t *testing.T) {
 	available(t, pathKernel)
-	r := newRigOf(t, Config{Listen: netip.MustParseAddr("127.0.0.23"), Pins: t.TempDir()})
+	r := newRigOf(t, Config{Listen: netip.MustParseAddr("127.0.0.1"), Pins: t.TempDir()})
 	if r.Path() != metrics.PathUserspace {
 		t.Error(r.Path())
 	}

@@ -22,7 +22,7 @@ func BenchmarkForwardMany(b *testing.B) {
 	for _, path := range []string{pathPortable, pathUserspace} {
 		b.Run("loopback/"+path, func(b *testing.B) {
 			available(b, path)
-			benchmarkForwardMany(b, path, "127.0.0.18", listen(b, "127.0.0.1:0"), listen(b, "127.0.0.1:0"))
+			benchmarkForwardMany(b, path, own(3), listen(b, "127.0.0.1:0"), listen(b, "127.0.0.1:0"))
 		})
 		b.Run("cable/"+path, func(b *testing.B) {
 			available(b, path)

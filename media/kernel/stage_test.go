@@ -266,7 +266,7 @@ type received struct {
 // take waits for the next datagram.
 func (s *socket) take() received {
 	s.t.Helper()
-	r, err := s.read(2 * time.Second)
+	r, err := s.read(10 * time.Second)
 	if err != nil {
 		s.t.Fatal("nothing came:", err)
 	}

@@ -65,7 +65,7 @@ func (w *wire) send(b []byte, to net.HardwareAddr) {
 // take waits for the next UDP frame that came in, and tells whether its checksum is still to be computed.
 func (w *wire) take() (b []byte, partial bool) {
 	w.t.Helper()
-	_ = w.file.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_ = w.file.SetReadDeadline(time.Now().Add(10 * time.Second))
 	raw, err := w.file.SyscallConn()
 	if err != nil {
 		w.t.Fatal(err)

@@ -30,12 +30,13 @@ func TestMain(m *testing.M) {
 }
 
 // otherEnv makes the test binary the other process of a test: pins, then the peers that it bridges
-// from port 20000 to 20002.
+// from port 20000 to 20002, then where it listens.
 const otherEnv = "HANDOFF_TEST_RELAY"
 
 // other says that it is ready, or why not, and goes on until nobody listens to it any more.
 func other() {
 	told := strings.Split(os.Getenv(otherEnv), " ")
+	here := netip.MustParseAddr(told[3])
 	path, err := New(Config{Listen: here, First: first, Last: last, Pins: told[0], Epoch: time.Now()})
 	if err != nil {
 		u := (*Unsupported)(nil)
@@ -71,7 +72,7 @@ type process struct {
 func start(t *testing.T, pins string, from, to netip.AddrPort, as *syscall.SysProcAttr) (*process, string) {
 	t.Helper()
 	p := &process{Cmd: exec.Command("/proc/self/exe")}
-	p.Env = []string{fmt.Sprintf("%s=%s %s %s", otherEnv, pins, from, to)}
+	p.Env = []string{fmt.Sprintf("%s=%s %s %s %s", otherEnv, pins, from, to, here)}
 	p.SysProcAttr, p.Stderr = as, os.Stderr
 	in, err := p.StdinPipe()
 	if err != nil {

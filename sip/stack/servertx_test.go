@@ -254,3 +254,32 @@ func TestTransactionsAreBounded(t *testing.T) {
 		t.Error("not counted")
 	}
 }
+
+// Over UDP the transaction keeps no 2xx: its copies are the dialog's, and each is sent as it was.
+func TestDialogRepeatsA2xxOverUDP(t *testing.T) {
+	n := start(t, nil, UDP)
+	p := newUDPPeer(t)
+	invite := udpRequest(p, "INVITE", "twice")
+	p.sendTo(n.Addr(UDP), invite)
+	tx := take(t, n.seen.requests, "INVITE")
+	p.receive() // 100
+	ok := tx.Response(200, "OK")
+	var texts []string
+	for range 2 {
+		if err := tx.Respond(ok); err != nil {
+			t.Fatal(err)
+		}
+		m, _ := p.receive()
+		texts = append(texts, strings.Join(m.lines, "\n"))
+	}
+	if texts[0] != texts[1] || !strings.HasPrefix(texts[0], "SIP/2.0 200 OK\nVia: ") {
+		t.Errorf("first\n%s\nthen\n%s", texts[0], texts[1])
+	}
+	p.sendTo(n.Addr(UDP), invite) // RFC 6026 §7.1: absorbed
+	p.sendTo(n.Addr(UDP), udpRequest(p, "OPTIONS", "fence"))
+	fence := take(t, n.seen.requests, "OPTIONS")
+	fence.Respond(fence.Response(200, "OK"))
+	if m, _ := p.receive(); m.get("CSeq") != "1 OPTIONS" {
+		t.Error("the copy of the INVITE was answered:", m.lines)
+	}
+}

@@ -32,9 +32,11 @@ var errCrowd = errors.New("too many wait")
 
 // send gives a request to the target's connection, dialling it first if need be.
 func (l *links) send(t target, p parcel) {
-	if _, ok := t.literal(); ok && t.transport == UDP {
-		l.deliver(t, p) // nothing to wait for
-		return
+	if t.transport == UDP {
+		if _, ok := t.literal(); ok {
+			l.deliver(t, p) // nothing to wait for
+			return
+		}
 	}
 	l.mu.Lock()
 	k := l.byTarget[t]

@@ -93,7 +93,13 @@ func (s *Stack) socketFor(remote netip.Addr, prefer *udpSocket) (*udpSocket, err
 	if prefer != nil && sameFamily(prefer.local.Addr(), remote) {
 		return prefer, nil
 	}
-	family := slices.DeleteFunc(slices.Clone(s.sockets), func(u *udpSocket) bool { return !sameFamily(u.local.Addr(), remote) })
+	var room [4]*udpSocket
+	family := room[:0]
+	for _, u := range s.sockets {
+		if sameFamily(u.local.Addr(), remote) {
+			family = append(family, u)
+		}
+	}
 	switch len(family) {
 	case 0:
 		return nil, fmt.Errorf("%w: no udp listener to reach %s from", ErrTransport, remote)

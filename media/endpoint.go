@@ -86,7 +86,7 @@ func (e *Endpoint) flowLocked() {
 		return
 	}
 	r, passing := e.remote, e.passingLocked()
-	f := &lane.Flow{RTP: r.RTP, RTCP: r.RTCP, Clock: r.Clock, Near: e.lookout.near, Voice: e.voice}
+	f := &lane.Flow{RTP: r.RTP, RTCP: r.RTCP, Clock: r.Clock, Events: r.events(), Near: e.lookout.near, Voice: e.voice}
 	if p := e.peer; e.bridgedLocked() {
 		f.Out, f.ToRTP, f.ToRTCP, f.Open = p.carrier.Exit(), p.remote.RTP, p.remote.RTCP, p.hearsLocked()
 		if passing {

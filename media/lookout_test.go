@@ -92,7 +92,7 @@ func TestALearntSourceIsRestored(t *testing.T) {
 	a := s.Endpoints()[0]
 	before := a.carrier.Report().Received
 	outside.send(c.pa.seal(1), a.Local().RTP)
-	eventually(t, func() bool { return a.carrier.Report().Received == before+1 })
+	eventually(t, func() bool { return a.carrier.Report().Received > before })
 	remote := c.pa.remote()
 	remote.Ours, remote.Theirs = codecs(voice), codecs(voice)
 	set(t, a, remote) // a refresh

@@ -44,6 +44,16 @@ func (r Remote) check() error {
 	return nil
 }
 
+// events is the payload type by which the peer sends telephone-events, 0 for none.
+func (r Remote) events() uint8 {
+	for _, c := range r.Ours {
+		if c.Digits() {
+			return c.PT
+		}
+	}
+	return 0
+}
+
 // passes tells whether what comes from here goes to the other peer as it is: each of the two holds
 // the other's key, the edge needs neither, and a payload type means the same to both: it stands in what is
 // authenticated.

@@ -33,10 +33,11 @@ type shortcutPath struct {
 	fast  fast
 	epoch time.Time
 
-	// mu guards the map and where every shortcut stands. It is taken when a way changes over, and when
+	// mu guards the maps and where every shortcut stands. It is taken when a way changes over, and when
 	// somebody reads counters; no packet takes it but the one behind which its way changes over.
-	mu   sync.Mutex
-	ways map[*lane.Lane]*shortcut
+	mu    sync.Mutex
+	ways  map[*lane.Lane]*shortcut
+	ports map[uint16]*shortcut // the same
 }
 
 // withKernel lets the kernel carry parts of a path, if it is wanted and can be had.
@@ -48,14 +49,18 @@ func withKernel(below path, cfg Config, epoch time.Time, log *zap.Logger) (path,
 	if cfg.XDP {
 		hook = kernel.HookXDP
 	}
-	k, err := kernel.Open(kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Hook: hook, Log: log})
+	p := newShortcutPath(below, epoch)
+	at := kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Hook: hook, Events: p.event, Log: log}
+	k, err := kernel.Open(at)
 	if unpinned := errors.Is(err, kernel.ErrInUse) || missing(err, kernel.MissingBPFFS); unpinned && cfg.Path == pathAuto {
 		log.Info("the kernel forwards media only while this process lives", zap.Error(err))
-		k, err = kernel.Open(kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Hook: hook, Log: log})
+		at.Pins = ""
+		k, err = kernel.Open(at)
 	}
 	switch {
 	case err == nil:
-		return newShortcutPath(below, k, epoch), nil
+		p.fast = k
+		return p, nil
 	case cfg.Path == pathKernel:
 		return nil, err
 	}
@@ -68,8 +73,8 @@ func missing(err error, what kernel.Missing) bool {
 	return errors.As(err, &u) && u.Missing == what
 }
 
-func newShortcutPath(below path, fast fast, epoch time.Time) *shortcutPath {
-	return &shortcutPath{path: below, fast: fast, epoch: epoch, ways: map[*lane.Lane]*shortcut{}}
+func newShortcutPath(below path, epoch time.Time) *shortcutPath {
+	return &shortcutPath{path: below, epoch: epoch, ways: map[*lane.Lane]*shortcut{}, ports: map[uint16]*shortcut{}}
 }
 
 func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
@@ -80,9 +85,22 @@ func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (
 	s := &shortcut{carrier: below, path: p, at: netip.AddrPortFrom(ip, port)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fast.Stop(port) // what an earlier process may have left there
-	p.ways[below.Exit()] = s
+	if before.Stream.Started {
+		_, s.inherited = p.fast.Read(port)
+	} else {
+		p.fast.Stop(port) // what an earlier process may have left there
+	}
+	p.ways[below.Exit()], p.ports[port] = s, s
 	return s, nil
+}
+
+// event hears of a digit that the kernel carried.
+func (p *shortcutPath) event(e kernel.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.ports[e.Port]; s != nil {
+		s.Exit().Event(e.SSRC, e.Timestamp)
+	}
 }
 
 func (p *shortcutPath) close() {
@@ -103,11 +121,14 @@ type shortcut struct {
 
 	live atomic.Bool // written under path.mu
 	// guarded by path.mu
-	flow   *lane.Flow // what was published below
-	still  bool       // frozen or closed
-	since  quality.State
-	out    *shortcut // by which it leaves while live
-	feeder *shortcut // whose packets leave by this one while that is live
+	flow  *lane.Flow // what was published below
+	still bool       // frozen or closed
+	// inherited: an earlier process, of which the session was restored, let the kernel carry the way, and it
+	// still does.
+	inherited bool
+	since     quality.State
+	out       *shortcut // by which it leaves while live
+	feeder    *shortcut // whose packets leave by this one while that is live
 }
 
 // Forward publishes a flow below, and lets it go over if it is one that may.
@@ -119,7 +140,25 @@ func (s *shortcut) Forward(f *lane.Flow) {
 		f.Idle = func() { s.goOver(f) }
 		f.Arrives = s.comeBack
 	}
+	if s.inherited && (f == nil || f.Out != nil) {
+		s.inheritLocked(f)
+	}
 	s.flow = f
+	s.carrier.Forward(f)
+}
+
+// inheritLocked takes over what the kernel carried since the session was written down. It goes on doing so
+// until what comes up has a flow, so that nothing is lost; the few packets in between are not counted.
+func (s *shortcut) inheritLocked(f *lane.Flow) {
+	s.inherited = false
+	defer s.path.fast.Stop(s.at.Port())
+	c, _ := s.path.fast.Read(s.at.Port())
+	before := s.carrier.Report().Stream
+	if f == nil || c.Packets == 0 || c.Stream.Received < before.Received {
+		return
+	}
+	packets := c.Stream.Received - before.Received
+	s.carriedLocked(f, packets, packets*c.Bytes/c.Packets, before, c)
 	s.carrier.Forward(f)
 }
 
@@ -150,7 +189,7 @@ func (s *shortcut) startLocked(f *lane.Flow) bool {
 		}
 	}
 	if err := p.fast.Start(kernel.Way{
-		From: f.RTP, Local: s.at, Out: out.at, To: f.ToRTP, Clock: f.Clock,
+		From: f.RTP, Local: s.at, Out: out.at, To: f.ToRTP, Clock: f.Clock, Events: f.Events,
 	}, since); err != nil {
 		return false
 	}
@@ -182,11 +221,16 @@ func (s *shortcut) returnLocked() {
 	if c.Packets == 0 {
 		return
 	}
-	s.Exit().Carried(c.Packets, c.Bytes, c.LastSeen, c.Stream)
-	s.out.Exit().CarriedOut(c.Packets, c.Bytes)
-	if f := s.flow; f.Stream != nil {
-		ahead := c.Stream.Highest - min(s.since.Highest, c.Stream.Highest)
-		f.Stream.Carried(c.Packets, c.Bytes-rtpHeader*c.Packets, ahead, c.Timestamp, c.LastSeen.Sub(s.path.epoch))
+	s.carriedLocked(s.flow, c.Packets, c.Bytes, s.since, c)
+}
+
+// carriedLocked tells both sides what the kernel carried since.
+func (s *shortcut) carriedLocked(f *lane.Flow, packets, bytes uint64, since quality.State, c kernel.Counts) {
+	s.Exit().Carried(packets, bytes, c.LastSeen, c.Stream)
+	f.Out.CarriedOut(packets, bytes)
+	if f.Stream != nil {
+		ahead := c.Stream.Highest - min(since.Highest, c.Stream.Highest)
+		f.Stream.Carried(packets, bytes-rtpHeader*packets, ahead, c.Timestamp, c.LastSeen.Sub(s.path.epoch))
 	}
 }
 
@@ -230,6 +274,7 @@ func (s *shortcut) Close() {
 	s.halt()
 	s.path.mu.Lock()
 	delete(s.path.ways, s.Exit())
+	delete(s.path.ports, s.at.Port())
 	s.path.mu.Unlock()
 	s.carrier.Close()
 }
@@ -239,6 +284,9 @@ func (s *shortcut) halt() {
 	s.path.mu.Lock()
 	defer s.path.mu.Unlock()
 	s.still = true
+	if s.inherited {
+		s.inheritLocked(nil)
+	}
 	s.returnLocked()
 	if s.feeder != nil {
 		s.feeder.returnLocked()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/rtp"
 
+	"handoff/media/sdp"
 	"handoff/metrics"
 )
 
@@ -179,5 +180,30 @@ func TestAFrozenSessionIsOutOfTheKernel(t *testing.T) {
 			t.Errorf("heard %s", p)
 		}
 		c.goesOver(t)
+	})
+}
+
+// A digit is many packets, some of which userspace sees and some the kernel; it counts once.
+func TestADigitCountsOnceWhoeverCarriesIt(t *testing.T) {
+	onKernelPath(t, inKernel, func(t *testing.T, m mode, c talk) {
+		agreed := c.pa.remote()
+		agreed.Ours = []sdp.Codec{{PT: 0, Name: "PCMU", Clock: 8000}, {PT: 101, Name: "telephone-event", Clock: 8000}}
+		agreed.Theirs = agreed.Ours
+		other := c.pb.remote()
+		other.Ours, other.Theirs = agreed.Ours, agreed.Ours
+		set(t, c.b, other)
+		set(t, c.a, agreed)
+		c.pa.number = 101
+		for range 2 { // of which the first begins in userspace and ends in the kernel
+			c.pa.digit = 160 * uint32(c.pa.sequence+1)
+			for n := range 4 {
+				c.pa.say(c.a)
+				c.pb.hear()
+				if n == 0 {
+					eventually(t, func() bool { return carried(c.a) })
+				}
+			}
+		}
+		eventually(t, func() bool { return c.Stats()[0].Events == 2 })
 	})
 }

@@ -49,6 +49,7 @@ type talker struct {
 	turns     uint64        // of its own sequence number
 	refused   int           // packets that it could not open
 	number    uint8         // payload type of what it says
+	digit     uint32        // timestamp of the digit that it holds, 0 for none
 }
 
 func newTalker(p *phone, l *ledger) *talker {
@@ -89,6 +90,9 @@ func (p *talker) seal(step uint16) []byte {
 	p.sequence += step
 	b := packet(p.t, p.ssrc, p.sequence)
 	b[1] = p.number
+	if p.digit != 0 {
+		binary.BigEndian.PutUint32(b[4:], p.digit)
+	}
 	for i := range b[12:] {
 		b[12+i] = byte(p.ssrc) // who says it
 	}

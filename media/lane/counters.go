@@ -14,6 +14,7 @@ type counters struct {
 	sent, sentBytes                atomic.Uint64
 	rtcpReceived, rtcpSent         atomic.Uint64
 	sendErrors, readErrors         atomic.Uint64
+	events                         atomic.Uint64
 	foreign                        [quality.Foreigns]atomic.Uint64
 	lastSeen                       atomic.Int64 // since the pair's epoch, 0 for never
 }
@@ -32,6 +33,7 @@ func (c *counters) read(epoch time.Time) quality.Counters {
 		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(),
 		RTCPReceived: c.rtcpReceived.Load(), RTCPSent: c.rtcpSent.Load(),
 		SendErrors: c.sendErrors.Load(), ReadErrors: c.readErrors.Load(),
+		Events: c.events.Load(),
 	}
 	for i := range c.foreign {
 		all.Foreign[i] = c.foreign[i].Load()
@@ -51,6 +53,7 @@ func (c *counters) restore(from quality.Counters, epoch time.Time) {
 	c.rtcpSent.Store(from.RTCPSent)
 	c.sendErrors.Store(from.SendErrors)
 	c.readErrors.Store(from.ReadErrors)
+	c.events.Store(from.Events)
 	for i := range c.foreign {
 		c.foreign[i].Store(from.Foreign[i])
 	}

@@ -17,7 +17,7 @@ func (l *Lane) Receive(s Side, b []byte, from netip.AddrPort, arrival time.Durat
 	case k == rtp && s == Media:
 		return l.onRTP(f, b, from, arrival)
 	case k == rtcp && (s == Control || f != nil && f.RTP == f.RTCP):
-		return l.onRTCP(f, b, from)
+		return l.onRTCP(f, b, from, arrival)
 	}
 	l.counters.drop(metrics.ForeignMalformed)
 	return Departure{}
@@ -50,6 +50,9 @@ func (l *Lane) onRTP(f *Flow, b []byte, from netip.AddrPort, arrival time.Durati
 	}
 	l.counters.received(size, arrival)
 	l.stream.Receive(sequence(b), timestamp(b), ssrc(b), arrival)
+	if f.Events != 0 && f.Events == payloadType(b) {
+		l.Event(ssrc(b), timestamp(b))
+	}
 	if !f.Open || f.Out == nil || !f.ToRTP.IsValid() {
 		l.counters.drop(metrics.ForeignInactive)
 		return Departure{}
@@ -66,7 +69,7 @@ func (l *Lane) onRTP(f *Flow, b []byte, from netip.AddrPort, arrival time.Durati
 	return Departure{Out: f.Out, By: Media, To: f.ToRTP, B: b}
 }
 
-func (l *Lane) onRTCP(f *Flow, b []byte, from netip.AddrPort) Departure {
+func (l *Lane) onRTCP(f *Flow, b []byte, from netip.AddrPort, arrival time.Duration) Departure {
 	switch {
 	case f == nil:
 		l.counters.drop(metrics.ForeignInactive)
@@ -87,7 +90,6 @@ func (l *Lane) onRTCP(f *Flow, b []byte, from netip.AddrPort) Departure {
 		l.counters.drop(metrics.ForeignMalformed)
 		return Departure{}
 	}
-	arrival := time.Since(l.epoch)
 	l.counters.rtcpReceived.Add(1)
 	l.reporter.Hear(said, f.heard(), f.Clock, arrival)
 	if f.Out == nil || !f.ToRTCP.IsValid() {

@@ -31,6 +31,8 @@ type Flow struct {
 	RTP, RTCP netip.AddrPort
 	// Clock is the RTP clock rate of what the peer sends, in Hz.
 	Clock uint32
+	// Events is the payload type by which the peer sends telephone-events, 0 for none.
+	Events uint8
 	// Open lets RTP through. RTCP always passes (RFC 3264 §5.1: it goes on during a hold).
 	Open bool
 	// Out is the lane that packets leave by, nil for nowhere, and ToRTP and ToRTCP where to; both
@@ -91,6 +93,7 @@ type Lane struct {
 	flow     atomic.Pointer[Flow]
 	stream   quality.Stream
 	reporter control.Peer
+	event    atomic.Uint64 // SSRC and timestamp of the last one
 	counters counters
 }
 
@@ -131,6 +134,18 @@ func (l *Lane) Carried(packets, bytes uint64, seen time.Time, stream quality.Sta
 	c.receivedBytes.Add(bytes)
 	c.lastSeen.Store(max(c.lastSeen.Load(), int64(seen.Sub(l.epoch))))
 	l.stream.Resume(stream)
+}
+
+// Event notes a packet of a telephone-event (RFC 4733), whoever saw it: all that belong to one have one
+// timestamp. Which event it is the edge does not look at: callers dial their secrets.
+func (l *Lane) Event(ssrc, timestamp uint32) {
+	this := uint64(ssrc)<<32 | uint64(timestamp)
+	last := l.event.Swap(this)
+	if late := last>>32 == uint64(ssrc) && int32(timestamp-uint32(last)) < 0; late {
+		l.event.Store(last)
+	} else if last != this {
+		l.counters.events.Add(1)
+	}
 }
 
 // CarriedOut adds what another path sent to the peer meanwhile.

@@ -35,15 +35,16 @@ func classify(b []byte) kind {
 		return rtcp
 	}
 	// 64–95 without the marker bit stays free, so that no RTP is taken for RTCP elsewhere.
-	if pt := b[1] & 0x7f; len(b) < rtpHeader || 64 <= pt && pt <= 95 {
+	if pt := payloadType(b); len(b) < rtpHeader || 64 <= pt && pt <= 95 {
 		return malformed
 	}
 	return rtp
 }
 
-func sequence(b []byte) uint16  { return binary.BigEndian.Uint16(b[2:]) }
-func timestamp(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
-func ssrc(b []byte) uint32      { return binary.BigEndian.Uint32(b[8:]) }
+func payloadType(b []byte) uint8 { return b[1] & 0x7f }
+func sequence(b []byte) uint16   { return binary.BigEndian.Uint16(b[2:]) }
+func timestamp(b []byte) uint32  { return binary.BigEndian.Uint32(b[4:]) }
+func ssrc(b []byte) uint32       { return binary.BigEndian.Uint32(b[8:]) }
 
 // reporter is the SSRC that the first packet of a compound speaks for.
 func reporter(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }

@@ -43,6 +43,8 @@ type Counters struct {
 	// SendErrors are packets that the system did not take, ReadErrors reads that failed.
 	SendErrors uint64 `json:"send_errors"`
 	ReadErrors uint64 `json:"read_errors"`
+	// Events are the telephone-events (RFC 4733) that began: digits, one each.
+	Events uint64 `json:"events,omitempty"`
 	// Foreign counts what was not forwarded, by metrics.Foreign. What came from the right peer
 	// while nothing was let through (ForeignInactive) counts as received too.
 	Foreign [Foreigns]uint64 `json:"foreign"`

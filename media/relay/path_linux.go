@@ -25,6 +25,7 @@ type Path struct {
 	workers []*worker
 	exits   exits
 	ports   []atomic.Pointer[Port] // by number, from cfg.First on; both of a pair hold the same
+	taken   []atomic.Bool          // by number: nobody else held it when it was opened first, and whoever does now hears nothing
 	next    atomic.Uint32
 	pit     int // the socket for what comes to ports without a call
 	closed  atomic.Bool
@@ -36,13 +37,15 @@ type Path struct {
 // New makes all that a path needs; from then on the range is silent but for the ports that are open. The error
 // is an *Unsupported if the path can't be had here.
 func New(cfg Config) (*Path, error) {
-	path := &Path{cfg: cfg, pit: -1, exits: exits{-1, -1}, ports: make([]atomic.Pointer[Port], int(cfg.Last)-int(cfg.First)+1)}
+	path := &Path{cfg: cfg, pit: -1, exits: exits{-1, -1}, ports: make([]atomic.Pointer[Port], numbers(cfg)), taken: make([]atomic.Bool, numbers(cfg))}
 	if err := path.open(); err != nil {
 		path.Close()
 		return nil, err
 	}
 	return path, nil
 }
+
+func numbers(cfg Config) int { return int(cfg.Last) - int(cfg.First) + 1 }
 
 func (path *Path) open() (err error) {
 	if path.exits, err = openExits(path.cfg.Listen); err != nil {
@@ -110,10 +113,14 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port
 		return nil, fmt.Errorf("%s is not listened at, but %s", ip, listen)
 	}
 	for n := port; n <= port+1; n++ {
+		if path.taken[n-path.cfg.First].Load() {
+			continue
+		}
 		if err := free(netip.AddrPortFrom(ip, n)); err != nil {
 			path.lookup.leave(n)
 			return nil, fmt.Errorf("port %d: %w", n, err)
 		}
+		path.taken[n-path.cfg.First].Store(true)
 	}
 	p := &Port{number: port, system: system{path: path, ip: ip}}
 	p.worker = path.workers[int(path.next.Add(1))%len(path.workers)]

@@ -27,8 +27,11 @@ func (c Codec) String() string {
 // Event tells whether the payload carries DTMF (RFC 4733) or comfort noise (RFC 3389): alone they
 // make no conversation.
 func (c Codec) Event() bool {
-	return strings.EqualFold(c.Name, "telephone-event") || strings.EqualFold(c.Name, "CN")
+	return c.Digits() || strings.EqualFold(c.Name, "CN")
 }
+
+// Digits tells whether it is DTMF.
+func (c Codec) Digits() bool { return strings.EqualFold(c.Name, "telephone-event") }
 
 // same tells whether two codecs mean the same under the same number. Format parameters are each
 // side's own and not compared.

@@ -36,6 +36,9 @@ func (c *Call) count() {
 	for _, now := range c.talk.media.Stats() {
 		before := c.talk.told[now.Leg]
 		c.talk.told[now.Leg] = now.Report
+		if now.Report == before {
+			continue
+		}
 		observer.Packets(now.Leg, metrics.In, now.Path, now.Received-before.Received)
 		observer.Packets(now.Leg, metrics.Out, now.Path, now.Sent-before.Sent)
 		// A packet that was late and not lost takes loss back; a counter can't, so it stays counted.
@@ -46,7 +49,9 @@ func (c *Call) count() {
 			observer.Jitter(now.Leg, now.Stream.Jitter().Seconds())
 		}
 		for i, n := range now.Foreign {
-			observer.Foreign(now.Leg, metrics.Foreign(i), n-before.Foreign[i])
+			if more := n - before.Foreign[i]; more > 0 {
+				observer.Foreign(now.Leg, metrics.Foreign(i), more)
+			}
 		}
 	}
 }
@@ -59,6 +64,9 @@ func (s *session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddUint64("sent", r.Sent)
 			enc.AddUint64("lost", r.Stream.Lost())
 			enc.AddDuration("jitter", r.Stream.Jitter())
+			if r.Events > 0 {
+				enc.AddUint64("digits", r.Events)
+			}
 			if r.Reported.Reports > 0 { // what the peer says of what it was sent
 				enc.AddInt32("reported_lost", r.Reported.Lost)
 				enc.AddDuration("reported_jitter", r.Reported.Jitter)

@@ -238,7 +238,11 @@ type Log struct {
 }
 
 // Journal is where calls are written down.
-type Journal struct{ Kind JournalKind }
+type Journal struct {
+	Kind JournalKind
+	// Path is the file of JournalBolt.
+	Path string
+}
 
 // Default returns the values that hold for absent keys. It is not valid by itself: sip.public,
 // watson.targets and, for its tls: listener, sip.tls have no default.
@@ -297,6 +301,6 @@ func Default() *Config {
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},
 		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Connections: 1024, ConnectionsPerSource: 256},
 		Log:      Log{Level: zapcore.InfoLevel, Format: LogJSON},
-		Journal:  Journal{Kind: JournalMemory},
+		Journal:  Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
 	}
 }

@@ -157,8 +157,12 @@ const (
 // JournalKind is where the journal is kept.
 type JournalKind string
 
-// JournalMemory keeps it in the process.
-const JournalMemory JournalKind = "memory"
+const (
+	// JournalMemory keeps it in the process: no call outlives that.
+	JournalMemory JournalKind = "memory"
+	// JournalBolt keeps it in a file.
+	JournalBolt JournalKind = "bbolt"
+)
 
 // vocabulary reads one of words. The words of later belong to the contract of the file too, but
 // this version has not built what they ask for.

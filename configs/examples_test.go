@@ -59,7 +59,7 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := strings.Fields(`
-		journal journal.kind
+		journal journal.kind journal.path
 		limits limits.calls limits.connections limits.connections_per_source limits.invites_per_second limits.per_source
 		log log.format log.level
 		media media.hook media.listen media.listen_ipv6 media.path media.pins media.ports media.public_ip media.public_ipv6 media.rest media.srtp_keys

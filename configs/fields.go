@@ -60,21 +60,11 @@ func (r *reader) pair(section string, pair *ast.MappingValueNode, known fields, 
 	}
 	seen[name] = pos
 	r.origin.at[key] = pos
-	if read == nil {
-		r.addAt(pos, key, "not supported by this version")
-		return
-	}
 	read(r, key, pair.Value)
 }
 
-// later marks a key that belongs to the contract of the file but to none of what is built.
-var later field
-
 // supported lists the keys that may be written.
-func supported(known fields) []string {
-	all := slices.Sorted(maps.Keys(known))
-	return slices.DeleteFunc(all, func(name string) bool { return known[name] == nil })
-}
+func supported(known fields) []string { return slices.Sorted(maps.Keys(known)) }
 
 // one reads a single value into dst.
 func one[T any](dst *T, parse func(string) (T, error)) field {

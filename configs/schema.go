@@ -122,8 +122,8 @@ func schema(c *Config, dir string) fields {
 			"format": one(&c.Log.Format, vocabulary([]LogFormat{LogJSON, LogConsole})),
 		}),
 		"journal": section(fields{
-			"kind": one(&c.Journal.Kind, vocabulary([]JournalKind{JournalMemory}, "bbolt")),
-			"path": later,
+			"kind": one(&c.Journal.Kind, vocabulary([]JournalKind{JournalBolt, JournalMemory})),
+			"path": one(&c.Journal.Path, file(dir)),
 		}),
 		"webhooks": section(fields{
 			"listen":          one(&c.Webhooks.Listen, addrPort),

@@ -26,6 +26,7 @@ func (c *Config) validate(f *findings) {
 	c.validateMethods(f)
 	c.validateWebhooks(f)
 	c.validateMedia(f)
+	f.need(c.Journal.Kind == JournalBolt && c.Journal.Path == "", "journal.path", "required by journal.kind bbolt: the file that keeps the calls")
 }
 
 // validateListeners refuses sockets that cannot be bound beside each other.

@@ -48,6 +48,8 @@ const (
 	// ReasonTransferFailed: Watson left while the transfer ran, and then the transfer failed.
 	ReasonTransferFailed
 	ReasonTransferUnproved
+	// ReasonRestart: the process died while the call was being set up, or its ports were taken when another went on.
+	ReasonRestart
 	// ReasonWatsonRedirected: Watson sent the call elsewhere, and it could not be followed there.
 	ReasonWatsonRedirected
 )
@@ -73,6 +75,7 @@ var reasons = []struct {
 	ReasonShutdown:          {"shutdown", Us},
 	ReasonInternal:          {"internal", Us},
 	ReasonOperator:          {"operator", Us},
+	ReasonRestart:           {"restart", Us},
 	ReasonTransferFailed:    {"transfer_failed", Upstream},
 	ReasonTransferUnproved:  {"transfer_unproved", Indeterminate},
 	ReasonWatsonRedirected:  {"watson_redirected", Upstream},

@@ -132,6 +132,7 @@ watson:
   health: {options_every: 0s}
 media: {listen: "%[1]s", public_ip: "%[1]s", ports: %[6]s, pins: ""}
 ops: {listen: "%[7]s:0"}
+journal: {kind: memory}
 `
 
 func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error {

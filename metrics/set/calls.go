@@ -15,7 +15,6 @@ type callMetrics struct {
 	duration    prometheus.Histogram
 	headersHeld prometheus.Counter
 	mailboxFull prometheus.Counter
-	journalLate prometheus.Counter
 }
 
 func newCallMetrics(f *factory) callMetrics {
@@ -28,7 +27,6 @@ func newCallMetrics(f *factory) callMetrics {
 			[]float64{1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400}),
 		headersHeld: f.counter("headers_held_total", "Headers of callers that were to go to Watson and could not: unreadable, too long or too many."),
 		mailboxFull: f.counter("mailbox_full_total", "Events that a call's mailbox had no room for."),
-		journalLate: f.counter("journal_late_total", "Promises given after 20 ms without the journal's confirmation."),
 	}
 	for _, reason := range metrics.Reasons() {
 		m.total.WithLabelValues(reason.Result().String(), reason.String())
@@ -54,6 +52,3 @@ func (s *Set) HeadersHeld(n int) { s.calls.headersHeld.Add(float64(n)) }
 
 // MailboxFull counts an event that a call did not take.
 func (s *Set) MailboxFull() { s.calls.mailboxFull.Inc() }
-
-// JournalLate counts a promise that did not wait for the journal.
-func (s *Set) JournalLate() { s.calls.journalLate.Inc() }

@@ -22,6 +22,7 @@ type Set struct {
 	calls     callMetrics
 	transfers transferMetrics
 	media     mediaMetrics
+	journal   journalMetrics
 	webhooks  *prometheus.CounterVec
 }
 
@@ -33,6 +34,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		calls:     newCallMetrics(f),
 		transfers: newTransferMetrics(f),
 		media:     newMediaMetrics(f),
+		journal:   newJournalMetrics(f),
 		webhooks:  newWebhookMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").

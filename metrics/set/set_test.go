@@ -40,6 +40,11 @@ func exercise(s *Set) {
 	s.HeadersHeld(2)
 	s.MailboxFull()
 	s.JournalLate()
+	s.JournalWritten(3, time.Millisecond)
+	s.JournalFailed()
+	s.JournalDropped()
+	s.JournalHealthy(true)
+	s.Recovered(metrics.RecoveryGoesOn)
 	s.TransferStarted()
 	s.TransferStarted()
 	s.TransferEnded(metrics.MethodRefer, metrics.TransferProved, 300*time.Millisecond)
@@ -64,7 +69,13 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_calls_active":                        nil,
 		"handoff_calls_total":                         {"reason", "result"},
 		"handoff_headers_held_total":                  nil,
+		"handoff_journal_dropped_total":               nil,
+		"handoff_journal_errors_total":                nil,
+		"handoff_journal_healthy":                     nil,
 		"handoff_journal_late_total":                  nil,
+		"handoff_journal_recovered_total":             {"result"},
+		"handoff_journal_write_seconds":               nil,
+		"handoff_journal_written_total":               nil,
 		"handoff_mailbox_full_total":                  nil,
 		"handoff_media_port_rest_shortened_total":     nil,
 		"handoff_media_ports_free":                    nil,

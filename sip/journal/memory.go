@@ -11,15 +11,16 @@ type Store interface {
 	// any goroutine and perhaps before Put returns, when the record is safe against the death of the process, or
 	// with the reason why it is not.
 	Put(record func() Record, written func(error))
-	// Delete forgets a call that is over; it never blocks.
-	Delete(id string)
+	// Delete forgets a call that is over, but for the names of its dialogs: late messages are for these. It never
+	// blocks.
+	Delete(id string, dialogs []DialogID)
 }
 
 // Discard is the Store of those who want none: nothing outlives the process, and so nothing is even put together.
 type Discard struct{}
 
 func (Discard) Put(_ func() Record, written func(error)) { written(nil) }
-func (Discard) Delete(string)                            {}
+func (Discard) Delete(string, []DialogID)                {}
 
 // Memory is a Store that dies with the process, for who looks at its records meanwhile. What is put is written at
 // once, and encoded for who asks.
@@ -39,7 +40,7 @@ func (m *Memory) Put(record func() Record, written func(error)) {
 	written(nil)
 }
 
-func (m *Memory) Delete(id string) {
+func (m *Memory) Delete(id string, _ []DialogID) {
 	m.mu.Lock()
 	delete(m.records, id)
 	m.mu.Unlock()

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Version is the form that this build writes. An older one is read, a newer one refused.
-const Version = 1
+// Version is the form that this build writes. An older one is read, a newer one refused. Version 1 knew neither
+// what leg C needs, nor legs that ring, nor why a call ends.
+const Version = 2
 
 // ErrNewer says that a record was written by a later version.
 var ErrNewer = errors.New("record of a newer version")
@@ -23,15 +24,27 @@ type Record struct {
 	Version int       `json:"version"`
 	ID      string    `json:"id"`
 	Started time.Time `json:"started"`
-	// Answered is zero before the caller was answered.
+	// Answered is zero before the caller was answered, or was to be as soon as that is written down.
 	Answered time.Time `json:"answered,omitzero"`
 	Kind     string    `json:"kind"`
+	Source   string    `json:"source,omitempty"`
+	// AgentFrom and AgentName are what leg C says of the caller.
+	AgentFrom string `json:"agent_from,omitempty"`
+	AgentName string `json:"agent_name,omitempty"`
 	// TwilioSID names leg A at Twilio, TwilioParentSID the caller's own call; "" when unknown.
-	TwilioSID       string          `json:"twilio_call_sid,omitempty"`
-	TwilioParentSID string          `json:"twilio_parent_call_sid,omitempty"`
-	Legs            []Leg           `json:"legs"`
-	Media           json.RawMessage `json:"media,omitempty"`
-	Transfer        *Transfer       `json:"transfer,omitempty"`
+	TwilioSID       string `json:"twilio_call_sid,omitempty"`
+	TwilioParentSID string `json:"twilio_parent_call_sid,omitempty"`
+	// Legs are A, then B and C if there are any, then attempts at Watson or an agent that were given up.
+	Legs  []Leg           `json:"legs"`
+	Media json.RawMessage `json:"media,omitempty"`
+	// Terminated tells that each leg has keys of the edge, or none; Bridged that the caller talks to leg C.
+	Terminated bool      `json:"terminated,omitempty"`
+	Bridged    bool      `json:"bridged,omitempty"`
+	Transfer   *Transfer `json:"transfer,omitempty"`
+	// Reason is why the call ends, "" while it goes on, and Ended since when; Outcomes are those of its transfers.
+	Reason   string    `json:"reason,omitempty"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Outcomes []string  `json:"outcomes,omitempty"`
 }
 
 // Leg is one side of the call.
@@ -42,11 +55,14 @@ type Leg struct {
 	Names   []string `json:"names,omitempty"`
 	Dialog  Dialog   `json:"dialog"`
 	Session Session  `json:"session"`
-	// InviteCSeq numbers our INVITE, for its ACK; 0 on a UAS leg.
-	InviteCSeq uint32 `json:"invite_cseq,omitempty"`
-	// Refers counts the REFERs that the peer sent; ReferSent is the number of our last one.
-	Refers    int    `json:"refers,omitempty"`
-	ReferSent uint32 `json:"refer_sent,omitempty"`
+	// InviteCSeq numbers our INVITE, for its ACK, and InviteBranch is its transaction's, for a CANCEL; zero on a UAS leg.
+	InviteCSeq   uint32 `json:"invite_cseq,omitempty"`
+	InviteBranch string `json:"invite_branch,omitempty"`
+	// Refers counts the REFERs that the peer sent, and ReferAccepted is the number of the last that was accepted;
+	// ReferSent is the number of our last one.
+	Refers        int    `json:"refers,omitempty"`
+	ReferAccepted uint32 `json:"refer_accepted,omitempty"`
+	ReferSent     uint32 `json:"refer_sent,omitempty"`
 	// SessionInterval is that of the leg's session timer, 0 for none; who refreshes, and whether by UPDATE.
 	SessionInterval time.Duration `json:"session_interval,omitempty"`
 	Refreshes       bool          `json:"refreshes,omitempty"`
@@ -87,6 +103,23 @@ type Transfer struct {
 	ReferTo string          `json:"refer_to"`
 	Machine json.RawMessage `json:"machine"`
 	Began   time.Time       `json:"began"`
+	// Since is when the current method, or the state behind the last one, began.
+	Since time.Time `json:"since,omitzero"`
+	// Asked is what Watson said, from which the request is read again; it holds the key.
+	Asked json.RawMessage `json:"asked,omitempty"`
+	// Attempted is the method whose request may have left, "" while none can have. A version 1 does not tell.
+	Attempted string `json:"attempted,omitempty"`
+	// Owed is the code of a final NOTIFY that Watson has not answered, 0 for none.
+	Owed int `json:"owed,omitempty"`
+	// Parting tells that the outcome is told and Watson is left a moment to say BYE.
+	Parting bool `json:"parting,omitempty"`
+}
+
+// DialogID names a dialog as seen from the edge.
+type DialogID struct {
+	CallID    string `json:"call_id"`
+	LocalTag  string `json:"local_tag"`
+	RemoteTag string `json:"remote_tag"`
 }
 
 // Encode writes a record.

@@ -11,9 +11,9 @@ import (
 func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 	began := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	want := Record{
-		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv", TwilioSID: "CA1", TwilioParentSID: "CA2",
+		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv", Source: "192.0.2.2:5061", AgentFrom: "sip:e@h", AgentName: "Eve", TwilioSID: "CA1", TwilioParentSID: "CA2",
 		Legs: []Leg{{
-			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferSent: 2, InviteCSeq: 1,
+			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferAccepted: 4, ReferSent: 2, InviteCSeq: 1, InviteBranch: "z9hG4bK1",
 			Dialog: Dialog{
 				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", LocalName: "Eve", RemoteURI: "sip:r@h",
 				RemoteTarget: "sip:t@h", RouteSet: []string{"<sip:p;lr>"}, Contact: "<sip:e@h>", LocalCSeq: 3, RemoteCSeq: 29044,
@@ -21,8 +21,12 @@ func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 			SessionInterval: 30 * time.Minute, Refreshes: true, TakesUPDATE: true,
 			Session: Session{Remote: []byte("v=0\r\n"), Local: []byte("v=0\r\n"), OriginID: 7, OriginVersion: 2, OriginSum: 9},
 		}},
-		Media:    json.RawMessage(`{"ports":[10000]}`),
-		Transfer: &Transfer{Event: "refer;id=2", ReferTo: "<sip:q@h>", Machine: json.RawMessage(`{"state":1}`), Began: began},
+		Media: json.RawMessage(`{"ports":[10000]}`),
+		Transfer: &Transfer{
+			Event: "refer;id=2", ReferTo: "<sip:q@h>", Machine: json.RawMessage(`{"state":1}`), Began: began, Since: began,
+			Asked: json.RawMessage(`{"to":"x"}`), Attempted: "refer", Owed: 200, Parting: true,
+		},
+		Terminated: true, Bridged: true, Reason: "transferred", Ended: began, Outcomes: []string{"refer proved"},
 	}
 	// Every field is filled, or a field that is not written down would be missed here.
 	assertFilled(t, reflect.ValueOf(want), "Record")
@@ -85,7 +89,7 @@ func TestMemoryKeepsTheLastRecordUntilItsCallEnds(t *testing.T) {
 	if r, err := m.Get("c1"); err != nil || r.Kind != "trunk" {
 		t.Errorf("got %+v, %v", r, err)
 	}
-	m.Delete("c1")
+	m.Delete("c1", nil)
 	if m.Len() != 0 {
 		t.Error("record stays")
 	}

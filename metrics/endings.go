@@ -96,6 +96,16 @@ func (r Reason) Result() Result {
 	return Us
 }
 
+// ParseReason reads the word of a reason; false says that it is none.
+func ParseReason(word string) (Reason, bool) {
+	for i, r := range reasons {
+		if r.word == word {
+			return Reason(i), true
+		}
+	}
+	return ReasonInternal, false
+}
+
 // Reasons lists the vocabulary.
 func Reasons() []Reason { return list[Reason](len(reasons)) }
 

@@ -25,6 +25,7 @@ func TestVocabulariesAreClosedAndDistinct(t *testing.T) {
 		{"transfer reason", words(TransferReasons()), TransferReason(len(transferReasons))},
 		{"context", words(Contexts()), Context(len(contexts))},
 		{"reject", words(Rejects()), Reject(len(rejects))},
+		{"recovery", words(Recoveries()), Recovery(len(recoveries))},
 		{"webhook", words(Webhooks()), Webhook(len(webhooks))},
 		{"webhook result", words(WebhookResults()), WebhookResult(len(webhookResults))},
 	}

@@ -31,6 +31,8 @@ type edge struct {
 	engine *b2bua.Engine
 	prober *probe.Prober
 	ops    *ops.Server
+	// journal keeps the calls; nil when none shall outlive the process.
+	journal *journal.Bolt
 	// webhooks answers Twilio; nil when that is not configured.
 	webhooks *ops.Server
 }
@@ -104,6 +106,11 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 
+	store, file, kept, err := openJournal(cfg, deps.Log, counters)
+	if err != nil {
+		return nil, err
+	}
+	e.journal = file
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.prober = newProber(cfg, trunks, w, counters, deps.Log)
 	e.engine, err = b2bua.New(b2bua.Config{
@@ -133,7 +140,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Log:      deps.Log,
 		Wire:     w,
 		Media:    e.media,
-		Journal:  journal.Discard{},
+		Journal:  store,
 		Observer: counters,
 		Updater:  update,
 		Health:   e.prober,
@@ -145,7 +152,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.targetsInWords, API: control.Handler(e.engine)})
+	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine)})
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +171,8 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 	w.connect(e.stack, cfg.SIP.Public)
+	e.engine.Restore(kept)
+	w.open()
 	w.lookUp(trunks, domain)
 	e.webhooks, err = newWebhooks(cfg, deps.Log, counters, policy, e.engine, dialledEdge(cfg, e.stack))
 	if err != nil {
@@ -181,7 +190,7 @@ func clip(path string, otherwise func() *tone.Clip) (*tone.Clip, error) {
 }
 
 // Close takes the edge down in order: no new calls, wait for the rest until ctx is over, end them,
-// then the media, the sockets and last what an operator looks at.
+// then the media, the sockets, the journal, and last what an operator looks at.
 func (e *edge) Close(ctx context.Context) {
 	e.engine.Drain(ctx)
 	e.closeSockets()
@@ -196,6 +205,11 @@ func (e *edge) closeSockets() {
 	}
 	if e.media != nil {
 		e.media.Close()
+	}
+	if e.journal != nil {
+		if err := e.journal.Close(); err != nil {
+			e.log.Error("journal", zap.Error(err))
+		}
 	}
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {

@@ -44,21 +44,44 @@ type updater struct {
 
 func (u *updater) Update(ctx context.Context, parent, child, twiml string) refer.Event {
 	const method = metrics.MethodREST
-	if parent == "" {
-		var err error
-		if parent, err = u.client.Parent(ctx, child); err != nil {
-			u.log.Warn("parent call not found", zap.String("twilio_call_sid", child), zap.Error(err))
-			if rejected := (rest.Rejected{}); errors.As(err, &rejected) {
-				return refer.Rejected{Method: method, Code: rejected.Status}
-			}
-			return refer.Unsent{Method: method} // nothing but a question has left
+	parent, err := u.parent(ctx, parent, child)
+	if err != nil {
+		if rejected := (rest.Rejected{}); errors.As(err, &rejected) {
+			return refer.Rejected{Method: method, Code: rejected.Status}
 		}
+		return refer.Unsent{Method: method} // nothing but a question has left
 	}
 	outcome := u.client.Update(ctx, parent, twiml)
 	if silent, lost := outcome.(rest.Silent); lost {
 		u.log.Warn("call update unanswered", zap.Error(silent.Err))
 		outcome = u.client.Resolve(ctx, parent, child)
 	}
+	return u.event(outcome)
+}
+
+func (u *updater) Resolve(ctx context.Context, parent, child string) refer.Event {
+	parent, err := u.parent(ctx, parent, child)
+	if err != nil {
+		return refer.Silent{Method: metrics.MethodREST}
+	}
+	return u.event(u.client.Resolve(ctx, parent, child))
+}
+
+// parent looks the caller's own call up unless it is known.
+func (u *updater) parent(ctx context.Context, parent, child string) (string, error) {
+	if parent != "" {
+		return parent, nil
+	}
+	parent, err := u.client.Parent(ctx, child)
+	if err != nil {
+		u.log.Warn("parent call not found", zap.String("twilio_call_sid", child), zap.Error(err))
+	}
+	return parent, err
+}
+
+// event tells an outcome in the machine's words.
+func (u *updater) event(outcome rest.Outcome) refer.Event {
+	const method = metrics.MethodREST
 	switch outcome := outcome.(type) {
 	case rest.Accepted:
 		return refer.Accepted{Method: method}

@@ -23,8 +23,8 @@ type wire struct {
 	roots  map[metrics.Peer]*x509.CertPool      // nil: the system's
 	client map[metrics.Peer]*certificate.Source // what the edge shows who asks; nil: nothing
 
-	// The stack needs the engine to exist and the engine the stack: what arrives before connect
-	// waits for up, some microseconds once in the life of an edge.
+	// The stack needs the engine to exist and the engine the stack, and the calls of the process before come before
+	// all new ones: what arrives before open waits for up, a moment once in the life of an edge.
 	up       chan struct{}
 	stack    *stack.Stack
 	contacts contactBook
@@ -32,8 +32,9 @@ type wire struct {
 
 func (w *wire) connect(s *stack.Stack, public string) {
 	w.stack, w.contacts = s, newContactBook(public, s)
-	close(w.up)
 }
+
+func (w *wire) open() { close(w.up) }
 
 func (w *wire) contact(peer metrics.Peer, transport string) string {
 	return w.contacts.contact(peer, transport)
@@ -41,7 +42,7 @@ func (w *wire) contact(peer metrics.Peer, transport string) string {
 
 func (w *wire) hop(to leg.Destination) stack.Hop {
 	flow, _ := to.Flow.(*stack.Flow)
-	return stack.Hop{Flow: flow, URI: to.URI, Names: to.Names, Roots: w.roots[to.Peer], Certificate: w.client[to.Peer], Peer: to.Peer}
+	return stack.Hop{Flow: flow, URI: to.URI, Names: to.Names, Roots: w.roots[to.Peer], Certificate: w.client[to.Peer], Peer: to.Peer, Branch: to.Branch}
 }
 
 // lookUp resolves in the background where calls will go, before the first one wants to know.
@@ -116,6 +117,10 @@ func (h *handler) OnRequest(tx *stack.ServerTx) {
 	h.engine.OnRequest(inbound{tx, h.wire})
 }
 
-func (h *handler) OnACK(req *sipmsg.Request, _ *stack.Flow) { h.engine.OnACK(req) }
-func (h *handler) OnCancel(tx *stack.ServerTx)              { h.engine.OnCancel(inbound{tx, h.wire}) }
-func (h *handler) OnLost(tx *stack.ServerTx)                { h.engine.OnLost(inbound{tx, h.wire}) }
+func (h *handler) OnACK(req *sipmsg.Request, _ *stack.Flow) {
+	<-h.wire.up
+	h.engine.OnACK(req)
+}
+
+func (h *handler) OnCancel(tx *stack.ServerTx) { h.engine.OnCancel(inbound{tx, h.wire}) }
+func (h *handler) OnLost(tx *stack.ServerTx)   { h.engine.OnLost(inbound{tx, h.wire}) }

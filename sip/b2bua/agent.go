@@ -90,6 +90,7 @@ func (c *Call) dialAgent(offering offerer) error {
 	c.engine.calls.addDialog(c, c.agent.leg.Dialog())
 	c.engine.stories.bind(inv.CallID, c.id)
 	c.agent.leg.Invite(inv)
+	c.note() // so that another process can end it
 	return nil
 }
 
@@ -97,8 +98,10 @@ func (c *Call) dialAgent(offering offerer) error {
 func (c *Call) onAgentProgress(ev leg.Event) {
 	switch ev := ev.(type) {
 	case leg.Ringing:
+		c.noteFork(c.agent.leg)
 		c.play(c.engine.deps.Ringback)
 	case leg.EarlyMedia:
+		c.noteFork(c.agent.leg)
 		theirs, err := c.readAgent(ev.SDP)
 		if err == nil {
 			err = c.joinAgent(theirs)
@@ -227,6 +230,7 @@ func (c *Call) onAgentEnded() {
 func (c *Call) bridgeAgent() {
 	c.agent.bridged, c.talk.terminated = true, true
 	c.log.Info("caller and agent talk")
+	c.note()
 }
 
 // endAgent ends leg C, if there is one, whatever its state.

@@ -40,6 +40,9 @@ type Call struct {
 	agent   agent
 	gate    gate
 	ending  ending
+	left    legacy    // of a call that another process began
+	written stand     // as the journal has it
+	fork    string    // the tag of the last early dialog that it has
 	outlets []*outlet // of requests whose transactions may still be alive
 }
 
@@ -120,10 +123,10 @@ func newCall(e *Engine, tx Inbound) (*Call, error) {
 }
 
 // run is the call's goroutine: everything that happens to the call happens here, one thing at a
-// time.
-func (c *Call) run() {
+// time, and first what it begins with.
+func (c *Call) run(begin func()) {
 	deepen()
-	c.guarded(c.onInvite)
+	c.guarded(begin)
 	for !c.over() {
 		<-c.mail.wake
 		for _, f := range c.mail.take() {

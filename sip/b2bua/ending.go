@@ -7,6 +7,7 @@ import (
 
 	"handoff/metrics"
 	"handoff/sip/dialog"
+	"handoff/sip/journal"
 	"handoff/sip/leg"
 )
 
@@ -203,8 +204,17 @@ func (c *Call) finish() {
 	for _, out := range c.outlets {
 		out.sink = nil // the mailbox is closed: nobody will call it
 	}
-	c.engine.deps.Journal.Delete(c.id)
+	c.engine.deps.Journal.Delete(c.id, c.graves())
 	c.guarded(c.report)
+}
+
+// graves are the names by which late messages of a call may come.
+func (c *Call) graves() []journal.DialogID {
+	var all []journal.DialogID
+	for _, l := range c.legs() {
+		all = append(all, journal.DialogID(l.Dialog()))
+	}
+	return all
 }
 
 // report writes the call's last line and counts it.

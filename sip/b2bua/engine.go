@@ -82,6 +82,8 @@ type Observer interface {
 	HeadersHeld(int)
 	MailboxFull()
 	JournalLate()
+	// Recovered tells what became of a call that the process before has left.
+	Recovered(metrics.Recovery)
 	Packets(metrics.Leg, metrics.Direction, metrics.Path, uint64)
 	Lost(metrics.Leg, uint64)
 	Jitter(metrics.Leg, float64)
@@ -247,7 +249,7 @@ func (e *Engine) onInvite(tx Inbound) {
 		e.turnAway(tx, err)
 		return
 	}
-	go call.run() // ends when all legs are over
+	go call.run(call.onInvite) // ends when all legs are over
 }
 
 // turnAway answers an INVITE that is well formed and not taken.

@@ -44,10 +44,11 @@ func (c *Call) inOrder(act func()) {
 
 // write posts the record; done runs on this goroutine when it is written, or could not be.
 func (c *Call) write(done func()) {
+	c.written = c.stand()
 	c.engine.deps.Journal.Put(c.record, func(err error) {
 		c.mail.put(func() {
-			if err != nil {
-				c.log.Error("call not written down", zap.Error(err))
+			if err != nil { // which the journal tells louder
+				c.log.Debug("call not written down", zap.Error(err))
 			}
 			done()
 		})

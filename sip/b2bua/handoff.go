@@ -22,6 +22,7 @@ import (
 // handoff is the transfer under way, if any.
 type handoff struct {
 	executor *transfer.Executor
+	asked    asked    // from which its request was read
 	outcomes []string // of all that the call has seen, for its last line
 }
 
@@ -56,9 +57,10 @@ func (c *Call) onReferred(l *leg.Leg, r *leg.Refer) {
 		l.RejectRefer(r, 491, "Request Pending")
 		return
 	}
-	request, err := refer.Decode(askOf(r.ReferTo, r.Headers), c.engine.cfg.Transfer.Policy)
+	what := asked{ReferTo: r.ReferTo, Headers: r.Headers}
+	request, err := what.decode(c.engine.cfg.Transfer.Policy)
 	if err == nil {
-		err = c.begin(refer.Config{Origin: refer.OriginRefer, NoSubscription: r.Quiet}, request, r)
+		err = c.begin(refer.Config{Origin: refer.OriginRefer, NoSubscription: r.Quiet}, what, request, r)
 	}
 	if err != nil {
 		code, text := c.refuse(err)
@@ -76,9 +78,10 @@ func (c *Call) onHangupTransfer(headers [][2]string) bool {
 	if at < 0 {
 		return false
 	}
-	request, err := refer.DecodeHangup(headers[at][1], askOf(nil, headers), c.engine.cfg.Transfer.Policy)
+	what := asked{Hangup: &headers[at][1], Headers: headers}
+	request, err := what.decode(c.engine.cfg.Transfer.Policy)
 	if err == nil {
-		err = c.begin(refer.Config{Origin: refer.OriginHangup}, request, nil)
+		err = c.begin(refer.Config{Origin: refer.OriginHangup}, what, request, nil)
 	}
 	if err != nil {
 		c.refuse(err)
@@ -97,31 +100,41 @@ func (c *Call) onOperatorTransfer(to, key string) error {
 	case !c.a.Alive():
 		return errors.New("the caller is not connected")
 	}
-	ask := refer.Ask{ReferTo: []string{to}}
+	what := asked{ReferTo: []string{to}}
 	if key != "" {
-		ask.Headers = []refer.Header{{Name: refer.KeyHeader, Value: key}}
+		what.Headers = [][2]string{{refer.KeyHeader, key}}
 	}
-	request, err := refer.Decode(ask, c.engine.cfg.Transfer.Policy)
+	request, err := what.decode(c.engine.cfg.Transfer.Policy)
 	if err != nil {
 		return err
 	}
-	return c.begin(refer.Config{Origin: refer.OriginOperator}, request, nil)
+	return c.begin(refer.Config{Origin: refer.OriginOperator}, what, request, nil)
 }
 
-// askOf is everything in a request in which Watson may have put something.
-func askOf(referTo []string, headers [][2]string) refer.Ask {
-	ask := refer.Ask{ReferTo: referTo}
-	for _, h := range headers {
+// asked is everything in a request in which Watson may have put something. The journal keeps it as it is: it holds
+// the key.
+type asked struct {
+	ReferTo []string    `json:"refer_to,omitempty"`
+	Hangup  *string     `json:"hangup,omitempty"` // the header of a BYE; nil: it was none
+	Headers [][2]string `json:"headers,omitempty"`
+}
+
+func (a asked) decode(policy refer.Policy) (refer.Request, error) {
+	ask := refer.Ask{ReferTo: a.ReferTo}
+	for _, h := range a.Headers {
 		ask.Headers = append(ask.Headers, refer.Header{Name: h[0], Value: h[1]})
 		if strings.EqualFold(h[0], "Contact") {
 			ask.Contact = h[1]
 		}
 	}
-	return ask
+	if a.Hangup != nil {
+		return refer.DecodeHangup(*a.Hangup, ask, policy)
+	}
+	return refer.Decode(ask, policy)
 }
 
 // begin starts the transfer of a request that was judged good, by the methods that fit.
-func (c *Call) begin(machine refer.Config, request refer.Request, r *leg.Refer) error {
+func (c *Call) begin(machine refer.Config, what asked, request refer.Request, r *leg.Refer) error {
 	cfg := c.engine.cfg.Transfer
 	machine.AfterSilence = cfg.AfterSilence
 	plan := plan{request: request}
@@ -143,17 +156,21 @@ func (c *Call) begin(machine refer.Config, request refer.Request, r *leg.Refer) 
 		ReferTo: plan.referTo,
 		Timeout: cfg.Timeout,
 		Total:   cfg.Total,
-	}, transfer.Deps{
-		Log: c.log, Observer: c.engine.deps.Observer, Call: transferCall{c}, Watson: c.b, Caller: c.a,
-		Method: plan.method(c),
-	})
+	}, c.transferDeps(plan))
 	if err != nil {
 		return err
 	}
-	c.handoff.executor = executor
+	c.handoff.executor, c.handoff.asked = executor, what
 	c.play(c.engine.deps.Hold)
 	executor.Begin()
 	return nil
+}
+
+func (c *Call) transferDeps(p plan) transfer.Deps {
+	return transfer.Deps{
+		Log: c.log, Observer: c.engine.deps.Observer, Call: transferCall{c}, Watson: c.b, Caller: c.a,
+		Method: p.method(c),
+	}
 }
 
 // plan is what the methods of a transfer will send.
@@ -269,12 +286,20 @@ func (h *handoff) shutdown() {
 }
 
 func (h *handoff) record() *journal.Transfer {
-	if !h.running() {
+	if h.executor == nil || !h.executor.Owes() {
 		return nil
 	}
 	r := h.executor.Record()
 	machine, _ := json.Marshal(r.Machine) // plain data: it always marshals
-	return &journal.Transfer{Event: r.Event, ReferTo: r.ReferTo, Machine: machine, Began: r.Began}
+	what, _ := json.Marshal(h.asked)
+	t := &journal.Transfer{
+		Event: r.Event, ReferTo: r.ReferTo, Machine: machine, Began: r.Began, Since: r.Since, Asked: what,
+		Owed: r.Owed, Parting: r.Parting,
+	}
+	if r.Attempted != metrics.MethodNone {
+		t.Attempted = r.Attempted.String()
+	}
+	return t
 }
 
 // transferCall is the call as its transfer sees it.
@@ -284,6 +309,7 @@ func (t transferCall) After(d time.Duration, f func()) func() { return t.c.after
 func (t transferCall) Promise(act func())                     { t.c.promise(act) }
 func (t transferCall) InOrder(act func())                     { t.c.inOrder(act) }
 func (t transferCall) Bridge()                                { t.c.bridgeAgent() }
+func (t transferCall) Changed()                               { t.c.note() }
 
 // A caller who has nobody left to talk to hears that as often as fills failureTime, each time to its end, and
 // no longer than maxFailure.

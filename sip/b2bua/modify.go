@@ -229,6 +229,7 @@ func (c *Call) applyMedia() {
 	if err := c.talk.apply(c.side(c.opposite(c.a))); err != nil {
 		c.log.Error("media stay as they were", zap.Error(err))
 	}
+	c.note()
 }
 
 func (c *Call) refuseOffer(from *leg.Leg, err error) {

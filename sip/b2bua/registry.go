@@ -60,6 +60,18 @@ func (r *registry) add(c *Call, limit int) error {
 	return nil
 }
 
+// readmit enters a call of the process before, with all its dialogs. No INVITE is merged with its own: who sends that
+// again, to this process, has given the first up.
+func (r *registry) readmit(c *Call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running.Add(1)
+	r.calls[c] = struct{}{}
+	for _, id := range c.dialogs {
+		r.dialogs[dialogKey{id.CallID, id.LocalTag}] = c
+	}
+}
+
 // addDialog makes c reachable by one more dialog.
 func (r *registry) addDialog(c *Call, id dialog.ID) {
 	r.mu.Lock()

@@ -387,6 +387,7 @@ func (s *seen) CallEnded(r metrics.Reason, _ time.Duration)                  { s
 func (s *seen) HeadersHeld(n int)                                            { s.note("%d headers held", n) }
 func (s *seen) MailboxFull()                                                 { s.note("mailbox full") }
 func (s *seen) JournalLate()                                                 { s.note("journal late") }
+func (s *seen) Recovered(r metrics.Recovery)                                 { s.note("recovered %s", r) }
 func (s *seen) Lost(metrics.Leg, uint64)                                     {}
 func (s *seen) Jitter(metrics.Leg, float64)                                  {}
 func (s *seen) Foreign(metrics.Leg, metrics.Foreign, uint64)                 {}

@@ -100,9 +100,14 @@ func (s *side) read(body []byte, policy sdp.Policy) (*described, error) {
 
 // open takes ports, of the family of the peer if he has told where he is, and starts the o= line.
 func (s *side) open(m *media.Session, name metrics.Leg, peer netip.Addr) (err error) {
-	s.local, s.remote, s.proposed, s.origin = undescribed, undescribed, undescribed, sdp.NewOrigin()
+	s.clear()
 	s.endpoint, err = m.EndpointToward(name, peer)
 	return err
+}
+
+// clear makes a side of which nobody has said anything.
+func (s *side) clear() {
+	*s = side{local: undescribed, remote: undescribed, proposed: undescribed, origin: sdp.NewOrigin()}
 }
 
 // offerToWatson is the caller's offer with the edge's addresses. Where Watson needs another profile

@@ -24,10 +24,12 @@ const (
 // setup is the way from the caller's INVITE to two legs that talk. It is gone when they do.
 type setup struct {
 	candidates
-	caller  trunk.Introduction // to Watson
-	now     candidate          // the one now tried
-	heard   bool
-	patient func() // stops the timer that watches the target now tried
+	caller trunk.Introduction // to Watson
+	now    candidate          // the one now tried
+	heard  bool
+	// answering: the 200 to the caller is out as soon as the call is written down.
+	answering bool
+	patient   func() // stops the timer that watches the target now tried
 	// What the caller hears, and why, when no target is left.
 	reason metrics.Reason
 	code   int
@@ -128,6 +130,7 @@ func (c *Call) tryNextTarget() {
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
 	c.b.Invite(inv)
+	c.note() // so that another process can end it
 }
 
 // onSilentTarget gives up a target that said nothing. Its leg stays as a spare, so that an answer
@@ -158,9 +161,11 @@ func (c *Call) onProgress(ev leg.Event) {
 		c.heardTarget()
 	case leg.Ringing:
 		c.heardTarget()
+		c.noteFork(c.b)
 		c.a.Ring(ev.Code, ringing[ev.Code], nil)
 	case leg.EarlyMedia:
 		c.heardTarget()
+		c.noteFork(c.b)
 		c.onEarlyMedia(ev)
 	case leg.Connected:
 		c.heardTarget()
@@ -206,6 +211,7 @@ func (c *Call) onWatsonAnswered(body []byte) {
 			return
 		}
 	}
+	c.setup.answering = true
 	c.promise(func() { c.answerCaller(c.forCaller()) })
 }
 

@@ -18,6 +18,7 @@ func (c *Call) watch() {
 	c.after(tickTime, func() {
 		c.count()
 		c.forgetOutlets()
+		c.noteChange()
 		if c.a.State() != leg.Over {
 			c.watch()
 		}

@@ -148,6 +148,17 @@ func (d *Dialog) ACK(cseq uint32) *sipmsg.Request {
 	return d.request(sipmsg.ACK, cseq)
 }
 
+// Cancel returns the CANCEL of a UAC's INVITE numbered cseq, as it stood before any response (RFC 3261 §9.1). Who
+// sends it knows the INVITE's branch.
+func (d *Dialog) Cancel(cseq uint32) *sipmsg.Request { return d.outside().request(sipmsg.CANCEL, cseq) }
+
+// outside is a UAC's dialog as its INVITE left it.
+func (d *Dialog) outside() *Dialog {
+	o := *d
+	o.RemoteTag, o.RemoteTarget, o.RouteSet = "", d.RemoteURI, nil
+	return &o
+}
+
 func (d *Dialog) request(method sipmsg.RequestMethod, cseq uint32) *sipmsg.Request {
 	target, routes := d.routing()
 	req := sipmsg.NewRequest(method, target)

@@ -55,6 +55,8 @@ type Leg struct {
 	Names   []string `json:"names,omitempty"`
 	Dialog  Dialog   `json:"dialog"`
 	Session Session  `json:"session"`
+	// Spare tells that the attempt was given up, and only waits for its end.
+	Spare bool `json:"spare,omitempty"`
 	// InviteCSeq numbers our INVITE, for its ACK, and InviteBranch is its transaction's, for a CANCEL; zero on a UAS leg.
 	InviteCSeq   uint32 `json:"invite_cseq,omitempty"`
 	InviteBranch string `json:"invite_branch,omitempty"`

@@ -184,10 +184,10 @@ func TestLegIsWrittenDownAndGoesOn(t *testing.T) {
 		if err := json.Unmarshal(data, &s); err != nil {
 			t.Fatal(err)
 		}
-		b.leg = Restore(s, b.deps())
+		b.leg = Restore(s, Config{}, b.deps())
 		b.request("NOTIFY", 2, "")
 		b.leg.Bye("")
-		b.wantSent("REFER 1, 200 2, BYE 2")
+		b.wantSent("REFER 1, 200 2, BYE 102")
 		b.wantTold("Notified")
 	})
 }

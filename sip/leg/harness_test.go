@@ -45,6 +45,7 @@ func (s sending) String() string {
 type clientTx struct {
 	b         *bench
 	req       *sipmsg.Request
+	to        Destination
 	sink      func(TxEvent)
 	flow      flow
 	cancelled int
@@ -81,9 +82,9 @@ func toTag(tag string) func(*sipmsg.Response) {
 
 type wire struct{ b *bench }
 
-func (w wire) Send(req *sipmsg.Request, _ Destination, sink func(TxEvent)) ClientTx {
+func (w wire) Send(req *sipmsg.Request, to Destination, sink func(TxEvent)) ClientTx {
 	w.b.sent = append(w.b.sent, sending{time.Since(w.b.start), req})
-	tx := &clientTx{b: w.b, req: req, sink: sink, flow: flow{dialled[0]}}
+	tx := &clientTx{b: w.b, req: req, to: to, sink: sink, flow: flow{dialled[0]}}
 	w.b.txs = append(w.b.txs, tx)
 	return tx
 }

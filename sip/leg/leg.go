@@ -108,6 +108,7 @@ type inviteRole struct {
 
 	client      ClientTx // UAC
 	cseq        uint32
+	branch      string
 	sent        *dialog.Dialog // as the INVITE left it: every fork begins here
 	forks       []*fork
 	early       *fork           // whose EarlyMedia was told last
@@ -121,6 +122,9 @@ func (l *Leg) State() State { return l.state }
 
 // Dialog returns the identity of the leg's dialog.
 func (l *Leg) Dialog() dialog.ID { return l.dialog.ID }
+
+// Numbers returns the last CSeq numbers of the dialog, ours and the peer's.
+func (l *Leg) Numbers() (local, remote uint32) { return l.dialog.LocalCSeq, l.dialog.RemoteCSeq }
 
 // Alive tells whether the dialog can still carry requests.
 func (l *Leg) Alive() bool { return l.state == Answered || l.state == Up }
@@ -211,6 +215,8 @@ type Destination struct {
 	URI   uri.URI
 	Names []string
 	Peer  metrics.Peer
+	// Branch is the transaction's; "" takes one that never was.
+	Branch string
 }
 
 // ClientTx is a running client transaction.

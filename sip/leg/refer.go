@@ -31,6 +31,9 @@ type Refer struct {
 	event string
 }
 
+// Accepted returns a REFER that was answered before, by another process perhaps: NOTIFYs are owed, and no answer.
+func Accepted(event string) *Refer { return &Refer{event: event} }
+
 // Event is the Event value of the NOTIFYs that are owed.
 func (r *Refer) Event() string { return r.event }
 

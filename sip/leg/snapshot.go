@@ -6,19 +6,23 @@ import (
 
 	"handoff/metrics"
 	"handoff/sip/dialog"
+	"handoff/sip/uri"
 )
 
 // Snapshot is what must be written down of a leg for another process to go on with its dialog.
 // Transactions are not in it: they end with the process, and their peers repeat.
 type Snapshot struct {
-	Name       metrics.Leg
-	State      State
-	Peer       metrics.Peer
-	Names      []string
-	Dialog     dialog.Dialog
-	InviteCSeq uint32
-	Refers     int
-	ReferSent  uint32
+	Name   metrics.Leg
+	State  State
+	Peer   metrics.Peer
+	Names  []string
+	Dialog dialog.Dialog
+	// InviteCSeq and InviteBranch are of our INVITE.
+	InviteCSeq   uint32
+	InviteBranch string
+	// Refers counts the peer's REFERs, ReferAccepted numbers the last that was accepted and ReferSent our own last.
+	Refers                   int
+	ReferAccepted, ReferSent uint32
 	// SessionInterval is that of the session timer, 0 for none; Refreshes tells that it is ours to refresh, and
 	// TakesUPDATE how.
 	SessionInterval        time.Duration
@@ -39,26 +43,82 @@ func (l *Leg) Snapshot() Snapshot {
 		Refers:     l.refers.received,
 		ReferSent:  l.refers.sent,
 
+		InviteBranch:  l.invite.branch,
+		ReferAccepted: l.refers.accepted,
+
 		SessionInterval: l.timer.interval,
 		Refreshes:       l.timer.ours,
 		TakesUPDATE:     l.timer.update,
 	}
 }
 
-// Restore returns the leg of a snapshot, without a connection: its next request dials. Its session timer starts
-// a whole interval anew.
-func Restore(s Snapshot, deps Deps) *Leg {
+// unwritten is how many requests a leg may have sent since its snapshot was taken. A number that was used is refused by
+// the peer, one that was left out is not (RFC 3261 §12.2.2).
+const unwritten = 100
+
+// Restore returns the leg of a snapshot, without a connection: its next request dials. cfg tells what is not in the
+// snapshot: credentials and timers. The session timer starts a whole interval anew. A 2xx of ours that waited for its ACK is
+// taken for acknowledged, and a BYE of ours for not sent: AskAfter and Bye find out.
+func Restore(s Snapshot, cfg Config, deps Deps) *Leg {
 	d := s.Dialog
 	d.RouteSet = slices.Clone(d.RouteSet)
+	if s.State != Over {
+		d.LocalCSeq += unwritten
+	}
+	cfg.Name, cfg.Peer, cfg.Contact, cfg.Names = s.Name, s.Peer, d.Contact, slices.Clone(s.Names)
 	l := &Leg{
-		Config: Config{Name: s.Name, Peer: s.Peer, Contact: d.Contact, Names: slices.Clone(s.Names)},
+		Config: cfg,
 		deps:   deps,
 		state:  s.State,
 		dialog: &d,
-		invite: inviteRole{cseq: s.InviteCSeq},
-		refers: referState{received: s.Refers, sent: s.ReferSent},
+		invite: inviteRole{cseq: s.InviteCSeq, branch: s.InviteBranch},
+		refers: referState{received: s.Refers, accepted: s.ReferAccepted, sent: s.ReferSent},
 		timer:  sessionTimer{update: s.TakesUPDATE},
 	}
-	l.startTimer(s.SessionInterval, s.Refreshes)
+	switch s.State {
+	case Answered, Leaving:
+		l.state = Up
+	case Idle:
+		l.state = Over // its INVITE never left
+	}
+	if l.state == Up {
+		l.startTimer(s.SessionInterval, s.Refreshes)
+		l.keepAlive()
+	}
 	return l
+}
+
+// AskAfter asks the peer whether it still knows the dialog, once d is over: of one that ended while nobody was here it
+// says 481, and then the leg ends.
+func (l *Leg) AskAfter(d time.Duration) {
+	l.deps.After(d, func() {
+		if l.state == Up {
+			l.ask()
+		}
+	})
+}
+
+// Abandon ends a UAC's INVITE of which the transaction is lost, as well as that still goes: by CANCEL with the
+// INVITE's own branch (RFC 3261 §9.1), and then in the dialog of a fork that has rung by BYE (§15), which also ends what was
+// answered meanwhile. The leg is over when these are answered or given up.
+func (l *Leg) Abandon() {
+	if l.state != Calling && l.state != Cancelling {
+		return
+	}
+	l.state = Leaving
+	to := l.destination()
+	to.Branch = l.invite.branch
+	if target, err := uri.Parse(l.dialog.RemoteURI); err == nil {
+		to.URI = target // where the INVITE went, whatever the fork's Contact says
+	}
+	l.deps.Wire.Send(l.dialog.Cancel(l.invite.cseq), to, func(ev TxEvent) {
+		l.keepFlow(ev.Flow)
+		switch {
+		case ev.Response != nil && ev.Response.IsProvisional():
+		case l.dialog.RemoteTag == "":
+			l.over(ByUs)
+		default:
+			l.sendBYE(ByUs)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"crypto/rand"
 	"strconv"
 	"strings"
 	"time"
@@ -52,10 +53,11 @@ func (l *Leg) Invite(inv Invitation) {
 }
 
 func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
-	sent := *l.dialog
-	l.invite.cseq, l.invite.sent, l.invite.credentials = req.CSeq().SeqNo, &sent, credentialsOf(req)
+	sent, to := *l.dialog, l.destination()
+	to.Branch = "z9hG4bK" + rand.Text() // ours, because it is written down
+	l.invite.branch, l.invite.cseq, l.invite.sent, l.invite.credentials = to.Branch, req.CSeq().SeqNo, &sent, credentialsOf(req)
 	l.invite.provisional, l.invite.forks, l.invite.early = false, nil, nil
-	l.invite.client = l.deps.Wire.Send(req, l.destination(), func(ev TxEvent) {
+	l.invite.client = l.deps.Wire.Send(req, to, func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
 		if l.state == Calling && ev.Response != nil && ev.Response.StatusCode >= 300 {
 			l.leaveForks()

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -21,7 +22,7 @@ const maxDatagram = 1300
 // own. It must not block, and is never called from within Send.
 func (s *Stack) Send(req *sipmsg.Request, hop Hop, sink func(TxEvent)) *ClientTx {
 	d := requestDraft(req)
-	t := s.newClientTx(d, newBranch(), hop, sink)
+	t := s.newClientTx(d, cmp.Or(hop.Branch, newBranch()), hop, sink)
 	s.forward(t, hop, d)
 	return t
 }

@@ -28,6 +28,8 @@ type Hop struct {
 	Certificate *certificate.Source
 	// Peer tells on whose behalf the other side of a dialled connection speaks.
 	Peer metrics.Peer
+	// Branch is the transaction's; "" takes one that never was.
+	Branch string
 }
 
 // target is the identity of a dialled connection. A connection is used again only for the very same

@@ -79,6 +79,8 @@ type Call interface {
 	EndCaller(metrics.TransferReason)
 	// Bridge connects leg A with the leg that a method has brought.
 	Bridge()
+	// Changed writes the call down; nothing waits for that.
+	Changed()
 }
 
 // Config is fixed for one transfer.
@@ -116,9 +118,14 @@ type Executor struct {
 	trying  bool                      // the NOTIFY 100 is out and not answered
 	held    func()                    // the final NOTIFY, which waits for that answer
 	began   time.Time
+	since   time.Time // when the current method, or the state behind the last one, began
 	proved  time.Time // when the sipfrag that proves the transfer came
 	parting bool      // Watson may still say BYE itself
 	stops   []func()  // timers
+	// attempted is the method whose request may have left, and owed the code of the final NOTIFY that Watson has
+	// not answered.
+	attempted metrics.Method
+	owed      int
 
 	stopMethod func() // that of the current method
 }
@@ -174,6 +181,9 @@ func (x *Executor) step(e refer.Event) {
 	for _, a := range actions {
 		x.do(a)
 	}
+	if _, answered := e.(refer.NotifyAnswered); answered || x.machine.State() != before {
+		x.deps.Call.Changed()
+	}
 }
 
 func (x *Executor) do(a refer.Action) {
@@ -183,6 +193,7 @@ func (x *Executor) do(a refer.Action) {
 	case refer.Notify:
 		x.notify(a)
 	case refer.Attempt:
+		x.attempted = a.Method
 		x.deps.Call.Promise(func() { x.attempt(a.Method) })
 	case refer.CancelAttempt:
 		x.deps.Call.InOrder(func() { x.cancel(a.Method) })
@@ -195,6 +206,7 @@ func (x *Executor) do(a refer.Action) {
 	case refer.EndCaller:
 		x.deps.Call.EndCaller(a.Reason)
 	case refer.StartMethodTimer:
+		x.since = time.Now()
 		x.stopMethod()
 		x.stopMethod = x.after(x.cfg.Timeout, refer.MethodTimeout(a))
 	case refer.StartTotalTimer:
@@ -202,6 +214,7 @@ func (x *Executor) do(a refer.Action) {
 	case refer.StartGrace:
 		x.after(graceTime, refer.GraceOver{})
 	case refer.StartDoubt:
+		x.since = time.Now()
 		x.after(doubtTime, refer.DoubtOver{})
 	case refer.StopTimers:
 		x.stopTimers()
@@ -244,6 +257,7 @@ func (x *Executor) notify(n refer.Notify) {
 		x.deps.Call.InOrder(func() { x.notifyTrying(body) })
 		return
 	}
+	x.owed = n.Code
 	x.deps.Call.Promise(func() { x.notifyFinal(body) })
 }
 
@@ -258,7 +272,10 @@ func (x *Executor) notifyTrying(body []byte) {
 func (x *Executor) notifyFinal(body []byte) {
 	state := refer.Subscription{State: refer.SubscriptionTerminated, Reason: "noresource"}
 	send := func() {
-		x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, func() { x.step(refer.NotifyAnswered{}) })
+		x.deps.Watson.NotifyRefer(x.cfg.Refer, state.String(), body, func() {
+			x.owed = 0
+			x.step(refer.NotifyAnswered{})
+		})
 	}
 	if x.trying {
 		x.held = send
@@ -288,6 +305,7 @@ func (x *Executor) byeCaller() {
 func (x *Executor) byeWatson() {
 	x.parting = true
 	x.deps.Call.After(partingTime, func() { x.deps.Watson.Bye("") })
+	x.deps.Call.Changed()
 }
 
 func (x *Executor) done(d refer.Done) {

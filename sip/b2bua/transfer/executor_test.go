@@ -62,6 +62,7 @@ func (s *stage) written() {
 func (s *stage) TransferDone(r metrics.TransferReason)      { s.did("done " + r.String()) }
 func (s *stage) TransferCorrected(r metrics.TransferReason) { s.did("corrected " + r.String()) }
 func (s *stage) Bridge()                                    { s.did("bridge") }
+func (s *stage) Changed()                                   {}
 func (s *stage) EndCaller(r metrics.TransferReason)         { s.did("end caller " + r.String()) }
 
 type watson struct{ *stage }

@@ -1,0 +1,87 @@
+package leg
+
+import (
+	"testing"
+	"time"
+)
+
+// rebuilt is the bench's leg as another process reads it.
+func (b *bench) rebuilt() {
+	b.leg.timer.stop() // with its process
+	b.leg = Restore(b.leg.Snapshot(), Config{}, b.deps())
+	b.sent = nil
+}
+
+func TestAnInviteOfADeadProcessIsCancelledByItsBranch(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		tx := b.callee()
+		tx.answer(100)
+		branch := b.leg.Snapshot().InviteBranch
+		b.rebuilt()
+		b.leg.Abandon()
+		b.wantSent("CANCEL 1")
+		cancel := b.txs[1]
+		if cancel.to.Branch != branch || branch == "" {
+			t.Errorf("branch %q, the INVITE's was %q", cancel.to.Branch, branch)
+		}
+		if got, want := cancel.req.Recipient.String(), tx.req.Recipient.String(); got != want {
+			t.Errorf("to %s, the INVITE went to %s", got, want)
+		}
+		if tag, tagged := cancel.req.To().Params.Get("tag"); tagged {
+			t.Errorf("To tag %s", tag)
+		}
+		cancel.answer(481)
+		if b.leg.State() != Over {
+			t.Errorf("the leg is %s", b.leg.State())
+		}
+	})
+}
+
+func TestAForkThatHasRungIsEndedByBYEToo(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callee().answer(180, toTag("w1"))
+		b.rebuilt()
+		b.leg.Abandon()
+		b.leg.Abandon() // once
+		b.txs[1].answer(200)
+		b.wantSent("CANCEL 1, BYE 102")
+		if tag, _ := b.last().To().Params.Get("tag"); tag != "w1" {
+			t.Errorf("To tag %q", tag)
+		}
+		b.txs[2].answer(481)
+		b.wantTold("Ringing, Ended(us)")
+	})
+}
+
+func TestADialogIsAskedWhetherItStillStands(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.rebuilt()
+		b.leg.AskAfter(time.Second)
+		b.run(2 * time.Second)
+		b.wantSent("OPTIONS 101")
+		b.txs[0].answer(481)
+		if b.leg.State() != Over {
+			t.Errorf("the leg is %s", b.leg.State())
+		}
+	})
+}
+
+func TestAnEndThatWasNotToldIsToldAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callerUp()
+		b.leg.Bye("")
+		b.rebuilt()
+		b.leg.Bye("")
+		b.wantSent("BYE 102")
+	})
+}
+
+func TestASessionTimerGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callee().answer(200, toTag("w1"), header("Session-Expires", "90;refresher=uac"), header("Allow", "UPDATE"))
+		b.rebuilt()
+		b.run(46 * time.Second)
+		b.wantSent("UPDATE 102")
+	})
+}

@@ -52,7 +52,7 @@ type lines struct {
 
 func serve(t *testing.T, config string) *serving {
 	t.Helper()
-	s := &serving{cmd: exec.Command(os.Args[0], "serve", "--config", config), log: &lines{found: make(chan string, 1000)}}
+	s := &serving{cmd: exec.Command(os.Args[0], "serve", "--config", config), log: &lines{found: make(chan string, 100_000)}}
 	s.cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, err := s.cmd.StderrPipe()
 	if err != nil {

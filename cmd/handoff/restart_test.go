@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"handoff/sip/b2bua"
+	"handoff/sip/simulator"
+	"handoff/sip/simulator/phone"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
+)
+
+// restarts is a world whose edge is a process of its own, which can die and come back: `handoff serve`, with the journal
+// that it has by default. Of the scene all but the edge is there.
+type restarts struct {
+	*scene
+	*serving
+	config string
+	ops    string
+	sip    uint16 // over TLS
+}
+
+// restartConfig adds to the stage's configuration what lets another process take its place.
+type restartConfig struct {
+	stageConfig
+	YAML string // further keys, each a line "section: key: value"
+}
+
+func newRestarts(t *testing.T, cfg restartConfig) *restarts {
+	t.Helper()
+	cfg.At = stageAddrs{loopback, loopback, loopback}
+	if runtime.GOOS == "linux" {
+		cfg.At = stageAddrs{loopback, netip.MustParseAddr("127.0.0.2"), watsonAddr}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	r := &restarts{scene: &scene{t: t, ctx: ctx, stage: &stage{violations: &simulator.Violations{}, dir: t.TempDir()}}}
+	authority, err := simulator.NewAuthority()
+	r.must(err)
+	own := cfg.WatsonSet
+	cfg.WatsonSet = func(c *watson.Config) {
+		c.AcceptWithin = 3 * time.Second
+		if own != nil {
+			own(c)
+		}
+	}
+	r.must(r.startWatson(cfg.stageConfig, authority))
+	t.Cleanup(r.watson.Close)
+	_, err = authority.Write(r.dir)
+	r.must(err)
+	_, _, err = authority.WriteIssued(r.dir, "edge", cfg.At.Edge.String())
+	r.must(err)
+	r.must(os.WriteFile(filepath.Join(r.dir, "token"), []byte(authToken), 0o600))
+	r.must(os.WriteFile(filepath.Join(r.dir, "password"), []byte(domainPass), 0o600))
+
+	r.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
+	r.sip = freePort(cfg.At.Edge)
+	udp := freePort(cfg.At.Edge)
+	r.ops = fmt.Sprintf("%s:%d", cfg.At.Edge, freePort(cfg.At.Edge))
+	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr().Port(), zoneName, rangeOfPorts())
+	for old, new := range map[string]string{
+		"tls:127.0.0.1:0": fmt.Sprintf("tls:127.0.0.1:%d", r.sip), "tcp:127.0.0.1:0": fmt.Sprintf("tcp:127.0.0.1:%d", freePort(cfg.At.Edge)),
+		"udp:127.0.0.1:0": fmt.Sprintf("udp:127.0.0.1:%d", udp), `ops: {listen: "127.0.0.1:0"}`: `ops: {listen: "` + r.ops + `"}`,
+		"journal: {kind: memory}": "journal: {path: state/calls.db}",
+	} {
+		if !strings.Contains(text, old) {
+			t.Fatalf("no %s in\n%s", old, text)
+		}
+		text = strings.Replace(text, old, new, 1)
+	}
+	for line := range strings.Lines(strings.NewReplacer(
+		"REST", fmt.Sprintf("http://%s:%d", cfg.At.Twilio, r.ports.rest), "STUDIO", twilio.StudioURL(accountSID, netip.AddrPortFrom(cfg.At.Twilio, r.ports.studio)),
+		"DOMAIN", fmt.Sprintf("sip:queue@%s:%d;transport=tls", domainName, r.ports.domain),
+	).Replace(cfg.YAML)) {
+		section, rest, _ := strings.Cut(line, ": ")
+		switch block, flow := "\n"+section+":\n", "\n"+section+": {"; {
+		case strings.Contains(text, block):
+			text = strings.Replace(text, block, block+"  "+rest, 1)
+		case strings.Contains(text, flow):
+			text = strings.Replace(text, flow, flow+strings.TrimSuffix(rest, "\n")+", ", 1)
+		default:
+			text += section + ": {" + strings.TrimSuffix(rest, "\n") + "}\n"
+		}
+	}
+	r.config = filepath.Join(r.dir, "edge.yaml")
+	r.must(os.WriteFile(r.config, []byte(text), 0o600))
+	r.start()
+
+	certificate, err := authority.Issue(regionName, "trunk1.pstn.twilio.com", domainName)
+	r.must(err)
+	at := fmt.Sprintf("%s:%d", cfg.At.Edge, r.sip)
+	tc := twilio.Config{
+		Addr: cfg.At.Twilio, Certificate: certificate, Roots: authority.Pool(), Edge: at, Origination: "sip:" + at + ";transport=tls",
+		Hidden: []string{zoneName, "watson.cloud.ibm.com"}, AccountSid: accountSID, AuthToken: authToken, ParentHeader: true, PlainREST: true,
+		RESTPort: r.ports.rest, WebhookPort: r.ports.studio, Username: domainUser, Password: domainPass, Domain: domainName, DomainPort: r.ports.domain,
+	}
+	if cfg.TwilioSet != nil {
+		cfg.TwilioSet(&tc)
+	}
+	if tc.Transport == "udp" {
+		tc.Edge = fmt.Sprintf("%s:%d", cfg.At.Edge, udp)
+	}
+	r.twilio, err = twilio.New(tc, twilio.Deps{Violations: r.violations})
+	r.must(err)
+	t.Cleanup(r.twilio.Close)
+	return r
+}
+
+func (r *restarts) start() {
+	r.t.Helper()
+	r.serving = serve(r.t, r.config)
+	r.await(r.t, `"serving"`)
+}
+
+// kill ends the edge as the kernel does, without a word.
+func (r *restarts) kill() {
+	r.t.Helper()
+	r.must(r.cmd.Process.Kill())
+	_ = r.cmd.Wait()
+}
+
+// again kills the edge and starts it anew.
+func (r *restarts) again() {
+	r.t.Helper()
+	r.kill()
+	r.start()
+}
+
+// pair is a call at both its ends.
+type pair struct {
+	caller    *twilio.Call
+	assistant *watson.Call
+}
+
+func (r *restarts) call(o twilio.Options) pair {
+	r.t.Helper()
+	caller, err := r.twilio.Place(r.ctx, "+18885557777", o)
+	r.must(err)
+	assistant, err := r.watson.Accept(r.ctx)
+	r.must(err)
+	r.must(caller.AwaitAnswer(r.ctx))
+	r.must(assistant.AwaitAnswer(r.ctx))
+	return pair{caller, assistant}
+}
+
+func (p pair) phones() []*phone.Phone { return []*phone.Phone{p.caller.Phone(), p.assistant.Phone()} }
+
+// hearMore waits until each phone has heard some more packets of a voice than it has now.
+func hearMore(ctx context.Context, phones []*phone.Phone, more uint64) error {
+	before := make([]uint64, len(phones))
+	for i, p := range phones {
+		before[i] = p.Stats().Heard
+	}
+	for i, p := range phones {
+		if err := p.Until(ctx, func(s phone.Stats) bool { return s.Heard >= before[i]+more }); err != nil {
+			return fmt.Errorf("phone %d of %d, which has heard %+v: %w", i, len(phones), p.Stats(), err)
+		}
+	}
+	return nil
+}
+
+// held asks the edge for its calls.
+func (r *restarts) held() []b2bua.Info {
+	r.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get("http://" + r.ops + "/api/v1/calls")
+	r.must(err)
+	defer res.Body.Close()
+	var answer struct{ Calls []b2bua.Info }
+	r.must(json.NewDecoder(res.Body).Decode(&answer))
+	return answer.Calls
+}
+
+// ended waits until both ends and the edge have forgotten the calls.
+func (r *restarts) ended(pairs ...pair) {
+	r.t.Helper()
+	for _, p := range pairs {
+		_, err := p.caller.Await(r.ctx)
+		r.must(err)
+		_, err = p.assistant.Await(r.ctx)
+		r.must(err)
+	}
+	r.until("the edge holds no call", func() bool { return len(r.held()) == 0 })
+}
+
+// fair fails on what a simulator saw the edge do wrong. Behind a restart a leg may have two connections, one that the
+// edge has dialled and one that its peer has: between these nothing keeps a NOTIFY behind its 202.
+func (r *restarts) fair() {
+	r.t.Helper()
+	for _, v := range r.violations.All() {
+		if v.Rule != simulator.NotifyAfterAccept {
+			r.t.Error(v)
+		}
+	}
+}
+
+// TestKilledInMidCall kills the edge under its calls. Its successor finds them in the journal: both directions of media are back
+// within a second, and whatever either side does then works.
+func TestKilledInMidCall(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		calls int
+		cfg   restartConfig
+	}{
+		{"SRTP whose keys pass", 20, restartConfig{}},
+		{"SRTP that is terminated", 4, restartConfig{YAML: "media: srtp_keys: terminate\n"}},
+		{"plain RTP over UDP", 4, restartConfig{
+			stageConfig: stageConfig{WatsonSet: func(c *watson.Config) { c.PlainMedia = true }, TwilioSet: func(c *twilio.Config) { c.Transport = "udp" }},
+			YAML:        "twilio: srtp: off\nwatson: srtp: off\n",
+		}},
+		{"SRTP from Twilio, plain to Watson", 4, restartConfig{
+			stageConfig: stageConfig{WatsonSet: func(c *watson.Config) { c.PlainMedia = true }},
+			YAML:        "watson: srtp: off\n",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRestarts(t, tt.cfg)
+			var pairs []pair
+			var phones []*phone.Phone
+			for range tt.calls {
+				p := r.call(twilio.Options{})
+				pairs, phones = append(pairs, p), append(phones, p.phones()...)
+			}
+			r.must(hearMore(r.ctx, phones, 5))
+			time.Sleep(1200 * time.Millisecond) // a tick, behind which the journal has the ACKs
+
+			r.kill()
+			began := time.Now()
+			r.start()
+			soon, cancel := context.WithTimeout(r.ctx, time.Second)
+			defer cancel()
+			r.must(hearMore(soon, phones, 5))
+			t.Logf("%d calls heard again %v after the process began", tt.calls, time.Since(began))
+			if n := len(r.held()); n != tt.calls {
+				t.Errorf("%d calls are held", n)
+			}
+
+			r.must(pairs[0].caller.Hangup(r.ctx))
+			r.must(pairs[1].assistant.Hangup(r.ctx))
+			r.must(pairs[2].assistant.Hold(r.ctx, watson.HoldInactive))
+			r.must(pairs[2].assistant.Resume(r.ctx))
+			r.must(hearMore(r.ctx, pairs[2].phones(), 5))
+			outcome, err := pairs[2].assistant.Refer(r.ctx, watson.Transfer{Key: testKey})
+			r.must(err)
+			r.told(outcome, 100, 200)
+			r.inFlex(pairs[2].caller, testKey)
+			if status, err := pairs[3].caller.Reinvite(r.ctx, twilio.Address); err != nil || status != 200 {
+				t.Errorf("a re-INVITE of the caller: %d, %v", status, err)
+			}
+			r.again() // what was agreed on since is known too
+			r.must(hearMore(r.ctx, pairs[3].phones(), 5))
+			for _, p := range pairs[3:] {
+				r.must(p.caller.Hangup(r.ctx))
+			}
+			r.ended(pairs...)
+			for _, p := range phones {
+				if s := p.Stats(); s.Undecryptable+s.Damaged+s.Foreign > 0 {
+					t.Errorf("heard %+v", s)
+				}
+			}
+			r.fair()
+		})
+	}
+}
+

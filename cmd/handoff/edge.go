@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +17,6 @@ import (
 	"handoff/metrics"
 	"handoff/metrics/ops"
 	"handoff/metrics/set"
-	"handoff/refer"
 	"handoff/sip/b2bua"
 	"handoff/sip/control"
 	"handoff/sip/journal"
@@ -29,12 +31,21 @@ type edge struct {
 	stack  *stack.Stack
 	media  *media.Relay
 	engine *b2bua.Engine
-	prober *probe.Prober
+	prober atomic.Pointer[probe.Prober]
 	ops    *ops.Server
 	// journal keeps the calls; nil when none shall outlive the process.
 	journal *journal.Bolt
-	// webhooks answers Twilio; nil when that is not configured.
+	// webhooks answers Twilio, as hooks says at present; nil when that is not configured.
 	webhooks *ops.Server
+	hooks    atomic.Pointer[http.Handler]
+
+	wire     *wire
+	counters *set.Set
+	clear    []uri.URI // as edgeDeps has it
+	level    zap.AtomicLevel
+
+	reloading sync.Mutex // one at a time; guards running
+	running   *configs.Config
 }
 
 type edgeDeps struct {
@@ -44,6 +55,10 @@ type edgeDeps struct {
 	Resolver stack.Resolver
 	// Clear are called without TLS in place of the configured targets, in measurements; nil in an edge that serves.
 	Clear []uri.URI
+	// Operator ends and reloads the process; nil where there is nothing to be reloaded from.
+	Operator control.Process
+	// Level is that of Log, which a reload may change.
+	Level zap.AtomicLevel
 }
 
 // newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
@@ -54,7 +69,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &edge{log: deps.Log}
+	e := &edge{log: deps.Log, clear: deps.Clear, level: deps.Level}
 	defer func() {
 		if err != nil {
 			e.closeSockets()
@@ -62,38 +77,6 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}()
 
 	e.media, err = media.New(mediaConfig(cfg), media.Deps{Log: deps.Log, Observer: counters})
-	if err != nil {
-		return nil, err
-	}
-	trunks, err := trunkConfig(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if deps.Clear != nil {
-		trunks.Targets, trunks.Clear = deps.Clear, true
-	}
-	policy, err := refer.NewPolicy(cfg.Transfer.Intercept)
-	if err != nil {
-		return nil, err
-	}
-	policy.Pass = cfg.Transfer.Unmatched == configs.UnmatchedPass
-	update, err := newUpdater(cfg, deps.Log)
-	if err != nil {
-		return nil, err
-	}
-	watson, err := credentials(append(hostsOf(trunks.Targets...), trunks.RedirectHosts...), cfg.Watson.Auth.Realm, cfg.Watson.Auth.Username, cfg.Watson.Auth.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	domain, err := sipDomain(cfg)
-	if err != nil {
-		return nil, err
-	}
-	hold, err := clip(cfg.Transfer.HoldAudio, tone.Comfort)
-	if err != nil {
-		return nil, err
-	}
-	failure, err := clip(cfg.Transfer.FailureAudio, tone.Reorder)
 	if err != nil {
 		return nil, err
 	}
@@ -112,56 +95,36 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 	e.journal = file
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
-	e.prober = newProber(cfg, trunks, w, counters, deps.Log)
-	e.engine, err = b2bua.New(b2bua.Config{
-		Trunk:      trunks,
-		Contact:    w.contact,
-		TwilioSRTP: policies[cfg.Twilio.SRTP],
-		WatsonSRTP: policies[cfg.Watson.SRTP],
-
-		WatsonCredentials:     watson,
-		WatsonSessionInterval: cfg.Watson.SessionExpires,
-		TerminateSRTP:         cfg.Media.SRTPKeys == configs.SRTPKeysTerminate,
-		Domain:                domain,
-		Transfer: b2bua.TransferConfig{
-			Policy:       policy,
-			Carry:        carry(cfg),
-			Methods:      cfg.Transfer.Methods,
-			Timeout:      cfg.Transfer.Timeout,
-			Total:        cfg.Transfer.Total,
-			AfterSilence: cfg.Transfer.AfterSilence == configs.AfterSilenceNext,
-			HangupHeader: cfg.Transfer.HangupHeader,
-		},
-		OptionsEvery: cfg.SIP.Keepalive.Options,
-		Limits: b2bua.Limits{
-			Calls: cfg.Limits.Calls, InvitesPerSecond: cfg.Limits.InvitesPerSecond, PerSource: cfg.Limits.PerSource,
-		},
-	}, b2bua.Deps{
-		Log:      deps.Log,
-		Wire:     w,
-		Media:    e.media,
-		Journal:  store,
-		Observer: counters,
-		Updater:  update,
-		Health:   e.prober,
-		Hold:     hold,
-		Ringback: tone.Ringback(),
-		Failure:  failure,
-		Bury:     w.bury,
+	now, err := newRules(cfg, deps.Clear, w, deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	e.wire, e.running, e.counters = w, cfg, counters
+	w.admitted.Store(&now)
+	e.watch(cfg, now)
+	now.with.Health = e.prober.Load()
+	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
+		Log:        deps.Log,
+		Wire:       w,
+		Media:      e.media,
+		Journal:    store,
+		Observer:   counters,
+		Ringback:   tone.Ringback(),
+		Bury:       w.bury,
+		Changeable: now.with,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine)})
+	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
 	if err != nil {
 		return nil, err
 	}
-	byName := cfg.Watson.SourcesDefault()
 	e.stack, err = stack.New(stackConfig(cfg), stack.Deps{
 		Log:      deps.Log,
 		Observer: counters,
 		Admit: func(from netip.AddrPort, _ stack.Transport) metrics.Peer {
-			return w.admit(trunks, byName, from.Addr())
+			return w.admit(from.Addr())
 		},
 		Handler:  &handler{e.engine, w},
 		Tap:      deps.Tap,
@@ -173,8 +136,8 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	w.connect(e.stack, cfg.SIP.Public)
 	e.engine.Restore(kept)
 	w.open()
-	w.lookUp(trunks, domain)
-	e.webhooks, err = newWebhooks(cfg, deps.Log, counters, policy, e.engine, dialledEdge(cfg, e.stack))
+	w.lookUp(now.trunks, now.engine.Domain)
+	e.webhooks, err = e.newWebhooks(cfg, now.policy)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +160,8 @@ func (e *edge) Close(ctx context.Context) {
 }
 
 func (e *edge) closeSockets() {
-	if e.prober != nil {
-		e.prober.Close()
+	if prober := e.prober.Load(); prober != nil {
+		prober.Close()
 	}
 	if e.stack != nil {
 		e.stack.Close()

@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.uber.org/zap"
+
 	"handoff/sip/uri"
 )
 
@@ -40,5 +42,5 @@ func edgeInClear(config, target string) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newEdge(cfg, edgeDeps{Log: newLogger(cfg), Clear: []uri.URI{to}})
+	return newEdge(cfg, edgeDeps{Log: newLogger(cfg, zap.NewAtomicLevelAt(cfg.Log.Level)), Clear: []uri.URI{to}})
 }

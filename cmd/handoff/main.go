@@ -30,6 +30,8 @@ type cli struct {
 	Decode   decodeCmd   `cmd:"" help:"Show what becomes of a transfer request."`
 	Load     loadCmd     `cmd:"" help:"Generate traffic and measure."`
 	Calls    callsCmd    `cmd:"" help:"List, hang up and transfer calls of a running edge."`
+	Drain    drainCmd    `cmd:"" help:"Let a running edge take no new calls, and end when the others have."`
+	Reload   reloadCmd   `cmd:"" help:"Let a running edge read its configuration again."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

@@ -39,9 +39,11 @@ func newNameServer(t *testing.T) *nameServer {
 }
 
 // resolver asks this server and no other.
-func (s *nameServer) resolver() *net.Resolver {
+func (s *nameServer) resolver() *net.Resolver { return resolverAt(s.conn.LocalAddr().String()) }
+
+func resolverAt(server string) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", s.conn.LocalAddr().String())
+		return new(net.Dialer).DialContext(ctx, "udp", server)
 	}}
 }
 

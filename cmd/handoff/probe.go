@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,9 +13,23 @@ import (
 	"handoff/sip/leg"
 	"handoff/sip/trunk"
 	"handoff/sip/trunk/probe"
+	"handoff/sip/uri"
 )
 
-// newProber keeps watch over Watson's targets.
+// watch keeps watch over Watson's targets, and leaves those of before.
+func (e *edge) watch(cfg *configs.Config, now rules) {
+	before := e.prober.Swap(newProber(cfg, now.trunks, e.wire, e.counters, e.log))
+	if before == nil {
+		return
+	}
+	before.Close()
+	for _, s := range before.States() {
+		if !slices.ContainsFunc(now.trunks.Targets, func(u uri.URI) bool { return u.Host == s.Name }) {
+			e.counters.WatsonTargetGone(s.Name)
+		}
+	}
+}
+
 func newProber(cfg *configs.Config, trunks trunk.Config, w *wire, counters probe.Observer, log *zap.Logger) *probe.Prober {
 	var names []string
 	for _, target := range trunks.Targets {
@@ -61,12 +76,12 @@ func (w *wire) ask(ctx context.Context, trunks trunk.Config, target int) probe.A
 }
 
 // readiness is what /readyz says of the edge.
-func (e *edge) readiness() error { return errors.Join(e.engine.Ready(), e.prober.Ready()) }
+func (e *edge) readiness() error { return errors.Join(e.engine.Ready(), e.prober.Load().Ready()) }
 
 // targetsInWords are the lines of /readyz about Watson's targets.
 func (e *edge) targetsInWords() []string {
 	var lines []string
-	for _, s := range e.prober.States() {
+	for _, s := range e.prober.Load().States() {
 		line := "watson " + s.Name + " up"
 		if !s.Up {
 			line = "watson " + s.Name + " down"

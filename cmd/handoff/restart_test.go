@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -33,7 +35,8 @@ type restarts struct {
 // restartConfig adds to the stage's configuration what lets another process take its place.
 type restartConfig struct {
 	stageConfig
-	YAML string // further keys, each a line "section: key: value"
+	YAML  string // further keys, each a line "section: key: value"
+	Ports string // for media; empty: some
 }
 
 func newRestarts(t *testing.T, cfg restartConfig) *restarts {
@@ -67,7 +70,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	r.sip = freePort(cfg.At.Edge)
 	udp := freePort(cfg.At.Edge)
 	r.ops = fmt.Sprintf("%s:%d", cfg.At.Edge, freePort(cfg.At.Edge))
-	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr().Port(), zoneName, rangeOfPorts())
+	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr(), zoneName, cmp.Or(cfg.Ports, rangeOfPorts()), hostText(cfg.At.Edge.String()))
 	for old, new := range map[string]string{
 		"tls:127.0.0.1:0": fmt.Sprintf("tls:127.0.0.1:%d", r.sip), "tcp:127.0.0.1:0": fmt.Sprintf("tcp:127.0.0.1:%d", freePort(cfg.At.Edge)),
 		"udp:127.0.0.1:0": fmt.Sprintf("udp:127.0.0.1:%d", udp), `ops: {listen: "127.0.0.1:0"}`: `ops: {listen: "` + r.ops + `"}`,
@@ -92,6 +95,9 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 			text += section + ": {" + strings.TrimSuffix(rest, "\n") + "}\n"
 		}
 	}
+	names := newNameServer(t)
+	names.zone[domainName+"."] = []dnsBody{address(cfg.At.Twilio)}
+	t.Setenv(withNames, names.conn.LocalAddr().String())
 	r.config = filepath.Join(r.dir, "edge.yaml")
 	r.must(os.WriteFile(r.config, []byte(text), 0o600))
 	r.start()
@@ -125,7 +131,7 @@ func (r *restarts) start() {
 // kill ends the edge as the kernel does, without a word.
 func (r *restarts) kill() {
 	r.t.Helper()
-	r.must(r.cmd.Process.Kill())
+	_ = r.cmd.Process.Kill() // or it is dead already
 	_ = r.cmd.Wait()
 }
 
@@ -172,13 +178,26 @@ func hearMore(ctx context.Context, phones []*phone.Phone, more uint64) error {
 // held asks the edge for its calls.
 func (r *restarts) held() []b2bua.Info {
 	r.t.Helper()
+	var answer struct{ Calls []b2bua.Info }
+	r.must(json.Unmarshal([]byte(r.page("/api/v1/calls")), &answer))
+	return answer.Calls
+}
+
+// awaitPage waits until a page of the ops listener holds part.
+func (r *restarts) awaitPage(path, part string) {
+	r.t.Helper()
+	r.until(path+" has "+part, func() bool { return strings.Contains(r.page(path), part) })
+}
+
+func (r *restarts) page(path string) string {
+	r.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Get("http://" + r.ops + "/api/v1/calls")
+	res, err := client.Get("http://" + r.ops + path)
 	r.must(err)
 	defer res.Body.Close()
-	var answer struct{ Calls []b2bua.Info }
-	r.must(json.NewDecoder(res.Body).Decode(&answer))
-	return answer.Calls
+	body, err := io.ReadAll(res.Body)
+	r.must(err)
+	return string(body)
 }
 
 // ended waits until both ends and the edge have forgotten the calls.
@@ -272,4 +291,3 @@ func TestKilledInMidCall(t *testing.T) {
 		})
 	}
 }
-

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,45 +17,42 @@ type serveCmd struct {
 	Drain  time.Duration `default:"5s" help:"How long calls may go on after SIGTERM before they are ended with BYE."`
 }
 
-// Run serves until SIGTERM or SIGINT. The first signal drains; a second one means now.
+// Run serves until SIGTERM, SIGINT or `handoff drain`. The first signal drains; a second one means now. SIGHUP
+// reloads.
 func (s serveCmd) Run() error {
 	cfg, warnings, err := loadConfig(s.Config)
 	if err != nil {
 		return err
 	}
 	tuneCollector()
-	log := newLogger(cfg)
+	level := zap.NewAtomicLevelAt(cfg.Log.Level)
+	log := newLogger(cfg, level)
 	for _, w := range warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))
 	}
 	defer func() { _ = log.Sync() }() // stderr can't always be synced
 
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(signals)
+	end, hangup := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(end)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 
-	e, err := newEdge(cfg, edgeDeps{Log: log})
+	o := newOperator(log, s.Config, s.Drain)
+	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level})
 	if err != nil {
 		return err
 	}
+	o.attach(e)
 	log.Info("serving", zap.String("version", buildVersion()), zap.Stringers("listen", cfg.SIP.Listen), zap.Stringer("ops", e.ops.Addr()),
 		zap.String("webhooks", cfg.Webhooks.PublicURL))
-
-	got := <-signals
-	log.Info("draining", zap.Stringer("signal", got), zap.Int("calls", e.engine.Calls()), zap.Duration("at_most", s.Drain))
-	ctx, now := context.WithTimeout(context.Background(), s.Drain)
-	defer now()
-	go func() { // ends with the process or with a second signal
-		<-signals
-		now()
-	}()
-	e.Close(ctx)
+	o.serve(end, hangup)
 	log.Info("stopped")
 	return nil
 }
 
 // newLogger writes to standard error in the configured form.
-func newLogger(cfg *configs.Config) *zap.Logger {
+func newLogger(cfg *configs.Config, level zap.AtomicLevel) *zap.Logger {
 	ec := zap.NewProductionEncoderConfig()
 	ec.EncodeTime = zapcore.ISO8601TimeEncoder
 	ec.EncodeDuration = zapcore.StringDurationEncoder
@@ -64,6 +60,6 @@ func newLogger(cfg *configs.Config) *zap.Logger {
 	if cfg.Log.Format == configs.LogConsole {
 		encoder = zapcore.NewConsoleEncoder(ec)
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), cfg.Log.Level)
+	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)
 	return zap.New(core).With(zap.String("node", cfg.Node))
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -25,8 +26,14 @@ import (
 // asCommand lets the test binary be the command: TestMain runs it instead of the tests.
 const asCommand = "HANDOFF_TEST_RUN_COMMAND"
 
+// withNames is the name server of such a command.
+const withNames = "HANDOFF_TEST_NAME_SERVER"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
+		if at := os.Getenv(withNames); at != "" {
+			net.DefaultResolver = resolverAt(at)
+		}
 		os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr}))
 	}
 	if target := os.Getenv(asClearEdge); target != "" {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"crypto/tls"
+	"net/http"
 	"time"
-
-	"go.uber.org/zap"
 
 	"handoff/configs"
 	"handoff/metrics/ops"
-	"handoff/metrics/set"
 	"handoff/refer"
 	"handoff/refer/webhook"
 	"handoff/sip/b2bua"
@@ -18,34 +16,41 @@ import (
 )
 
 // newWebhooks listens for Twilio's requests; nil when that is not configured.
-func newWebhooks(cfg *configs.Config, log *zap.Logger, counters *set.Set, policy refer.Policy, engine *b2bua.Engine, edge uri.URI) (*ops.Server, error) {
+func (e *edge) newWebhooks(cfg *configs.Config, policy refer.Policy) (*ops.Server, error) {
 	w := cfg.Webhooks
 	if w.PublicURL == "" {
 		return nil, nil
 	}
-	token, err := configs.Secret(w.AuthTokenFile)
+	handler, err := e.newHooks(cfg, policy)
 	if err != nil {
 		return nil, err
 	}
-	handler, err := webhook.New(webhook.Config{
-		PublicURL: w.PublicURL, AuthToken: token, Edge: edge, Policy: policy,
-		REST: refer.REST{Studio: w.StudioURL, Workflow: w.WorkflowSID},
-	}, webhook.Deps{
-		Log: log, Observer: counters,
-		Tell: func(n webhook.News) { engine.OnNews(b2bua.News(n)) },
-	})
-	if err != nil {
-		return nil, err
-	}
+	e.hooks.Store(&handler)
 	listen := ops.Config{Listen: w.Listen}
 	if w.Secure() {
-		pair, err := certificate.Read(w.TLS.Certificate, w.TLS.Key, log, func(time.Time) {})
+		pair, err := certificate.Read(w.TLS.Certificate, w.TLS.Key, e.log, func(time.Time) {})
 		if err != nil {
 			return nil, err
 		}
 		listen.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.Get}
 	}
-	return ops.Serve(listen, handler, log)
+	return ops.Serve(listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*e.hooks.Load()).ServeHTTP(w, r) }), e.log)
+}
+
+// newHooks answers them.
+func (e *edge) newHooks(cfg *configs.Config, policy refer.Policy) (http.Handler, error) {
+	w := cfg.Webhooks
+	token, err := configs.Secret(w.AuthTokenFile)
+	if err != nil {
+		return nil, err
+	}
+	return webhook.New(webhook.Config{
+		PublicURL: w.PublicURL, AuthToken: token, Edge: dialledEdge(cfg, e.stack), Policy: policy,
+		REST: refer.REST{Studio: w.StudioURL, Workflow: w.WorkflowSID},
+	}, webhook.Deps{
+		Log: e.log, Observer: e.counters,
+		Tell: func(n webhook.News) { e.engine.OnNews(b2bua.News(n)) },
+	})
 }
 
 // dialledEdge is what a <Sip> dials to reach this edge: over TLS with SRTP where that is to be had. The

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
@@ -26,6 +27,7 @@ type wire struct {
 	// The stack needs the engine to exist and the engine the stack, and the calls of the process before come before
 	// all new ones: what arrives before open waits for up, a moment once in the life of an edge.
 	up       chan struct{}
+	admitted atomic.Pointer[rules] // who may speak for whom
 	stack    *stack.Stack
 	contacts contactBook
 }
@@ -60,10 +62,11 @@ func (w *wire) lookUp(trunks trunk.Config, domain *b2bua.Domain) {
 	w.stack.LookUp(hops...)
 }
 
-// admit tells for whom an address may speak. byName lets what Watson's targets resolve to speak for Watson.
-func (w *wire) admit(trunks trunk.Config, byName bool, from netip.Addr) metrics.Peer {
-	peer := trunks.Peer(from)
-	if peer != metrics.PeerUnknown || !byName {
+// admit tells for whom an address may speak.
+func (w *wire) admit(from netip.Addr) metrics.Peer {
+	now := w.admitted.Load()
+	peer := now.trunks.Peer(from)
+	if peer != metrics.PeerUnknown || !now.byName {
 		return peer
 	}
 	select {

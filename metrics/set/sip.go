@@ -105,6 +105,12 @@ func (s *Set) PeerCertificateExpiry(p metrics.Peer, notAfter time.Time) {
 	s.sip.peerExpiry.WithLabelValues(p.String()).Set(float64(notAfter.Unix()))
 }
 
+// WatsonTargetGone forgets a target that is configured no more.
+func (s *Set) WatsonTargetGone(target string) {
+	s.sip.since.DeleteLabelValues(target)
+	s.sip.targets.DeleteLabelValues(target)
+}
+
 // WatsonTarget tells whether target, one of the configured, is believed to work, and since when.
 func (s *Set) WatsonTarget(target string, up bool, since time.Time) {
 	s.sip.since.WithLabelValues(target).Set(float64(since.UnixMilli()) / 1000)

@@ -10,10 +10,9 @@ import (
 
 // admission decides whether a new call may begin.
 type admission struct {
-	limits Limits
-	all    *rate.Limiter
-
 	mu       sync.Mutex
+	limits   Limits
+	all      *rate.Limiter
 	draining bool
 	sources  map[netip.Addr]*rate.Limiter
 }
@@ -33,20 +32,35 @@ func newAdmission(l Limits) admission {
 	}
 }
 
+// limit sets other limits. What was taken under the old ones is forgotten, unless they are the same.
+func (a *admission) limit(l Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l == a.limits {
+		return
+	}
+	a.limits, a.all = l, rate.NewLimiter(rate.Limit(l.InvitesPerSecond), l.InvitesPerSecond)
+	clear(a.sources)
+}
+
 // call tells whether an INVITE from source comes at a bearable pace.
 func (a *admission) call(source netip.Addr) error {
 	switch {
 	case a.ready() != nil:
 		return ErrDraining
-	case !a.ofSource(source).Allow(), !a.all.Allow():
+	case !a.allow(source):
 		return errLimit
 	}
 	return nil
 }
 
-func (a *admission) ofSource(source netip.Addr) *rate.Limiter {
+func (a *admission) allow(source netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.ofSourceLocked(source).Allow() && a.all.Allow()
+}
+
+func (a *admission) ofSourceLocked(source netip.Addr) *rate.Limiter {
 	limiter := a.sources[source]
 	if limiter == nil {
 		if len(a.sources) >= maxSources {

@@ -23,7 +23,7 @@ import (
 // Call is one caller, the assistant that talks to him, and the transfer to a human.
 type Call struct {
 	id        string
-	engine    *Engine
+	engine    *rules
 	log       *zap.Logger
 	mail      *mailbox
 	inviteKey inviteKey
@@ -63,7 +63,7 @@ var errNoNumber = errors.New("no number dialled")
 
 // newCall builds the call of an INVITE, with leg A but without a goroutine. An error means that the
 // INVITE makes no dialog.
-func newCall(e *Engine, tx Inbound) (*Call, error) {
+func newCall(e *rules, tx Inbound) (*Call, error) {
 	req := tx.Request()
 	from, err := uri.ParseNameAddr(req.From().Value())
 	if err != nil {

@@ -212,7 +212,7 @@ func (h *health) Failed(target, code int, retry time.Duration, err error) {
 func TestHealthOrdersTheTargetsAndHearsOfThem(t *testing.T) {
 	r := newRig(t, "sips:one.example.net", "sips:two.example.net")
 	h := &health{}
-	r.engine.deps.Health = h
+	r.engine.rules.Load().deps.Health = h
 	_, tx := r.invite()
 	second := r.next(sipmsg.INVITE)
 	if second.req.Recipient.Host != "two.example.net" && !strings.Contains(second.req.Recipient.String(), "two.example.net") {

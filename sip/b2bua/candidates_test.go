@@ -62,9 +62,9 @@ func TestRedirectsAreFollowedToConfiguredHosts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, one, two)
-			r.engine.cfg.Trunk.RedirectHosts = []string{more}
+			r.engine.rules.Load().cfg.Trunk.RedirectHosts = []string{more}
 			h := &watch{targets: 2}
-			r.engine.deps.Health = h
+			r.engine.rules.Load().deps.Health = h
 			_, tx := r.invite()
 			var called []string
 			answered := make(chan int, 1)
@@ -112,7 +112,7 @@ func TestRedirectsAreFollowedToConfiguredHosts(t *testing.T) {
 // A redirect that comes when the caller has waited long is one too many.
 func TestALateRedirectIsNotFollowed(t *testing.T) {
 	r := newRig(t, "sips:one.example.net")
-	r.engine.cfg.Trunk.RedirectHosts = []string{"more.example.net"}
+	r.engine.rules.Load().cfg.Trunk.RedirectHosts = []string{"more.example.net"}
 	_, tx := r.invite()
 	out := r.next(sipmsg.INVITE)
 	for _, c := range r.engine.calls.all() {

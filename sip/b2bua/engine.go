@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -97,15 +98,21 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
-	// Hold is what the caller hears while a transfer runs, Ringback while the agent's phone rings, and
-	// Failure when nobody is left to talk to.
-	Hold, Ringback, Failure *tone.Clip
+	// Ringback is what the caller hears while the agent's phone rings.
+	Ringback *tone.Clip
+	// Bury answers late messages of a dialog that is over.
+	Bury func(dialog.ID)
+	Changeable
+}
+
+// Changeable are those that follow the configuration, and go with it to Reload.
+type Changeable struct {
+	// Hold is what the caller hears while a transfer runs, and Failure when nobody is left to talk to.
+	Hold, Failure *tone.Clip
 	// Health knows which targets are up; nil tries them in the order of the configuration.
 	Health Health
 	// Updater reaches Twilio's API; nil when that is not configured.
 	Updater transfer.Updater
-	// Bury answers late messages of a dialog that is over.
-	Bury func(dialog.ID)
 }
 
 // Health is told what calls find out about Watson's targets, by their index, and says in which order the
@@ -141,22 +148,39 @@ type Inbound interface {
 
 // Engine holds the calls.
 type Engine struct {
-	cfg     Config
-	deps    Deps
+	deps    Deps // but for what is Changeable
+	rules   atomic.Pointer[rules]
 	calls   registry
 	admit   admission
 	stories stories
 }
 
+// rules are the engine as a call sees it: with the configuration under which the call began, whatever Reload brings.
+type rules struct {
+	*Engine
+	cfg  Config
+	deps Deps
+}
+
 // New returns an engine that admits calls.
 func New(cfg Config, deps Deps) (*Engine, error) {
+	e := &Engine{deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories()}
+	return e, e.Reload(cfg, deps.Changeable)
+}
+
+// Reload lets calls that come from now on follow another configuration. On an error everything stays as it was.
+func (e *Engine) Reload(cfg Config, with Changeable) error {
 	if err := cfg.Trunk.Validate(); err != nil {
-		return nil, fmt.Errorf("trunk: %w", err)
+		return fmt.Errorf("trunk: %w", err)
 	}
-	if deps.Health == nil {
-		deps.Health = anyHealth(len(cfg.Trunk.Targets))
+	if with.Health == nil {
+		with.Health = anyHealth(len(cfg.Trunk.Targets))
 	}
-	return &Engine{cfg: cfg, deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories()}, nil
+	deps := e.deps
+	deps.Changeable = with
+	e.rules.Store(&rules{e, cfg, deps})
+	e.admit.limit(cfg.Limits)
+	return nil
 }
 
 // OnRequest takes every request that is no ACK and no CANCEL, on the goroutine that read it; it
@@ -233,7 +257,8 @@ func (e *Engine) onInvite(tx Inbound) {
 		e.turnAway(tx, err)
 		return
 	}
-	call, err := newCall(e, tx)
+	now := e.rules.Load()
+	call, err := newCall(now, tx)
 	switch {
 	case errors.Is(err, leg.ErrContentType):
 		e.refuse(tx, metrics.RejectMalformed, 415, "Unsupported Media Type", [2]string{"Accept", "application/sdp"})
@@ -242,10 +267,10 @@ func (e *Engine) onInvite(tx Inbound) {
 		e.refuse(tx, metrics.RejectMalformed, 404, "Not Found")
 		return
 	case err != nil:
-		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", warning(e.cfg.Trunk.Public, err))
+		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", warning(now.cfg.Trunk.Public, err))
 		return
 	}
-	if err := e.calls.add(call, e.cfg.Limits.Calls); err != nil {
+	if err := e.calls.add(call, now.cfg.Limits.Calls); err != nil {
 		e.turnAway(tx, err)
 		return
 	}
@@ -296,7 +321,12 @@ func (e *Engine) toLegs(tx Inbound, what func(*leg.Leg, leg.ServerTx)) {
 }
 
 // Ready tells whether new calls are taken.
-func (e *Engine) Ready() error { return e.admit.ready() }
+func (e *Engine) Ready() error {
+	if err := e.admit.ready(); err != nil {
+		return fmt.Errorf("%w: %d calls left", err, e.Calls())
+	}
+	return nil
+}
 
 // Drain takes no new calls, waits until the others have ended and, when ctx is over first, ends
 // them with BYE.

@@ -36,7 +36,7 @@ func (e *Engine) Restore(kept journal.Kept) {
 		e.deps.Bury(dialog.ID(id))
 	}
 	for i, record := range kept.Records {
-		c, err := e.rebuild(record)
+		c, err := e.rules.Load().rebuild(record)
 		if err != nil {
 			e.deps.Log.Error("call lost: its record makes no call", zap.String("call", record.ID), zap.Error(err))
 			e.deps.Observer.Recovered(metrics.RecoveryUnread)
@@ -62,7 +62,7 @@ var errUnanswered = errors.New("the caller was not answered yet")
 
 // rebuild makes the call of a record, without a goroutine. What keeps it from going on is in its legacy; an error means that
 // not even its legs can be ended.
-func (e *Engine) rebuild(r journal.Record) (*Call, error) {
+func (e *rules) rebuild(r journal.Record) (*Call, error) {
 	from, err := uri.Parse(r.AgentFrom)
 	if err != nil && r.AgentFrom != "" {
 		return nil, fmt.Errorf("agent_from: %w", err)
@@ -83,6 +83,9 @@ func (e *Engine) rebuild(r journal.Record) (*Call, error) {
 	c.talk.terminated, c.agent.bridged, c.handoff.outcomes = r.Terminated, r.Bridged, r.Outcomes
 	sessions := make(map[metrics.Leg]journal.Session)
 	for _, l := range r.Legs {
+		if t := r.Transfer; t != nil && t.Attempted == metrics.MethodRefer.String() && l.Name == metrics.LegA.String() && l.ReferSent == 0 {
+			l.ReferSent = l.Dialog.LocalCSeq + 1 // it has left behind what is written, if it has
+		}
 		if err := c.rebuildLeg(l, !r.Answered.IsZero(), sessions); err != nil {
 			return nil, fmt.Errorf("leg %s: %w", l.Name, err)
 		}

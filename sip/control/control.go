@@ -7,6 +7,9 @@
 //	GET  /api/v1/calls                  {"calls": [...]}
 //	POST /api/v1/calls/{id}/hangup      {}
 //	POST /api/v1/calls/{id}/transfer    {"to": "sip:queue@flex.twilio.com", "key": "..."}
+//	GET  /api/v1/drain                  {"draining": true, "until": "...", "calls": 3}
+//	POST /api/v1/drain                  {"within": "30s"}; without: as long as the edge was started with
+//	POST /api/v1/reload                 {} is answered {"changed": [...], "restart": [...]}
 package control
 
 import (
@@ -24,6 +27,8 @@ import (
 // Engine is what the API shows and moves.
 type Engine interface {
 	List(context.Context) []b2bua.Info
+	// Calls counts them.
+	Calls() int
 	HangUp(ctx context.Context, id string) error
 	// Transfer starts a transfer as if Watson had asked for it. It returns when the transfer has
 	// begun or is refused.
@@ -37,13 +42,16 @@ const (
 	maxBody = 16 << 10
 )
 
-// Handler serves /api/v1/.
-func Handler(e Engine) http.Handler {
+// Handler serves /api/v1/; without p, what is about calls.
+func Handler(e Engine, p Process) http.Handler {
 	a := &api{engine: e}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/calls", a.list)
 	mux.HandleFunc("POST /api/v1/calls/{id}/hangup", a.hangUp)
 	mux.HandleFunc("POST /api/v1/calls/{id}/transfer", a.transfer)
+	if p != nil {
+		a.serveProcess(mux, p)
+	}
 	return mux
 }
 
@@ -70,8 +78,19 @@ func (a *api) transfer(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// change reads a request that changes something into body and carries it out.
+// change reads a request that changes a call into body and carries it out.
 func (a *api) change(w http.ResponseWriter, r *http.Request, body any, do func(ctx context.Context, id string) error) {
+	a.ask(w, r, body, func(ctx context.Context) error {
+		err := do(ctx, r.PathValue("id"))
+		if err == nil {
+			reply(w, http.StatusAccepted, map[string]any{"ok": true})
+		}
+		return err
+	})
+}
+
+// ask reads a request that changes something into body and lets do carry it out, which answers unless it fails.
+func (a *api) ask(w http.ResponseWriter, r *http.Request, body any, do func(context.Context) error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		fail(w, http.StatusUnsupportedMediaType, errors.New("expected Content-Type: application/json"))
 		return
@@ -84,9 +103,8 @@ func (a *api) change(w http.ResponseWriter, r *http.Request, body any, do func(c
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	switch err := do(ctx, r.PathValue("id")); {
-	case err == nil:
-		reply(w, http.StatusAccepted, map[string]any{"ok": true})
+	switch err := do(ctx); {
+	case err == nil: // it has answered
 	case errors.Is(err, b2bua.ErrNoCall):
 		fail(w, http.StatusNotFound, err)
 	case errors.Is(err, context.DeadlineExceeded):

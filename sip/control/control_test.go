@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"handoff/sip/b2bua"
 )
@@ -27,6 +28,28 @@ func (e *engine) Transfer(_ context.Context, id, to, key string) error {
 		return errors.New("target is not intercepted")
 	}
 	return known(id)
+}
+
+func (e *engine) Calls() int { return 3 }
+
+// process is what its engine has noted too.
+type process struct{ e *engine }
+
+func (p process) Drain(within time.Duration) { p.e.did = append(p.e.did, "drain "+within.String()) }
+
+func (p process) Draining() time.Time {
+	if len(p.e.did) == 0 {
+		return time.Time{}
+	}
+	return time.Unix(1_800_000_000, 0).UTC()
+}
+
+func (p process) Reload() (Reloaded, error) {
+	p.e.did = append(p.e.did, "reload")
+	if len(p.e.did) > 1 {
+		return Reloaded{}, errors.New("edge.yaml:3:1: unknown key")
+	}
+	return Reloaded{Changed: []string{"transfer"}}, nil
 }
 
 func known(id string) error {
@@ -57,6 +80,12 @@ func TestRequests(t *testing.T) {
 		{"an unknown field", "POST", "/api/v1/calls/c1/transfer", json, `{"too":"x"}`, 400, "", "documented fields"},
 		{"no JSON", "POST", "/api/v1/calls/c1/transfer", json, `{`, 400, "", "documented fields"},
 		{"a body out of all bounds", "POST", "/api/v1/calls/c1/transfer", json, `{"to":"` + strings.Repeat("x", maxBody) + `"}`, 400, "", "documented fields"},
+		{"how far a drain is", "GET", "/api/v1/drain", "", "", 200, "", `{"draining":false,"calls":3}`},
+		{"drain", "POST", "/api/v1/drain", json, `{"within":"30s"}`, 202, "drain 30s", `"until":"2027-01-15T08:00:00Z","calls":3`},
+		{"drain as usual", "POST", "/api/v1/drain", json, "", 202, "drain 0s", `"draining":true`},
+		{"drain for no time", "POST", "/api/v1/drain", json, `{"within":"soon"}`, 400, "", "such as 30s"},
+		{"drain by another site", "POST", "/api/v1/drain", "text/plain", "", 415, "", "application/json"},
+		{"reload", "POST", "/api/v1/reload", json, "{}", 200, "reload", `{"changed":["transfer"],"restart":[]}`},
 		{"a change by GET", "GET", "/api/v1/calls/c1/hangup", "", "", 405, "", ""},
 		{"an unknown path", "GET", "/api/v1/secrets", "", "", 404, "", ""},
 	}
@@ -66,7 +95,7 @@ func TestRequests(t *testing.T) {
 			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", tt.kind)
 			w := httptest.NewRecorder()
-			Handler(e).ServeHTTP(w, r)
+			Handler(e, process{e}).ServeHTTP(w, r)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.answer) {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
@@ -77,5 +106,24 @@ func TestRequests(t *testing.T) {
 				t.Error("may be cached")
 			}
 		})
+	}
+}
+
+func TestAReloadThatFailsSaysWhy(t *testing.T) {
+	e := &engine{did: []string{"before"}}
+	r := httptest.NewRequest("POST", "/api/v1/reload", strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	Handler(e, process{e}).ServeHTTP(w, r)
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "edge.yaml:3:1") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestWithoutAProcessThereAreCallsOnly(t *testing.T) {
+	w := httptest.NewRecorder()
+	Handler(&engine{}, nil).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/drain", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("%d", w.Code)
 	}
 }

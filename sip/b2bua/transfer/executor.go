@@ -242,6 +242,7 @@ func (x *Executor) attempt(m metrics.Method) {
 	x.deps.Log.Info("transfer attempt", zap.Stringer("method", m))
 	x.methods[m] = x.deps.Method(m, x.step)
 	x.methods[m].Attempt()
+	x.deps.Call.Changed() // the journal has what was sent, so that its echo is known
 }
 
 func (x *Executor) cancel(m metrics.Method) {

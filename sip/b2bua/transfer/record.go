@@ -64,6 +64,7 @@ type Resumer interface{ Resume() }
 // comes twice is refused, one that never comes leaves Watson in doubt.
 func (x *Executor) Resume() {
 	x.deps.Log.Info("transfer goes on", zap.Stringer("state", x.machine.State()), zap.Stringer("method", x.Method()))
+	owed := x.owed // not what is owed by what follows
 	switch x.machine.State() {
 	case refer.StateAsking, refer.StateWaiting, refer.StateCanceling:
 		x.deps.Observer.TransferStarted()
@@ -77,9 +78,9 @@ func (x *Executor) Resume() {
 		x.after(left(x.since, doubtTime), refer.DoubtOver{})
 	}
 	switch {
-	case x.owed != 0:
-		x.notifyFinal(refer.WriteSipfrag(x.owed, ""))
-	case x.machine.State() == refer.StateClosing:
+	case owed != 0:
+		x.notifyFinal(refer.WriteSipfrag(owed, ""))
+	case x.machine.State() == refer.StateClosing && x.owed == 0:
 		x.step(refer.NotifyAnswered{})
 	case x.parting:
 		x.byeWatson()

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"handoff/sip/control"
+)
+
+type drainCmd struct {
+	Ops    string        `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+	Within time.Duration `help:"How long calls may go on before they are ended with BYE; default: as the edge was started with."`
+}
+
+// drainPoll is how often the edge is asked how far it is.
+const drainPoll = 500 * time.Millisecond
+
+// Run lets the edge take no new calls, and tells how many are left until it has ended.
+func (d drainCmd) Run(std streams) error {
+	api := callsCmd{Ops: d.Ops}
+	body := map[string]string{}
+	if d.Within != 0 {
+		body["within"] = d.Within.String()
+	}
+	var now control.Drained
+	if err := api.request(http.MethodPost, "/api/v1/drain", body, &now); err != nil {
+		return err
+	}
+	told := -1
+	for {
+		if now.Calls != told {
+			fmt.Fprintf(std.out, "%d calls left, until %s\n", now.Calls, now.Until.Local().Format(time.TimeOnly))
+			told = now.Calls
+		}
+		time.Sleep(drainPoll)
+		if err := api.request(http.MethodGet, "/api/v1/drain", nil, &now); gone(err) {
+			_, err := fmt.Fprintln(std.out, "the edge has ended")
+			return err
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// gone tells that nobody listens any more.
+func gone(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || err != nil && strings.HasSuffix(err.Error(), "EOF")
+}
+
+type reloadCmd struct {
+	Ops string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+}
+
+// Run lets the edge read its configuration again.
+func (c reloadCmd) Run(std streams) error {
+	api := callsCmd{Ops: c.Ops}
+	var done control.Reloaded
+	if err := api.request(http.MethodPost, "/api/v1/reload", struct{}{}, &done); err != nil {
+		return err
+	}
+	if len(done.Changed)+len(done.Restart) == 0 {
+		fmt.Fprintln(std.out, "nothing has changed")
+	}
+	for _, key := range done.Changed {
+		fmt.Fprintln(std.out, "changed:", key)
+	}
+	for _, key := range done.Restart {
+		fmt.Fprintln(std.out, "wants a restart:", key)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"handoff/sip/control"
+)
+
+// operator is who ends and reloads the process: by signals, or by the API. It is asked from any goroutine.
+type operator struct {
+	log    *zap.Logger
+	config string
+	within time.Duration // unless somebody says another
+
+	mu    sync.Mutex
+	edge  *edge // nil until it serves
+	until time.Time
+	again chan struct{} // capacity 1: until has changed
+}
+
+func newOperator(log *zap.Logger, config string, within time.Duration) *operator {
+	return &operator{log: log, config: config, within: within, again: make(chan struct{}, 1)}
+}
+
+// attach tells whose process this is.
+func (o *operator) attach(e *edge) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.edge = e
+}
+
+var errStarting = errors.New("the edge is starting")
+
+// Drain implements control.Process.
+func (o *operator) Drain(within time.Duration) {
+	if within == 0 {
+		within = o.within
+	}
+	o.mu.Lock()
+	o.until = time.Now().Add(within)
+	o.mu.Unlock()
+	select {
+	case o.again <- struct{}{}:
+	default:
+	}
+}
+
+// Draining implements control.Process.
+func (o *operator) Draining() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.until
+}
+
+// Reload implements control.Process.
+func (o *operator) Reload() (control.Reloaded, error) {
+	done, err := o.reload()
+	if err != nil {
+		o.log.Error("configuration not reloaded: nothing has changed", zap.Error(err))
+		return done, err
+	}
+	o.log.Info("configuration reloaded", zap.Strings("changed", done.Changed))
+	if len(done.Restart) > 0 {
+		o.log.Warn("what has changed too wants a restart", zap.Strings("keys", done.Restart))
+	}
+	return done, nil
+}
+
+func (o *operator) reload() (control.Reloaded, error) {
+	cfg, warnings, err := loadConfig(o.config)
+	if err != nil {
+		return control.Reloaded{}, err
+	}
+	for _, w := range warnings {
+		o.log.Warn("configuration", zap.Stringer("problem", w))
+	}
+	o.mu.Lock()
+	e := o.edge
+	o.mu.Unlock()
+	if e == nil {
+		return control.Reloaded{}, errStarting
+	}
+	return e.follow(cfg)
+}
+
+// progressEvery is how often the log tells how a drain goes.
+const progressEvery = 5 * time.Second
+
+// serve waits until the process shall end, and returns when the edge is down. The first signal to end drains, a second one
+// means now; hangup reloads.
+func (o *operator) serve(end, hangup <-chan os.Signal) {
+	for o.Draining().IsZero() {
+		select {
+		case got := <-end:
+			o.log.Info("signal", zap.Stringer("signal", got))
+			o.Drain(0)
+		case <-hangup:
+			_, _ = o.Reload() // it has told
+		case <-o.again:
+		}
+	}
+	o.log.Info("draining", zap.Int("calls", o.edge.engine.Calls()), zap.Duration("at_most", time.Until(o.Draining()).Round(time.Second)))
+	ctx, now := context.WithCancel(context.Background())
+	down := make(chan struct{})
+	go func() { // ends with the last call, at the latest when ctx does
+		defer close(down)
+		o.edge.Close(ctx)
+	}()
+	progress := time.NewTicker(progressEvery)
+	defer progress.Stop()
+	deadline := time.NewTimer(time.Until(o.Draining()))
+	defer deadline.Stop()
+	for {
+		select {
+		case <-down:
+			now()
+			return
+		case <-end:
+			o.log.Info("a second signal: now")
+			now()
+		case <-deadline.C:
+			now()
+		case <-o.again:
+			deadline.Reset(time.Until(o.Draining()))
+		case <-progress.C:
+			o.log.Info("draining", zap.Int("calls", o.edge.engine.Calls()), zap.Duration("at_most", time.Until(o.Draining()).Round(time.Second)))
+		case <-hangup: // there is nobody left to follow it
+		}
+	}
+}

@@ -1,10 +1,7 @@
 package b2bua
 
 import (
-	"encoding/json"
 	"time"
-
-	"go.uber.org/zap"
 
 	"handoff/sip/journal"
 	"handoff/sip/leg"
@@ -51,11 +48,7 @@ func (c *Call) record() journal.Record {
 		}
 	}
 	if c.talk.media != nil {
-		snapshot, err := json.Marshal(c.talk.media.Snapshot())
-		if err != nil {
-			c.log.Error("media not written down", zap.Error(err))
-		}
-		r.Media = snapshot
+		r.Media = c.talk.media.Snapshot()
 	}
 	return r
 }
@@ -113,14 +106,15 @@ func (c *Call) noteFork(l *leg.Leg) {
 }
 
 // stand is what of a call changes by itself while it is up, and must be written down when it has: numbers of its
-// dialogs, what its legs have agreed on, and of each stream the SSRC and the roll-over counter.
+// dialogs, what its legs have agreed on, and of each stream the SSRC and the roll-over counter. That is found again from
+// the next packet if this is less than half a turn behind what is written (RFC 3711 §3.3.1), so it is written each quarter.
 type stand struct {
 	dialogs [3]struct {
 		state         leg.State
 		local, remote uint32
 		version       uint64
 	}
-	streams [3]struct{ ssrc, rollover uint32 } // by leg
+	streams [3]struct{ ssrc, quarters uint32 } // by leg
 }
 
 func (c *Call) stand() stand {
@@ -135,7 +129,7 @@ func (c *Call) stand() stand {
 		d.version = c.side(l).origin.Version
 	}
 	for name, r := range c.talk.told {
-		s.streams[name].ssrc, s.streams[name].rollover = r.Stream.SSRC, uint32(r.Stream.Index()>>16)
+		s.streams[name].ssrc, s.streams[name].quarters = r.Stream.SSRC, uint32(r.Stream.Index()>>14)
 	}
 	return s
 }

@@ -179,9 +179,10 @@ func snapshotOf(l journal.Leg) (leg.Snapshot, error) {
 }
 
 // rebuildMedia binds the ports again and lets packets flow as they did.
-func (c *Call) rebuildMedia(written json.RawMessage, sessions map[metrics.Leg]journal.Session) error {
+func (c *Call) rebuildMedia(written any, sessions map[metrics.Leg]journal.Session) error {
 	var snapshot media.Snapshot
-	if err := json.Unmarshal(written, &snapshot); err != nil {
+	raw, _ := written.(json.RawMessage)
+	if err := json.Unmarshal(raw, &snapshot); err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
 	var err error

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"bytes"
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -159,7 +160,9 @@ func TestARecordOfTheFirstVersionMakesACall(t *testing.T) {
 func TestPortsThatAreTakenEndTheCallOnBothLegs(t *testing.T) {
 	r := newRig(t)
 	r.up()
-	r.successor(t, func(rec *journal.Record) { rec.Media = []byte(`{"id":"x","endpoints":[{"leg":0,"port":9,"bridged":-1}]}`) })
+	r.successor(t, func(rec *journal.Record) {
+		rec.Media = json.RawMessage(`{"id":"x","endpoints":[{"leg":0,"port":9,"bridged":-1}]}`)
+	})
 	r.next(sipmsg.BYE).answer(200, "")
 	r.next(sipmsg.BYE).answer(200, "")
 	if why := r.over(); why != metrics.ReasonRestart {

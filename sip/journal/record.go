@@ -35,8 +35,10 @@ type Record struct {
 	TwilioSID       string `json:"twilio_call_sid,omitempty"`
 	TwilioParentSID string `json:"twilio_parent_call_sid,omitempty"`
 	// Legs are A, then B and C if there are any, then attempts at Watson or an agent that were given up.
-	Legs  []Leg           `json:"legs"`
-	Media json.RawMessage `json:"media,omitempty"`
+	Legs []Leg `json:"legs"`
+	// Media is whatever its owner wants back, as a json.RawMessage. It is encoded when the record is, which may be
+	// later and elsewhere: it shares nothing with a call.
+	Media any `json:"media,omitempty"`
 	// Terminated tells that each leg has keys of the edge, or none; Bridged that the caller talks to leg C.
 	Terminated bool      `json:"terminated,omitempty"`
 	Bridged    bool      `json:"bridged,omitempty"`
@@ -132,9 +134,16 @@ func (r Record) Encode() ([]byte, error) {
 
 // Decode reads a record of this version or an older one.
 func Decode(data []byte) (Record, error) {
-	var r Record
-	if err := json.Unmarshal(data, &r); err != nil {
+	var read struct {
+		Record
+		Media json.RawMessage `json:"media"` // in the place of the Record's
+	}
+	if err := json.Unmarshal(data, &read); err != nil {
 		return Record{}, fmt.Errorf("read record: %w", err)
+	}
+	r := read.Record
+	if read.Media != nil {
+		r.Media = read.Media
 	}
 	if r.Version > Version {
 		return Record{}, fmt.Errorf("record %s has version %d, this build reads up to %d: %w", r.ID, r.Version, Version, ErrNewer)

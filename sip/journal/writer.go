@@ -191,6 +191,7 @@ func (b *Bolt) write() {
 	}
 	began := time.Now()
 	err := b.commit(batch, began)
+	b.judge(writing, err)
 	for _, c := range batch {
 		for _, written := range c.written {
 			written(err)
@@ -203,7 +204,6 @@ func (b *Bolt) write() {
 		b.dirty.Store(true)
 		b.deps.Observer.JournalWritten(len(batch), time.Since(began))
 	}
-	b.judge(writing, err)
 }
 
 // keep puts back what was not written, unless the call has changed since.

@@ -124,7 +124,7 @@ func TestReload(t *testing.T) {
 
 	// Other sources, another policy, another target; and what can't be changed is named.
 	text := strings.Replace(string(good), "sources: [127.0.0.2]", "sources: [127.0.0.9]", 1)
-	write(text + "transfer: {timeout: 7s}\nlog: {level: debug}\nnode: other\n")
+	write(strings.Replace(text, "node: stage", "node: other", 1) + "transfer: {timeout: 7s}\nlog: {level: debug}\n")
 	exit, said := reload()
 	for _, want := range []string{"changed: twilio.sources\n", "changed: transfer\n", "changed: log.level\n", "changed: limits.calls\n", "wants a restart: node\n"} {
 		if exit != exitOK || !strings.Contains(said, want) {
@@ -143,9 +143,8 @@ func TestReload(t *testing.T) {
 		t.Errorf("%d %q", exit, said)
 	}
 	again := r.call(twilio.Options{})
-	for _, p := range []pair{p, again} {
-		r.must(p.caller.Hangup(r.ctx))
-		r.ended(p)
-	}
+	r.must(p.caller.Hangup(r.ctx))
+	r.must(again.caller.Hangup(r.ctx))
+	r.ended(p, again)
 	r.fair()
 }

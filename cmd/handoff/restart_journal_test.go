@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
+	"handoff/sip/simulator"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -54,7 +55,7 @@ func TestKilledDuringSetUp(t *testing.T) {
 			if !strings.Contains(r.log.all.String(), `"calls":0`) {
 				t.Errorf("in the log:\n%s", &r.log.all)
 			}
-			r.fair()
+			r.fair(simulator.ACKMissing) // of an answer that nobody was there to hear
 		})
 	}
 }

@@ -36,7 +36,7 @@ func TestKilledDuringSetUp(t *testing.T) {
 			r.must(err)
 			assistant, err := r.watson.Accept(r.ctx)
 			r.must(err)
-			time.Sleep(200 * time.Millisecond) // it rings
+			time.Sleep(written) // it rings
 			r.kill()
 			time.Sleep(tt.dead)
 			if ending, err := caller.Await(r.ctx); err != nil || ending.How == twilio.EdgeHungUp {
@@ -51,6 +51,7 @@ func TestKilledDuringSetUp(t *testing.T) {
 			if !strings.Contains(r.log.all.String(), `"reason":"restart"`) {
 				t.Errorf("in the log:\n%s", &r.log.all)
 			}
+			time.Sleep(written)
 			r.again() // and its record is gone
 			if !strings.Contains(r.log.all.String(), `"calls":0`) {
 				t.Errorf("in the log:\n%s", &r.log.all)

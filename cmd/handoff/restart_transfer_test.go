@@ -27,7 +27,7 @@ func TestKilledDuringATransfer(t *testing.T) {
 		{"between 202 and the last NOTIFY", "", twilio.Refer{Delay: 2 * time.Second}, nil, referred, transferred},
 		{"while nothing is proved", "transfer: timeout: 1s\n", twilio.Refer{Silent: true}, nil, func(r *restarts, p pair) {
 			r.await(r.t, `"transfer ended"`)
-			time.Sleep(200 * time.Millisecond) // the answer to its NOTIFY is written down
+			time.Sleep(written) // the answer to its NOTIFY is written down
 		}, func(r *restarts, p pair, told func() watson.Outcome) {
 			if o := told(); o.Final != 408 {
 				r.t.Errorf("Watson was told %v", o.Codes)
@@ -39,7 +39,7 @@ func TestKilledDuringATransfer(t *testing.T) {
 		{"while Watson may still say BYE", "", twilio.Refer{}, nil, func(r *restarts, p pair) {
 			_, err := p.caller.Await(r.ctx)
 			r.must(err)
-			time.Sleep(200 * time.Millisecond) // the answer to its NOTIFY is written down
+			time.Sleep(written) // the answer to its NOTIFY is written down
 		}, transferred},
 		{"while the API is asked, and does it", rest, twilio.Refer{Status: 603}, func(a *twilio.Account) {
 			a.BehaveREST(twilio.REST{Loss: twilio.MuteAfter})
@@ -71,7 +71,7 @@ func TestKilledDuringATransfer(t *testing.T) {
 			var err error
 			agent, err = r.twilio.Domain().Accept(r.ctx)
 			r.must(err)
-			time.Sleep(200 * time.Millisecond) // it rings, and that is written down
+			time.Sleep(written) // it rings, and that is written down
 		}, func(r *restarts, p pair, told func() watson.Outcome) {
 			if o := told(); o.Final != 503 {
 				r.t.Errorf("Watson was told %v", o.Codes)
@@ -116,7 +116,7 @@ func TestKilledDuringATransfer(t *testing.T) {
 // referred waits until Twilio has the REFER.
 func referred(r *restarts, p pair) {
 	r.until("Twilio has the REFER", func() bool { return len(p.caller.ReferTos()) == 1 })
-	time.Sleep(200 * time.Millisecond) // and, where it answers at once, the edge its answer
+	time.Sleep(written) // and, where it answers at once, the edge its answer
 }
 
 // updated waits until Twilio's API has the request.

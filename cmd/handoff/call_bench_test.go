@@ -45,6 +45,7 @@ watson: {targets: ["sips:127.0.0.1"], sources: [127.0.0.1], health: {options_eve
 media: {listen: 127.0.0.1, ports: %s, rest: 0s}
 limits: {calls: 1000, invites_per_second: 10000, per_source: 10000}
 ops: {listen: "127.0.0.1:0"}
+journal: {kind: memory}
 `, rangeOfPorts())
 	cfg, err := configs.Parse(filepath.Join(b.TempDir(), "edge.yaml"), []byte(text), os.LookupEnv)
 	if err != nil {

@@ -279,7 +279,6 @@ func TestKilledInMidCall(t *testing.T) {
 			if status, err := pairs[3].caller.Reinvite(r.ctx, twilio.Address); err != nil || status != 200 {
 				t.Errorf("a re-INVITE of the caller: %d, %v", status, err)
 			}
-			time.Sleep(written)
 			r.again() // what was agreed on since is known too
 			r.must(hearMore(r.ctx, pairs[3].phones(), 5))
 			for _, p := range pairs[3:] {

@@ -10,7 +10,7 @@ import (
 // gateTime is how long a promise waits for the journal before it is made all the same, counted.
 const gateTime = 20 * time.Millisecond
 
-// gate holds back what must not be promised before it is written down: the 200 to the caller, the
+// gate holds back what must not be promised before it is written down: the 200 to the caller and to a re-offer, the
 // 202, our REFER, the final NOTIFY. Promises are kept in the order in which they were made.
 type gate struct {
 	waiting []*promise

@@ -76,7 +76,7 @@ func (c *Call) answerAlone(from *leg.Leg, offer *described) {
 	}
 	side.agree(side.write(answer), offer)
 	c.applyMedia()
-	from.AnswerOffer(side.local.body)
+	c.answerOffer(from, side.local.body)
 }
 
 // passOffer sends what from described on to the other leg, whose answer comes as onOfferAnswered.
@@ -123,7 +123,13 @@ func (c *Call) onOfferAnswered(by *leg.Leg, body []byte) {
 		return
 	}
 	c.applyMedia()
-	m.from.AnswerOffer(answer)
+	c.answerOffer(m.from, answer)
+}
+
+// answerOffer promises a leg what has been agreed on: it is written down first, or another process would not know where
+// media come from.
+func (c *Call) answerOffer(from *leg.Leg, answer []byte) {
+	c.promise(func() { from.AnswerOffer(answer) })
 }
 
 // joinOffer puts the answer of by to the offer of m in force on both legs.

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,6 +38,8 @@ func TestEverySettingIsSeenByAReload(t *testing.T) {
 				v.SetString("x")
 			case reflect.Int64, reflect.Int, reflect.Int8:
 				v.SetInt(1)
+			case reflect.Struct:
+				v.Set(reflect.ValueOf(netip.IPv6Loopback()))
 			default:
 				t.Fatalf("%s: a %s", path, v.Kind())
 			}

@@ -123,7 +123,7 @@ func TestReload(t *testing.T) {
 	}
 
 	// Other sources, another policy, another target; and what can't be changed is named.
-	text := strings.Replace(string(good), "sources: [127.0.0.2]", "sources: [127.0.0.9]", 1)
+	text := strings.Replace(string(good), `sources: ["127.0.0.2"]`, `sources: ["127.0.0.9"]`, 1)
 	write(strings.Replace(text, "node: stage", "node: other", 1) + "transfer: {timeout: 7s}\nlog: {level: debug}\n")
 	exit, said := reload()
 	for _, want := range []string{"changed: twilio.sources\n", "changed: transfer\n", "changed: log.level\n", "changed: limits.calls\n", "wants a restart: node\n"} {

@@ -52,7 +52,7 @@ func withKernel(below path, cfg Config, epoch time.Time, log *zap.Logger) (path,
 	p := newShortcutPath(below, epoch)
 	at := kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Hook: hook, Events: p.event, Log: log}
 	k, err := kernel.Open(at)
-	if unpinned := errors.Is(err, kernel.ErrInUse) || missing(err, kernel.MissingBPFFS); unpinned && cfg.Path == pathAuto {
+	if errors.Is(err, kernel.ErrInUse) || errors.As(err, new(*kernel.Mismatch)) || missing(err, kernel.MissingBPFFS) {
 		log.Info("the kernel forwards media only while this process lives", zap.Error(err))
 		at.Pins = ""
 		k, err = kernel.Open(at)

@@ -110,7 +110,11 @@ func (p *Phone) hearReport(raw []byte, from netip.AddrPort) {
 	defer p.mu.Unlock()
 	close(p.changed)
 	p.changed = make(chan struct{})
-	if p.remote == nil || from != p.remote.RTCP {
+	switch {
+	case p.remote == nil:
+		p.stats.Early++
+		return
+	case from != p.remote.RTCP:
 		p.stats.BadReports++
 		return
 	}

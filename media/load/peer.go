@@ -22,11 +22,12 @@ type peer struct {
 }
 
 func newPeer(number int, leg Leg, packets int) (*peer, error) {
-	// An SSRC of its own in each run: no key covers two payloads at one SSRC and index.
-	p := &peer{number: number, relay: leg.Relay, ssrc: rand.Uint32(), heard: newHeard(packets)}
+	// The same SSRC in each run, for a call has one as long as it lasts.
+	p := &peer{number: number, relay: leg.Relay, ssrc: uint32(leg.Relay.Port()), heard: newHeard(packets)}
 	if leg.Suite == sdp.NoSuite {
 		return p, nil
 	}
+	p.ssrc = rand.Uint32() // no key covers two payloads at one SSRC and index
 	var err error
 	if p.sealer, err = srtp.NewSealer(leg.Suite, leg.Own, p.ssrc); err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"encoding/json"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -76,19 +75,7 @@ func learnsAndLocks(t *testing.T, m mode) {
 func TestALearntSourceIsRestored(t *testing.T) {
 	r, c := newLearning(t, plainPlain)
 	outside := behindNAT(t, c.a, c.pa)
-	text, err := json.Marshal(c.Snapshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	var snap Snapshot
-	if err := json.Unmarshal(text, &snap); err != nil {
-		t.Fatal(err)
-	}
-	s, err := r.Restore(snap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := restored(t, r, c.Session)
 	a := s.Endpoints()[0]
 	before := a.carrier.Report().Received
 	outside.send(c.pa.seal(1), a.Local().RTP)

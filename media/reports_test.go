@@ -2,7 +2,6 @@ package media
 
 import (
 	"bytes"
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -108,19 +107,7 @@ func TestSnapshotKeepsWhatWasReported(t *testing.T) {
 	c.pb.reports(c.b, c.pa.ssrc)
 	c.pa.reported()
 	before := c.Stats()[1].Reported
-	text, err := json.Marshal(c.Snapshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	var snap Snapshot
-	if err := json.Unmarshal(text, &snap); err != nil {
-		t.Fatal(err)
-	}
-	s, err := r.Restore(snap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := restored(t, r, c.Session)
 	if got := s.Stats()[1].Reported; got != before || got.Reports != 1 {
 		t.Errorf("got %+v, want %+v", got, before)
 	}

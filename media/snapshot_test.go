@@ -14,6 +14,25 @@ import (
 	"handoff/metrics"
 )
 
+// restored closes a session and returns the one that is made of its snapshot, as a file would keep it.
+func restored(t *testing.T, r rig, was *Session) *Session {
+	t.Helper()
+	text, err := json.Marshal(was.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	was.Close()
+	var snap Snapshot
+	if err := json.Unmarshal(text, &snap); err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.Restore(snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestSnapshotRoundTrip(t *testing.T) {
 	r := newRig(t, 3)
 	c := newCall(t, r)
@@ -23,21 +42,8 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		c.pb.rtp.receive()
 	}
 	eventually(t, func() bool { return c.Stats()[1].Sent == 3 })
-	text, err := json.Marshal(c.Snapshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
+	s := restored(t, r, c.Session)
 	c.pa.sequence += 2 // spoken while nobody listened
-
-	var snap Snapshot
-	if err := json.Unmarshal(text, &snap); err != nil {
-		t.Fatal(err)
-	}
-	s, err := r.Restore(snap)
-	if err != nil {
-		t.Fatal(err)
-	}
 	back := s.Endpoints()
 	for i, e := range []*Endpoint{c.a, c.b, spare} {
 		if back[i].Leg() != e.Leg() || back[i].Local() != e.Local() {

@@ -2,7 +2,6 @@ package media
 
 import (
 	"bytes"
-	"encoding/json"
 	"testing"
 
 	"handoff/media/sdp"
@@ -114,19 +113,7 @@ func TestNumbersAreRestored(t *testing.T) {
 	r := newRig(t, 3)
 	c := newTalk(t, r, plainPlain)
 	number(t, c, 96)
-	text, err := json.Marshal(c.Snapshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	var snap Snapshot
-	if err := json.Unmarshal(text, &snap); err != nil {
-		t.Fatal(err)
-	}
-	s, err := r.Restore(snap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := restored(t, r, c.Session)
 	c.pa.number = 101
 	c.pa.say(s.Endpoints()[0])
 	if p := c.pb.hear(); p.PayloadType != 96 {

@@ -21,7 +21,7 @@ func TestMediaFlowOnWhenTheOwnerIsKilled(t *testing.T) {
 	for _, where := range places {
 		for _, hook := range Hooks {
 			t.Run(where.name+", "+hook.String(), func(t *testing.T) {
-				pinned := bpffs(t, 0)
+				pinned := mountBPFFS(t, 0)
 				r := newRig(t, where)
 				send := func(b []byte) error {
 					_, err := r.from.conn.WriteToUDPAddrPort(b, r.way.Local)
@@ -153,7 +153,7 @@ func TestWithoutPinsNothingOutlivesThePath(t *testing.T) {
 }
 
 func TestPinsOfAnotherKindAreRefused(t *testing.T) {
-	pinned := bpffs(t, 0)
+	pinned := mountBPFFS(t, 0)
 	r := newRig(t, places[0])
 	owner := startHelper(t, order{Pins: pinned, Way: r.way})
 	owner.ready()
@@ -203,7 +203,7 @@ func TestPinsOfAnotherKindAreRefused(t *testing.T) {
 
 // A slot that nobody takes ends by its deadline, or by Stop.
 func TestAdoptedSlotsCanBeStopped(t *testing.T) {
-	pinned := bpffs(t, 0)
+	pinned := mountBPFFS(t, 0)
 	r := newRig(t, places[0])
 	owner := startHelper(t, order{Pins: pinned, Way: r.way})
 	owner.ready()

@@ -15,7 +15,7 @@ func TestThreeCapabilitiesAreEnough(t *testing.T) {
 	for _, where := range places[2:] {
 		for _, hook := range Hooks {
 			t.Run(where.name+", "+hook.String(), func(t *testing.T) {
-				pinned := bpffs(t, nobody)
+				pinned := mountBPFFS(t, nobody)
 				r := newRig(t, where)
 				h := startHelper(t, order{Pins: pinned, Hook: hook, Way: r.way}, three)
 				if h.ready(); h.answer != "ready 0000008000003000" {
@@ -51,7 +51,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		{"a bpffs of somebody else", 0, []uintptr{unix.CAP_BPF, unix.CAP_NET_ADMIN}, "unsupported: bpffs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pinned := bpffs(t, tt.owner)
+			pinned := mountBPFFS(t, tt.owner)
 			r := newRig(t, places[0])
 			h := startHelper(t, order{Pins: pinned, Way: r.way}, tt.capabilities)
 			if !strings.HasPrefix(h.answer, tt.want) || !strings.Contains(h.answer, "need") {

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"net/netip"
 	"os"
 	"testing"
 
@@ -10,6 +11,29 @@ import (
 
 	"handoff/media/quality"
 )
+
+// Whoever listens at all addresses is spoken to at the one that the route to the peer has.
+func TestUnspecifiedAddressesAreThoseOfTheRoutes(t *testing.T) {
+	for _, where := range places {
+		if !where.wire { // over loopback a route's address is the peer's own
+			continue
+		}
+		t.Run(where.name, func(t *testing.T) {
+			r := newRig(t, where)
+			p := open(t)
+			way, any := r.way, netip.IPv4Unspecified()
+			if where.six {
+				any = netip.IPv6Unspecified()
+			}
+			way.Local, way.Out = netip.AddrPortFrom(any, way.Local.Port()), netip.AddrPortFrom(any, way.Out.Port())
+			start(t, p, way, quality.State{})
+			r.from.send(rtp(1), r.way.Local)
+			if got := r.to.take(); got.from != r.way.Out {
+				t.Errorf("from %s, want %s", got.from, r.way.Out)
+			}
+		})
+	}
+}
 
 func TestRTPIsForwardedInTheKernel(t *testing.T) {
 	for _, where := range places {

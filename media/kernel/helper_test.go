@@ -134,8 +134,8 @@ func (h *helper) end() {
 	}
 }
 
-// bpffs mounts one for the test and returns a folder there that is not made yet.
-func bpffs(t *testing.T, owner int) string {
+// mountBPFFS mounts one for the test and returns a folder there that is not made yet.
+func mountBPFFS(t *testing.T, owner int) string {
 	t.Helper()
 	needRoot(t)
 	mount := t.TempDir()

@@ -15,6 +15,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"handoff/media/bpffs"
 )
 
 // The names of pins. That of the slots tells their layout and range, those of links the network
@@ -45,7 +47,7 @@ func openPins(cfg Config) (pins, error) {
 	if p.folder == "" {
 		return p, nil
 	}
-	if err := makeFolder(p.folder); err != nil {
+	if err := bpffs.MakeFolder(p.folder); err != nil {
 		return p, &Unsupported{MissingBPFFS, err}
 	}
 	space, err := namespace()
@@ -66,30 +68,6 @@ func openPins(cfg Config) (pins, error) {
 	}
 	p.lock = lock
 	return p, nil
-}
-
-// makeFolder makes nothing outside a bpffs.
-func makeFolder(folder string) error {
-	parent := folder
-	for {
-		var stat unix.Statfs_t
-		err := unix.Statfs(parent, &stat)
-		if errors.Is(err, fs.ErrNotExist) && parent != filepath.Dir(parent) {
-			parent = filepath.Dir(parent)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", parent, err)
-		}
-		if stat.Type != unix.BPF_FS_MAGIC {
-			return fmt.Errorf("%s is not in a bpffs", folder)
-		}
-		break
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	return unix.Access(folder, unix.R_OK|unix.W_OK|unix.X_OK)
 }
 
 // namespace names the network namespace of the calling thread, for devices of another one may have

@@ -1,13 +1,14 @@
 package load
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"handoff/media/sockaddr"
 )
 
 // Listen returns a wire on a UDP socket of an address; port 0 is any. The socket belongs to the network
@@ -70,7 +71,7 @@ func (s *socket) Send(packets []Packet) int {
 	for i, p := range packets {
 		s.out.set(i, p.Data)
 		s.out.headers[i].Name = &s.out.names[i][0]
-		s.out.headers[i].Namelen = s.out.names[i].set(p.To)
+		s.out.headers[i].Namelen = uint32(s.out.names[i].Set(p.To))
 	}
 	return s.out.send(s.fd, len(packets))
 }
@@ -80,7 +81,7 @@ func (s *socket) Receive(take func(Arrived)) error {
 		n, err := s.in.receive(s.fd)
 		for i := range n {
 			h := &s.in.headers[i]
-			take(Arrived{s.in.names[i].get(), s.in.buffers[i][:h.size], s.in.stamp(i)})
+			take(Arrived{s.in.names[i].Get(), s.in.buffers[i][:h.size], s.in.stamp(i)})
 		}
 		if err != nil || n < batch {
 			return err
@@ -94,7 +95,7 @@ func (s *socket) Close() error { return unix.Close(s.fd) }
 type messages struct {
 	headers [batch]message
 	vectors [batch]unix.Iovec
-	names   [batch]name
+	names   [batch]sockaddr.Addr
 	// of what is received only
 	buffers [batch][]byte
 	control [batch][8]uint64 // words, for the system aligns what it writes
@@ -165,30 +166,6 @@ func (m *messages) stamp(i int) time.Time {
 	}
 	at := (*unix.Timespec)(unsafe.Add(unsafe.Pointer(c), unix.CmsgLen(0)))
 	return time.Unix(at.Unix())
-}
-
-// name is a struct sockaddr_in or sockaddr_in6: the family in the byte order of the machine, port and
-// address in that of the network.
-type name [unix.SizeofSockaddrInet6]byte
-
-func (n *name) set(to netip.AddrPort) (size uint32) {
-	binary.BigEndian.PutUint16(n[2:], to.Port())
-	if to.Addr().Is4() {
-		binary.NativeEndian.PutUint16(n[:], unix.AF_INET)
-		*(*[4]byte)(n[4:]) = to.Addr().As4()
-		return unix.SizeofSockaddrInet4
-	}
-	binary.NativeEndian.PutUint16(n[:], unix.AF_INET6)
-	*(*[16]byte)(n[8:]) = to.Addr().As16()
-	return unix.SizeofSockaddrInet6
-}
-
-func (n *name) get() netip.AddrPort {
-	port := binary.BigEndian.Uint16(n[2:])
-	if binary.NativeEndian.Uint16(n[:]) == unix.AF_INET {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(n[4:])), port)
-	}
-	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(n[8:])), port)
 }
 
 // pause sleeps by the system's own timer: that of the runtime knows no less than a millisecond while it

@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+
+	"handoff/media/bpffs"
 )
 
 // lookup is the program, where it is attached, and its two tables:
@@ -58,12 +60,8 @@ func newLookup(cfg Config) (*lookup, error) {
 func (l *lookup) open() error {
 	var err error
 	if l.pins != "" {
-		if err := os.MkdirAll(l.pins, 0o700); err != nil {
+		if err := bpffs.MakeFolder(l.pins); err != nil {
 			return &Unsupported{"a bpffs that may be written", err}
-		}
-		var fs unix.Statfs_t
-		if err := unix.Statfs(l.pins, &fs); err != nil || uint32(fs.Type) != unix.BPF_FS_MAGIC {
-			return &Unsupported{"a bpffs", fmt.Errorf("%s is on none", l.pins)}
 		}
 	}
 	ports := &ebpf.MapSpec{

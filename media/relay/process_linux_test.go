@@ -94,8 +94,8 @@ func start(t *testing.T, pins string, from, to netip.AddrPort, as *syscall.SysPr
 	return p, strings.TrimSpace(line)
 }
 
-// bpffs mounts one for the test.
-func bpffs(t *testing.T) string {
+// mountBPFFS mounts one for the test.
+func mountBPFFS(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a bpffs needs root")
@@ -119,7 +119,7 @@ func adopt(t *testing.T, pins string) *Path {
 }
 
 func TestTheNextProcessTakesOverAfterAKill(t *testing.T) {
-	pins := bpffs(t)
+	pins := mountBPFFS(t)
 	sender, receiver := socket(t), socket(t)
 	p, line := start(t, pins, addr(sender), addr(receiver), nil)
 	if line != "ready" {
@@ -156,7 +156,7 @@ func TestTheNextProcessTakesOverAfterAKill(t *testing.T) {
 
 // While both processes run, a port goes from one to the other by one store: each packet is read by one of them.
 func TestAPortGoesToTheNextProcessWithoutALoss(t *testing.T) {
-	pins := bpffs(t)
+	pins := mountBPFFS(t)
 	sender, receiver := socket(t), socket(t)
 	p, line := start(t, pins, addr(sender), addr(receiver), nil)
 	if line != "ready" {
@@ -203,7 +203,7 @@ func nobody(capabilities ...uintptr) *syscall.SysProcAttr {
 }
 
 func TestRootIsNotNeeded(t *testing.T) {
-	pins := bpffs(t)
+	pins := mountBPFFS(t)
 	for _, dir := range []string{filepath.Dir(pins), pins} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)

@@ -21,19 +21,27 @@ type peer struct {
 	heard  heard
 }
 
-func newPeer(number int, leg Leg, packets int) (*peer, error) {
-	// The same SSRC in each run, for a call has one as long as it lasts.
-	p := &peer{number: number, relay: leg.Relay, ssrc: uint32(leg.Relay.Port()), heard: newHeard(packets)}
+func newPeer(number int, leg Leg, ssrc uint32, packets int) (*peer, error) {
+	p := &peer{number: number, relay: leg.Relay, ssrc: ssrc, heard: newHeard(packets)}
 	if leg.Suite == sdp.NoSuite {
 		return p, nil
 	}
-	p.ssrc = rand.Uint32() // no key covers two payloads at one SSRC and index
 	var err error
 	if p.sealer, err = srtp.NewSealer(leg.Suite, leg.Own, p.ssrc); err != nil {
 		return nil, err
 	}
 	p.opener, err = srtp.NewOpener(leg.Suite, leg.Told)
 	return p, err
+}
+
+// ssrc is that of a leg. It is the same in each run, for a call has one as long as it lasts. Each run numbers its
+// packets from 0, though, and no key covers two payloads at one SSRC and index: where one of the legs has a key, both
+// begin anew.
+func (c Call) ssrc(leg Leg) uint32 {
+	if c.A.Suite != sdp.NoSuite || c.B.Suite != sdp.NoSuite {
+		return rand.Uint32()
+	}
+	return uint32(leg.Relay.Port())
 }
 
 // seal encrypts a packet in its buffer, if this peer does.

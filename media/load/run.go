@@ -57,7 +57,7 @@ func newRun(cfg Config, a, b Wire) (*run, error) {
 	}
 	for i, c := range cfg.Calls {
 		for j, leg := range []Leg{c.A, c.B} {
-			p, err := newPeer(2*i+j, leg, cfg.packets())
+			p, err := newPeer(2*i+j, leg, c.ssrc(leg), cfg.packets())
 			if err != nil {
 				return nil, fmt.Errorf("call %d: %w", i, err)
 			}

@@ -2,11 +2,9 @@ package relay
 
 import (
 	"net/netip"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +23,8 @@ const (
 // worker reads one socket, and handles and forwards what it read.
 type worker struct {
 	path    *Path
-	socket  *os.File
-	fd      int
+	fd      int // the socket
+	bell    *bell
 	exits   exits
 	place   uint64 // of the socket, which its ports hold in the table
 	closing atomic.Bool
@@ -50,45 +48,42 @@ func newWorker(path *Path) (*worker, error) {
 	if err != nil {
 		return nil, missing(err)
 	}
-	w := &worker{path: path, fd: fd, socket: os.NewFile(uintptr(fd), "media"), done: make(chan struct{}), in: newInbox()}
-	conn, err := w.socket.SyscallConn()
-	if err == nil {
-		// A deadline is what only a file in Go's poller can have.
-		err = w.socket.SetReadDeadline(time.Time{})
+	w := &worker{path: path, fd: fd, done: make(chan struct{}), in: newInbox()}
+	if w.bell, err = newBell(fd); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
 	}
-	if err == nil {
-		w.exits, err = openExits(path.cfg.Listen)
-	}
-	if err == nil {
+	if w.exits, err = openExits(path.cfg.Listen); err == nil {
 		if w.place, err = path.lookup.take(fd); err != nil {
 			w.exits.close()
 		}
 	}
 	if err != nil {
-		_ = w.socket.Close()
+		w.bell.close()
+		_ = unix.Close(fd)
 		return nil, err
 	}
 	w.out = newOutbox(path, w.exits)
-	go w.run(conn) // ends when close takes the socket away
+	go w.run() // ends when close takes the bell away
 	return w, nil
 }
 
-func (w *worker) run(conn syscall.RawConn) {
+func (w *worker) run() {
 	defer close(w.done)
-	_ = conn.Read(w.drain) // the error is that of the end
+	w.bell.listen(w.drain)
 }
 
 // close ends the goroutine and waits for it.
 func (w *worker) close() {
 	w.closing.Store(true)
-	_ = w.socket.Close()
+	w.bell.close()
 	<-w.done
+	_ = unix.Close(w.fd)
 	w.exits.close()
 }
 
-// drain takes what comes until it does not pay to look any more, and returns false: Go's poller is
-// edge-triggered, and only from then on it tells of what comes.
-func (w *worker) drain(uintptr) (done bool) {
+// drain takes what comes until it does not pay to look any more, and then lets the bell tell of what comes.
+func (w *worker) drain() (done bool) {
 	credit := w.advance()
 	for !w.closing.Load() {
 		n, more := w.turn()
@@ -97,6 +92,7 @@ func (w *worker) drain(uintptr) (done bool) {
 			continue
 		}
 		if credit--; credit <= 0 {
+			w.bell.set()
 			return false
 		}
 		time.Sleep(nap)

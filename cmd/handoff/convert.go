@@ -70,6 +70,7 @@ func stackConfig(cfg *configs.Config) stack.Config {
 
 		MaxConnections:          cfg.Limits.Connections,
 		MaxConnectionsPerSource: cfg.Limits.ConnectionsPerSource,
+		MaxTransactions:         max(fewestTransactions, transactionsPerCall*cfg.Limits.InvitesPerSecond),
 		DialTimeout:             cfg.SIP.Timeouts.Dial,
 		HandshakeTimeout:        cfg.SIP.Timeouts.Handshake,
 		IdleTimeout:             cfg.SIP.Timeouts.Idle,
@@ -80,6 +81,13 @@ func stackConfig(cfg *configs.Config) stack.Config {
 	}
 	return c
 }
+
+const (
+	fewestTransactions = 1 << 16
+	// transactionsPerCall is how many requests of a call are remembered at one time, by INVITEs a second: an INVITE, a
+	// BYE and two more, for 32 s each.
+	transactionsPerCall = 4 * 32
+)
 
 func mediaConfig(cfg *configs.Config) media.Config {
 	return media.Config{

@@ -161,6 +161,9 @@ func (c *Call) over() bool {
 	if c.ending.abandoned {
 		return true
 	}
+	if c.a.State() != leg.Over { // so it is most of the time
+		return false
+	}
 	for _, l := range c.legs() {
 		if l.State() != leg.Over {
 			return false

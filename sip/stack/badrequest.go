@@ -26,7 +26,7 @@ func (s *Stack) refuse(in *inbound, r *refusal) (answered bool) {
 // answer sends a response that no transaction keeps (RFC 3261 §8.2.7), built from the request's
 // lines as they came. An ACK is never answered.
 func (s *Stack) answer(in *inbound, code int, reason, tag string, extra ...field) bool {
-	fields, ok := in.head.echo(code, tag, in.flow.remote)
+	fields, ok := in.head.echo(nil, code, tag, in.flow.remote)
 	if !ok || firstWord(in.head.start) == "ACK" {
 		return false
 	}

@@ -164,7 +164,7 @@ func FuzzParse(f *testing.F) {
 			if _, err := sipmsg.ServerTxKeyMake(in.req); err != nil {
 				t.Errorf("no key: %v", err)
 			}
-			if _, ok := in.head.echo(200, "t", netip.MustParseAddrPort("192.0.2.1:5060")); !ok {
+			if _, ok := in.head.echo(nil, 200, "t", netip.MustParseAddrPort("192.0.2.1:5060")); !ok {
 				t.Error("cannot be answered")
 			}
 		}

@@ -33,7 +33,7 @@ type Config struct {
 	// MaxConnectionsPerSource bounds those accepted from one IP address; default 256.
 	MaxConnectionsPerSource int
 	// MaxTransactions bounds requests of peers under way, each kept for up to 32 s; above it they
-	// hear 503. Default 65536.
+	// hear 503, and those within dialogs above twice as many. Default 65536.
 	MaxTransactions int
 	// HandshakeTimeout bounds the TLS handshake of who connects to us; default 10 s.
 	HandshakeTimeout time.Duration

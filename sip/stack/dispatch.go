@@ -70,7 +70,8 @@ func (s *Stack) dispatchRequest(in *inbound) {
 }
 
 func (s *Stack) begin(key string, in *inbound) {
-	tx, fresh, err := s.table.open(key, func() *ServerTx { return s.newServerTx(key, in) })
+	tag, _ := in.req.To().Params.Get("tag")
+	tx, fresh, err := s.table.open(key, tag != "", func() *ServerTx { return s.newServerTx(key, in) })
 	switch {
 	case err != nil:
 		s.refuse(in, &refusal{code: 503, reason: "Service Unavailable", reject: metrics.RejectLimit})

@@ -10,10 +10,9 @@ import (
 )
 
 // echo returns the header lines that a response takes from its request, byte for byte as they came
-// (RFC 3261 §8.2.6.2), with what the top Via must tell about the source and with the To tag. ok is
-// false when one of them is missing or can't be read.
-func (h *head) echo(code int, tag string, source netip.AddrPort) (fields []field, ok bool) {
-	fields = make([]field, 0, usualFields)
+// (RFC 3261 §8.2.6.2), with what the top Via must tell about the source and with the To tag, appended to
+// fields, which are none yet. ok is false when one of them is missing or can't be read.
+func (h *head) echo(fields []field, code int, tag string, source netip.AddrPort) (_ []field, ok bool) {
 	for i, f := range h.fields {
 		switch {
 		case !strings.EqualFold(f.name, "Via"):

@@ -58,13 +58,12 @@ func requestDraft(req *sipmsg.Request) draft {
 	return draft{
 		method: string(req.Method),
 		uri:    uri.Text(req.Recipient),
-		fields: fieldsOf(req.Headers()),
-		body:   bytes.Clone(req.Body()), // the request may wait for a dial
+		fields: appendFields(make([]field, 0, len(req.Headers())+1), req.Headers()), // room for Content-Length
+		body:   bytes.Clone(req.Body()),                                             // the request may wait for a dial
 	}
 }
 
-func fieldsOf(headers []sipmsg.Header) []field {
-	fields := make([]field, 0, len(headers)+2) // room for Via and Content-Length
+func appendFields(fields []field, headers []sipmsg.Header) []field {
 	for _, h := range headers {
 		fields = append(fields, field{h.Name(), valueOf(h)})
 	}

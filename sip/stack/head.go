@@ -42,14 +42,14 @@ func (h *head) via() *topVia {
 const maxFields = 256
 
 // usualFields is what most messages have room in.
-const usualFields = 16
+const usualFields = 24
 
 // scanHead reads the lines of raw up to the blank line. It never refuses: what is wrong is told in
 // flaw, because a bad message must still be answered.
 func scanHead(raw []byte) head {
 	before, _, complete := bytes.Cut(raw, blankLine)
 	text := string(before)
-	h := head{fields: make([]field, 0, usualFields)}
+	h := head{fields: make([]field, 0, min(strings.Count(text, "\n"), maxFields))}
 	if !complete {
 		h.flaw = "no blank line behind the header"
 	}

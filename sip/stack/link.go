@@ -3,6 +3,7 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 )
 
@@ -33,8 +34,8 @@ var errCrowd = errors.New("too many wait")
 // send gives a request to the target's connection, dialling it first if need be.
 func (l *links) send(t target, p parcel) {
 	if t.transport == UDP {
-		if _, ok := t.literal(); ok {
-			l.deliver(t, p) // nothing to wait for
+		if ip, ok := t.literal(); ok {
+			l.deliver(t, ip, p) // nothing to wait for
 			return
 		}
 	}
@@ -60,14 +61,15 @@ func (l *links) send(t target, p parcel) {
 	}
 }
 
-// deliver sends without a dial.
-func (l *links) deliver(t target, p parcel) {
-	f, err := l.stack.connect(t)
+// deliver sends to a UDP target that is an address. It goes round connect, whose frames let the stack of each call
+// grow once more.
+func (l *links) deliver(t target, ip netip.Addr, p parcel) {
+	u, err := l.stack.socketFor(ip, t.socket)
 	if err != nil {
 		p.unreachable(err)
 		return
 	}
-	p.start(f)
+	p.start(l.stack.udpFlow(u, netip.AddrPortFrom(ip, t.port), t.peer))
 }
 
 // dial connects and flushes what has gathered. Requests of one target share the outcome.

@@ -99,7 +99,8 @@ func (t *ServerTx) Flow() *Flow {
 // a dialog is made of it, byte for byte as they came.
 func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
 	res := sipmsg.NewResponse(code, reason)
-	fields, _ := t.head.echo(code, t.tag, t.Source()) // the request was checked
+	var room [usualFields]field
+	fields, _ := t.head.echo(room[:0], code, t.tag, t.Source()) // the request was checked
 	for _, f := range fields {
 		if f.name == "CSeq" {
 			f.value = oneBlank(f.value)
@@ -136,7 +137,10 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 	if t.final != 0 && !again {
 		return fmt.Errorf("%w: %d", ErrAnswered, t.final)
 	}
-	w, err := t.stack.guard(t.responseDraft(res), t.flow)
+	room := rooms.Get().(*[usualFields]field)
+	w, err := t.stack.guard(t.responseDraft(room[:0], res), t.flow)
+	clear(room[:])
+	rooms.Put(room)
 	if err != nil {
 		return err
 	}
@@ -200,8 +204,12 @@ func (t *ServerTx) onTimer(rung *timer) {
 	}
 }
 
-func (t *ServerTx) responseDraft(res *sipmsg.Response) draft {
-	return draft{code: res.StatusCode, reason: res.Reason, method: string(t.is), fields: fieldsOf(res.Headers()), body: res.Body()}
+// rooms are for the fields of responses, which nobody needs once they are bytes.
+var rooms = sync.Pool{New: func() any { return new([usualFields]field) }}
+
+// responseDraft has its fields in room.
+func (t *ServerTx) responseDraft(room []field, res *sipmsg.Response) draft {
+	return draft{code: res.StatusCode, reason: res.Reason, method: string(t.is), fields: appendFields(room, res.Headers()), body: res.Body()}
 }
 
 // identity is what names a request's dialog and its place in it. Nothing of it holds the text of the message.

@@ -253,6 +253,17 @@ func TestTransactionsAreBounded(t *testing.T) {
 	if n.seen.rejects(metrics.RejectLimit) != 1 {
 		t.Error("not counted")
 	}
+	take(t, n.seen.requests, "MESSAGE")
+	ofDialog := func(callID string) string {
+		return strings.Replace(rawRequest("BYE", callID, 2), "To: <sip:edge@127.0.0.1>", "To: <sip:edge@127.0.0.1>;tag=ours", 1)
+	}
+	p.send(ofDialog("up") + ofDialog("too"))
+	if tx := take(t, n.seen.requests, "BYE"); tx.Request().CallID().Value() != "up" {
+		t.Errorf("a dialog was refused for %s", tx.Request().CallID())
+	}
+	if m := p.read(); m.start() != "SIP/2.0 503 Service Unavailable" {
+		t.Error("dialogs have no bound: ", m.lines)
+	}
 }
 
 // Over UDP the transaction keeps no 2xx: its copies are the dialog's, and each is sent as it was.

@@ -9,7 +9,7 @@ import (
 
 // table holds the transactions. Its lock is inside theirs: they come and leave under their own.
 type table struct {
-	max int // server transactions; those of the client are as many as the edge itself sends
+	max int // server transactions of requests outside dialogs; those of the client are as many as the edge itself sends
 
 	mu     sync.Mutex
 	server map[string]*ServerTx
@@ -19,14 +19,19 @@ type table struct {
 var errTableFull = errors.New("too many transactions")
 
 // open returns the transaction of a key, or puts in the one that make makes. fresh tells which. Two
-// copies of one request that arrive at once on two sockets get one transaction.
-func (t *table) open(key string, make func() *ServerTx) (tx *ServerTx, fresh bool, _ error) {
+// copies of one request that arrive at once on two sockets get one transaction. What says that it is of a dialog finds
+// room when nothing new does any more: a call that is up must be able to end.
+func (t *table) open(key string, ofDialog bool, make func() *ServerTx) (tx *ServerTx, fresh bool, _ error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tx, ok := t.server[key]; ok {
 		return tx, false, nil
 	}
-	if len(t.server) >= t.max {
+	most := t.max
+	if ofDialog {
+		most *= 2
+	}
+	if len(t.server) >= most {
 		return nil, false, errTableFull
 	}
 	tx = make()

@@ -17,6 +17,7 @@ type operator struct {
 	log    *zap.Logger
 	config string
 	within time.Duration // unless somebody says another
+	above  *supervisor
 
 	mu    sync.Mutex
 	edge  *edge // nil until it serves
@@ -25,7 +26,7 @@ type operator struct {
 }
 
 func newOperator(log *zap.Logger, config string, within time.Duration) *operator {
-	return &operator{log: log, config: config, within: within, again: make(chan struct{}, 1)}
+	return &operator{log: log, config: config, within: within, above: newSupervisor(log), again: make(chan struct{}, 1)}
 }
 
 // attach tells whose process this is.
@@ -60,7 +61,9 @@ func (o *operator) Draining() time.Time {
 
 // Reload implements control.Process.
 func (o *operator) Reload() (control.Reloaded, error) {
+	o.above.reloading()
 	done, err := o.reload()
+	o.above.ready()
 	if err != nil {
 		o.log.Error("configuration not reloaded: nothing has changed", zap.Error(err))
 		return done, err
@@ -95,6 +98,17 @@ const progressEvery = 5 * time.Second
 // serve waits until the process shall end, and returns when the edge is down. The first signal to end drains, a second one
 // means now; hangup reloads.
 func (o *operator) serve(end, hangup <-chan os.Signal) {
+	o.above.ready()
+	ctx, leave := context.WithCancel(context.Background())
+	var watched sync.WaitGroup
+	watched.Go(func() { o.above.watch(ctx, o.edge) }) // ends when the edge is down
+	defer watched.Wait()
+	defer leave()
+	o.rule(end, hangup)
+}
+
+// rule does what serve says.
+func (o *operator) rule(end, hangup <-chan os.Signal) {
 	for o.Draining().IsZero() {
 		select {
 		case got := <-end:
@@ -105,6 +119,7 @@ func (o *operator) serve(end, hangup <-chan os.Signal) {
 		case <-o.again:
 		}
 	}
+	o.above.stopping()
 	o.log.Info("draining", zap.Int("calls", o.edge.engine.Calls()), zap.Duration("at_most", time.Until(o.Draining()).Round(time.Second)))
 	ctx, now := context.WithCancel(context.Background())
 	down := make(chan struct{})

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"errors"
+	"math"
 	"sync"
 
 	"handoff/sip/dialog"
@@ -106,14 +107,20 @@ func (r *registry) find(callID, localTag string) *Call {
 	return r.dialogs[dialogKey{callID, localTag}]
 }
 
-func (r *registry) all() []*Call {
+func (r *registry) all() []*Call { return r.some(math.MaxInt) }
+
+// some are at most so many calls, chosen at random.
+func (r *registry) some(most int) []*Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]*Call, 0, len(r.calls))
+	some := make([]*Call, 0, min(most, len(r.calls)))
 	for c := range r.calls {
-		all = append(all, c)
+		if len(some) == most {
+			break
+		}
+		some = append(some, c)
 	}
-	return all
+	return some
 }
 
 func (r *registry) len() int {

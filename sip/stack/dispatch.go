@@ -17,6 +17,9 @@ const (
 
 // receive carries one message from its socket to whom it concerns, on the goroutine that read it.
 func (s *Stack) receive(f *Flow, fr frame) outcome {
+	r := f.reader()
+	r.take(s.clock.now())
+	defer r.taken()
 	s.tap(metrics.In, f, fr.raw)
 	in, refusal := s.understand(fr, f)
 	s.countIn(in)

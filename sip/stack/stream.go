@@ -42,6 +42,7 @@ type stream struct {
 	cause    error // why; readable once done is closed
 	watchers watchers
 	pulse    pulse
+	reader   reader
 }
 
 // newStream pings a connection that was quiet for ping, 0 never.

@@ -22,6 +22,7 @@ type udpSocket struct {
 	conn   *net.UDPConn
 	local  netip.AddrPort
 	closed atomic.Bool
+	reader reader
 	recent [32]atomic.Pointer[Flow] // flows used last, by place
 }
 

@@ -213,6 +213,8 @@ type Media struct {
 	SRTPKeys SRTPKeys
 	// Rest is how long a released port waits before it is given out again.
 	Rest time.Duration
+	// Timeout is how long a leg that is not on hold may send nothing before its call ends; 0: for ever.
+	Timeout time.Duration
 }
 
 // PortRange is inclusive at both ends.
@@ -227,6 +229,8 @@ type Limits struct {
 	InvitesPerSecond int
 	// PerSource is the INVITEs a second taken from one address.
 	PerSource int
+	// Duration is how long an answered call may last; 0: for ever.
+	Duration time.Duration
 	// Connections are accepted in all, ConnectionsPerSource from one address.
 	Connections, ConnectionsPerSource int
 }
@@ -296,10 +300,11 @@ func Default() *Config {
 			Pins:       "/sys/fs/bpf/handoff",
 			SRTPKeys:   SRTPKeysPass,
 			Rest:       30 * time.Second,
+			Timeout:    time.Minute,
 		},
 		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},
-		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Connections: 1024, ConnectionsPerSource: 256},
+		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Duration: 4 * time.Hour, Connections: 1024, ConnectionsPerSource: 256},
 		Log:      Log{Level: zapcore.InfoLevel, Format: LogJSON},
 		Journal:  Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
 	}

@@ -105,6 +105,7 @@ func schema(c *Config, dir string) fields {
 			"pins":        one(&c.Media.Pins, optional(file(dir))),
 			"srtp_keys":   one(&c.Media.SRTPKeys, vocabulary([]SRTPKeys{SRTPKeysPass, SRTPKeysTerminate})),
 			"rest":        one(&c.Media.Rest, lasting(0, 10*time.Minute)),
+			"timeout":     one(&c.Media.Timeout, lasting(0, time.Hour)),
 		}),
 		"ops": section(fields{
 			"listen": one(&c.Ops.Listen, addrPort),
@@ -113,6 +114,7 @@ func schema(c *Config, dir string) fields {
 			"calls":              one(&c.Limits.Calls, between(1, 100_000)),
 			"invites_per_second": one(&c.Limits.InvitesPerSecond, between(1, 10_000)),
 			"per_source":         one(&c.Limits.PerSource, between(1, 10_000)),
+			"duration":           one(&c.Limits.Duration, lasting(0, 7*24*time.Hour)),
 
 			"connections":            one(&c.Limits.Connections, between(1, 65_535)),
 			"connections_per_source": one(&c.Limits.ConnectionsPerSource, between(1, 65_535)),

@@ -52,6 +52,15 @@ const (
 	ReasonRestart
 	// ReasonWatsonRedirected: Watson sent the call elsewhere, and it could not be followed there.
 	ReasonWatsonRedirected
+	// ReasonCallerExpired and ReasonWatsonExpired: the session timer of the leg ran out (RFC 4028 §10).
+	ReasonCallerExpired
+	ReasonWatsonExpired
+	// ReasonCallerSilent, ReasonWatsonSilent and ReasonAgentSilent: no media came from the leg for media.timeout.
+	ReasonCallerSilent
+	ReasonWatsonSilent
+	ReasonAgentSilent
+	// ReasonDuration: the call lasted for limits.duration.
+	ReasonDuration
 )
 
 var reasons = []struct {
@@ -79,6 +88,12 @@ var reasons = []struct {
 	ReasonTransferFailed:    {"transfer_failed", Upstream},
 	ReasonTransferUnproved:  {"transfer_unproved", Indeterminate},
 	ReasonWatsonRedirected:  {"watson_redirected", Upstream},
+	ReasonCallerExpired:     {"caller_expired", Caller},
+	ReasonWatsonExpired:     {"watson_expired", Upstream},
+	ReasonCallerSilent:      {"caller_silent", Caller},
+	ReasonWatsonSilent:      {"watson_silent", Upstream},
+	ReasonAgentSilent:       {"agent_silent", Upstream},
+	ReasonDuration:          {"duration", Us},
 }
 
 func (r Reason) String() string {

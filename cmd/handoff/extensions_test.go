@@ -73,7 +73,7 @@ func TestExtensions(t *testing.T) {
 		{"watson forgets to refresh", behaves(watson.Behaviour{SessionExpires: 10 * time.Second, Refreshes: true, Forgetful: true}), false, func(sc *scene) {
 			caller, assistant := sc.place(twilio.Options{})
 			sc.over(caller, assistant)
-			sc.counted(`handoff_calls_total{reason="watson_lost",result="upstream"} 1`)
+			sc.counted(`handoff_calls_total{reason="watson_expired",result="upstream"} 1`)
 			if got := caller.Ending(); got.How != twilio.EdgeHungUp {
 				sc.t.Errorf("the caller ended %+v", got)
 			}

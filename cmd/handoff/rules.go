@@ -71,6 +71,8 @@ func newRules(cfg *configs.Config, clear []uri.URI, w *wire, log *zap.Logger) (r
 			HangupHeader: cfg.Transfer.HangupHeader,
 		},
 		OptionsEvery: cfg.SIP.Keepalive.Options,
+		MediaTimeout: cfg.Media.Timeout,
+		MaxDuration:  cfg.Limits.Duration,
 		Limits: b2bua.Limits{
 			Calls: cfg.Limits.Calls, InvitesPerSecond: cfg.Limits.InvitesPerSecond, PerSource: cfg.Limits.PerSource,
 		},

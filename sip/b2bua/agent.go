@@ -238,7 +238,7 @@ func (c *Call) endAgent() {
 	c.agent.givenUp = true
 	if c.agent.leg != nil {
 		c.agent.leg.Cancel()
-		c.agent.leg.Bye("")
+		c.agent.leg.Bye(c.ending.byeReason())
 	}
 }
 

@@ -98,11 +98,16 @@ func reasonOf(name metrics.Leg, cause leg.Cause, answered bool) metrics.Reason {
 			return metrics.ReasonCallerNoACK
 		}
 		return metrics.ReasonWatsonLost
-	case leg.ByLoss, leg.ByTimer:
+	case leg.ByLoss:
 		if caller {
 			return metrics.ReasonCallerLost
 		}
 		return metrics.ReasonWatsonLost
+	case leg.ByTimer:
+		if caller {
+			return metrics.ReasonCallerExpired
+		}
+		return metrics.ReasonWatsonExpired
 	}
 	return metrics.ReasonInternal
 }
@@ -124,14 +129,14 @@ func (c *Call) endCaller() {
 		c.a.Reject(code, text)
 		return
 	}
-	c.a.Bye(byeReason(c.ending.reason))
+	c.a.Bye(c.ending.byeReason())
 }
 
 // endWatson ends leg B.
 func (c *Call) endWatson() {
 	if c.b != nil {
 		c.b.Cancel()
-		c.b.Bye("")
+		c.b.Bye(c.ending.byeReason())
 	}
 }
 
@@ -151,13 +156,16 @@ func callerCode(r metrics.Reason) (int, string) {
 	return 503, "Service Unavailable"
 }
 
-// byeReason is the Reason header (RFC 3326) of our BYE to the caller; an ordinary end needs none.
-func byeReason(r metrics.Reason) string {
-	switch r.Result() {
-	case metrics.Success, metrics.Caller:
+// byeReason is the Reason header (RFC 3326) of our BYEs; an ordinary end needs none.
+func (e *ending) byeReason() string {
+	switch r := e.reason; {
+	case !e.decided(), r == metrics.ReasonCancelled, r.Result() == metrics.Success:
 		return ""
+	case r.Result() == metrics.Caller:
+		return `SIP;cause=408;text="` + r.String() + `"`
+	default:
+		return `SIP;cause=500;text="` + r.String() + `"`
 	}
-	return `SIP;cause=500;text="` + r.String() + `"`
 }
 
 // shutdown ends the call because the edge goes down. Watson hears of its transfer first.

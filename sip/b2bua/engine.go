@@ -41,8 +41,11 @@ type Config struct {
 	WatsonSessionInterval time.Duration
 	// OptionsEvery is how long a dialog is silent before it is asked whether it still stands; 0: never.
 	OptionsEvery time.Duration
-	Transfer     TransferConfig
-	Limits       Limits
+	// MediaTimeout is how long a leg that is not on hold may send no media before the call ends, MaxDuration how long a
+	// call may last once it is answered; 0: for ever.
+	MediaTimeout, MaxDuration time.Duration
+	Transfer                  TransferConfig
+	Limits                    Limits
 }
 
 // Domain is a Twilio SIP domain, in which an agent is called.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -29,6 +30,7 @@ type session struct {
 	clip       *tone.Clip                     // which is this one
 	sounded    sdp.Codec                      // in this codec
 	told       map[metrics.Leg]quality.Report // the counts that the observer has
+	heard      [3]time.Time                   // when media last came, by leg; zero: not yet, or it did not have to
 }
 
 // side is one leg's part: the descriptions in force, ours and the peer's.

@@ -19,6 +19,7 @@ func (c *Call) watch() {
 		c.count()
 		c.forgetOutlets()
 		c.noteChange()
+		c.endStuck()
 		if c.a.State() != leg.Over {
 			c.watch()
 		}
@@ -39,6 +40,9 @@ func (c *Call) count() {
 		c.talk.told[now.Leg] = now.Report
 		if now.Report == before {
 			continue
+		}
+		if now.Received > before.Received || now.Reported.Reports > before.Reported.Reports {
+			c.talk.heard[now.Leg] = time.Now()
 		}
 		observer.Packets(now.Leg, metrics.In, now.Path, now.Received-before.Received)
 		observer.Packets(now.Leg, metrics.Out, now.Path, now.Sent-before.Sent)

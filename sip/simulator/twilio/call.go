@@ -126,6 +126,9 @@ func (c *Call) ReferTos() []string {
 // Hangup is the caller hanging up: BYE.
 func (c *Call) Hangup(ctx context.Context) error { return c.bye(ctx, CallerHungUp) }
 
+// Vanish is a gateway that dies: nobody is told, and what comes for the call hears 481.
+func (c *Call) Vanish() { c.end(Ending{How: Abandoned}) }
+
 // bye ends the call before the response comes: Twilio releases the leg at once.
 func (c *Call) bye(ctx context.Context, how How) error {
 	c.mu.Lock()

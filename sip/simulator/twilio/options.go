@@ -149,7 +149,7 @@ const (
 	Transferred      // a BYE, of either side, after a NOTIFY 200
 	CrossedByBye     // our BYE while the REFER's outcome was not told
 	NoAnswer         // no response, or no way to send one
-	Abandoned        // the account was closed
+	Abandoned        // the account was closed, or Vanish
 	Redirected       // a BYE, of either side, because the REST API took the caller elsewhere
 	AgentHungUp      // our BYE, on a leg to a SIP domain
 	Dropped          // our BYE after a REFER that failed, of a Dial without answerOnBridge

@@ -49,7 +49,7 @@ const (
 	Cancelled           // the edge's CANCEL
 	Rejected            // our final response
 	NotAcknowledged     // no ACK for the 200
-	Abandoned           // the assistant was closed
+	Abandoned           // the assistant was closed, or Vanish
 )
 
 var hows = [...]string{"alive", "assistant hung up", "edge hung up", "cancelled", "rejected", "not acknowledged", "abandoned"}

@@ -147,6 +147,9 @@ func (c *Call) Reset() {
 	conn.Reset()
 }
 
+// Vanish is a gateway that dies: nobody is told, and what comes for the call hears 481.
+func (c *Call) Vanish() { c.end(Ending{How: Abandoned}) }
+
 // end is the only place where a call ends. The first ending counts.
 func (c *Call) end(e Ending) {
 	c.mu.Lock()

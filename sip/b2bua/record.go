@@ -67,6 +67,7 @@ func recordLeg(s leg.Snapshot, side *side) journal.Leg {
 		ReferAccepted: s.ReferAccepted,
 
 		SessionInterval: s.SessionInterval,
+		SessionSince:    s.SessionSince,
 		Refreshes:       s.Refreshes,
 		TakesUPDATE:     s.TakesUPDATE,
 
@@ -113,6 +114,7 @@ type stand struct {
 		state         leg.State
 		local, remote uint32
 		version       uint64
+		refreshed     time.Time
 	}
 	streams [3]struct{ ssrc, quarters uint32 } // by leg
 }
@@ -127,6 +129,7 @@ func (c *Call) stand() stand {
 		d.state = l.State()
 		d.local, d.remote = l.Numbers()
 		d.version = c.side(l).origin.Version
+		d.refreshed = l.Refreshed()
 	}
 	for name, r := range c.talk.told {
 		s.streams[name].ssrc, s.streams[name].quarters = r.Stream.SSRC, uint32(r.Stream.Index()>>14)

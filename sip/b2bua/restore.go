@@ -153,7 +153,7 @@ func snapshotOf(l journal.Leg) (leg.Snapshot, error) {
 	s := leg.Snapshot{
 		State: leg.State(l.State), Names: l.Names, InviteCSeq: l.InviteCSeq, InviteBranch: l.InviteBranch,
 		Refers: l.Refers, ReferAccepted: l.ReferAccepted, ReferSent: l.ReferSent,
-		SessionInterval: l.SessionInterval, Refreshes: l.Refreshes, TakesUPDATE: l.TakesUPDATE,
+		SessionInterval: l.SessionInterval, SessionSince: l.SessionSince, Refreshes: l.Refreshes, TakesUPDATE: l.TakesUPDATE,
 		Dialog: dialog.Dialog{
 			ID:   dialog.ID{CallID: l.Dialog.CallID, LocalTag: l.Dialog.LocalTag, RemoteTag: l.Dialog.RemoteTag},
 			Role: dialog.Role(l.Dialog.Role), LocalURI: l.Dialog.LocalURI, LocalName: l.Dialog.LocalName,

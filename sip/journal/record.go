@@ -67,8 +67,9 @@ type Leg struct {
 	Refers        int    `json:"refers,omitempty"`
 	ReferAccepted uint32 `json:"refer_accepted,omitempty"`
 	ReferSent     uint32 `json:"refer_sent,omitempty"`
-	// SessionInterval is that of the leg's session timer, 0 for none; who refreshes, and whether by UPDATE.
+	// SessionInterval is that of the leg's session timer, 0 for none; since when, who refreshes, and whether by UPDATE.
 	SessionInterval time.Duration `json:"session_interval,omitempty"`
+	SessionSince    time.Time     `json:"session_since,omitzero"`
 	Refreshes       bool          `json:"refreshes,omitempty"`
 	TakesUPDATE     bool          `json:"takes_update,omitempty"`
 }

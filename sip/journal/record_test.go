@@ -18,7 +18,7 @@ func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", LocalName: "Eve", RemoteURI: "sip:r@h",
 				RemoteTarget: "sip:t@h", RouteSet: []string{"<sip:p;lr>"}, Contact: "<sip:e@h>", LocalCSeq: 3, RemoteCSeq: 29044,
 			},
-			Spare: true, SessionInterval: 30 * time.Minute, Refreshes: true, TakesUPDATE: true,
+			Spare: true, SessionInterval: 30 * time.Minute, SessionSince: began, Refreshes: true, TakesUPDATE: true,
 			Session: Session{Remote: []byte("v=0\r\n"), Local: []byte("v=0\r\n"), OriginID: 7, OriginVersion: 2, OriginSum: 9},
 		}},
 		Media: json.RawMessage(`{"ports":[10000]}`),

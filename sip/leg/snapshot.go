@@ -23,9 +23,10 @@ type Snapshot struct {
 	// Refers counts the peer's REFERs, ReferAccepted numbers the last that was accepted and ReferSent our own last.
 	Refers                   int
 	ReferAccepted, ReferSent uint32
-	// SessionInterval is that of the session timer, 0 for none; Refreshes tells that it is ours to refresh, and
-	// TakesUPDATE how.
+	// SessionInterval is that of the session timer, 0 for none, and SessionSince when it was refreshed last; Refreshes
+	// tells that it is ours to refresh, and TakesUPDATE how.
 	SessionInterval        time.Duration
+	SessionSince           time.Time
 	Refreshes, TakesUPDATE bool
 }
 
@@ -47,6 +48,7 @@ func (l *Leg) Snapshot() Snapshot {
 		ReferAccepted: l.refers.accepted,
 
 		SessionInterval: l.timer.interval,
+		SessionSince:    l.timer.since,
 		Refreshes:       l.timer.ours,
 		TakesUPDATE:     l.timer.update,
 	}
@@ -57,7 +59,7 @@ func (l *Leg) Snapshot() Snapshot {
 const unwritten = 100
 
 // Restore returns the leg of a snapshot, without a connection: its next request dials. cfg tells what is not in the
-// snapshot: credentials and timers. The session timer starts a whole interval anew. A 2xx of ours that waited for its ACK is
+// snapshot: credentials and timers. The session timer goes on, in the middle of its interval. A 2xx of ours that waited for its ACK is
 // taken for acknowledged, and a BYE of ours for not sent: AskAfter and Bye find out.
 func Restore(s Snapshot, cfg Config, deps Deps) *Leg {
 	d := s.Dialog
@@ -82,7 +84,10 @@ func Restore(s Snapshot, cfg Config, deps Deps) *Leg {
 		l.state = Over // its INVITE never left
 	}
 	if l.state == Up {
-		l.startTimer(s.SessionInterval, s.Refreshes)
+		if s.SessionSince.IsZero() { // an older record does not tell
+			s.SessionSince = time.Now()
+		}
+		l.goOnTimer(s.SessionInterval, s.Refreshes, s.SessionSince)
 		l.keepAlive()
 	}
 	return l

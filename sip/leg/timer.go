@@ -28,6 +28,7 @@ const (
 // runs, one side refreshes the session by UPDATE or re-INVITE, and a session that is not refreshed ends.
 type sessionTimer struct {
 	interval time.Duration // agreed; 0: none
+	since    time.Time     // when the session was refreshed last
 	ours     bool          // we refresh
 	update   bool          // the peer takes UPDATE
 	least    time.Duration // Min-SE that the peer named
@@ -37,6 +38,9 @@ type sessionTimer struct {
 
 // timerTag is the option tag of RFC 4028.
 const timerTag = "timer"
+
+// Refreshed returns when the session timer began its interval, the zero value without one.
+func (l *Leg) Refreshed() time.Time { return l.timer.since }
 
 // announce tells the peer in a session refresh request which extensions we know, and what timer we want.
 func (l *Leg) announce(req *sipmsg.Request) {
@@ -139,19 +143,27 @@ func (l *Leg) longer(req *sipmsg.Request, res *sipmsg.Response, send func(*sipms
 
 // startTimer begins an interval anew; 0 ends the timer.
 func (l *Leg) startTimer(interval time.Duration, ours bool) {
+	l.goOnTimer(interval, ours, time.Now())
+}
+
+// goOnTimer goes on with an interval. One that has run out meanwhile is left a last moment: a refresh of the peer
+// may be under way, and one of ours is.
+func (l *Leg) goOnTimer(interval time.Duration, ours bool, began time.Time) {
 	l.timer.stop()
 	if interval > 0 {
 		interval = max(interval, floorInterval)
 	}
-	l.timer.interval, l.timer.ours = interval, ours
+	l.timer.interval, l.timer.ours, l.timer.since = interval, ours, began
 	if interval == 0 {
 		return
 	}
+	passed := time.Since(began)
 	if ours {
-		l.timer.stopRefresh = l.deps.After(interval/2, l.onRefreshDue)
+		l.timer.stopRefresh = l.deps.After(max(interval/2-passed, 0), l.onRefreshDue)
 	}
 	// RFC 4028 §10. Who refreshes and was not answered until then ends the session likewise.
-	l.timer.stopExpiry = l.deps.After(interval-min(32*time.Second, interval/3), l.onExpired)
+	last := min(32*time.Second, interval/3)
+	l.timer.stopExpiry = l.deps.After(max(interval-last-passed, last), l.onExpired)
 }
 
 func (t *sessionTimer) stop() {

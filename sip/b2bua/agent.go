@@ -90,7 +90,6 @@ func (c *Call) dialAgent(offering offerer) error {
 	c.engine.calls.addDialog(c, c.agent.leg.Dialog())
 	c.engine.stories.bind(inv.CallID, c.id)
 	c.agent.leg.Invite(inv)
-	c.note() // so that another process can end it
 	return nil
 }
 

@@ -287,6 +287,8 @@ func (c *Call) legs() []*leg.Leg {
 // onLeg is told what happens on a leg and sends it to the file that is about it.
 func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
 	switch ev := ev.(type) {
+	case leg.Inviting:
+		c.note() // so that another process can end it
 	case leg.Trying, leg.Ringing, leg.EarlyMedia, leg.Connected, leg.Failed:
 		switch l {
 		case c.b:

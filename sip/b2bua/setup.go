@@ -130,7 +130,6 @@ func (c *Call) tryNextTarget() {
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
 	c.b.Invite(inv)
-	c.note() // so that another process can end it
 }
 
 // onSilentTarget gives up a target that said nothing. Its leg stays as a spare, so that an answer

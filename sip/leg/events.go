@@ -10,6 +10,9 @@ import (
 type Event interface{ event() }
 
 type (
+	// Inviting: a UAC is about to send its INVITE, or to send it again with credentials. Snapshot has what another process
+	// needs to end it.
+	Inviting struct{}
 	// Trying: a UAC got a 100, the peer lives.
 	Trying struct{}
 	// Ringing: a UAC got a 18x without SDP.
@@ -79,6 +82,7 @@ type (
 	}
 )
 
+func (Inviting) event()       {}
 func (Trying) event()         {}
 func (Ringing) event()        {}
 func (EarlyMedia) event()     {}

@@ -23,6 +23,14 @@ type bench struct {
 	sent   []sending
 	events []Event
 	txs    []*clientTx
+
+	invitings []inviting
+}
+
+// inviting is what was known of an INVITE when so many transactions had begun.
+type inviting struct {
+	Snapshot
+	before int
 }
 
 // sending is a message that left, with its time since the start.
@@ -129,7 +137,13 @@ func (b *bench) deps() Deps {
 			timer := time.AfterFunc(d, func() { b.posts <- f })
 			return func() { timer.Stop() }
 		},
-		Emit:    func(_ *Leg, e Event) { b.events = append(b.events, e) },
+		Emit: func(l *Leg, e Event) {
+			if _, sends := e.(Inviting); sends { // seen by what is sent
+				b.invitings = append(b.invitings, inviting{l.Snapshot(), len(b.txs)})
+				return
+			}
+			b.events = append(b.events, e)
+		},
 		Refused: func(metrics.Reject) {},
 	}
 }

@@ -80,8 +80,39 @@ func TestAnEndThatWasNotToldIsToldAgain(t *testing.T) {
 func TestASessionTimerGoesOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.callee().answer(200, toTag("w1"), header("Session-Expires", "90;refresher=uac"), header("Allow", "UPDATE"))
+		b.run(40 * time.Second)
 		b.rebuilt()
-		b.run(46 * time.Second)
+		b.run(4 * time.Second)
+		b.wantSent("")
+		b.run(2 * time.Second) // half of the interval
 		b.wantSent("UPDATE 102")
+	})
+}
+
+func TestASessionThatRanOutMeanwhileIsLeftAMoment(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callee().answer(200, toTag("w1"), header("Session-Expires", "90;refresher=uas"))
+		b.leg.timer.stop()
+		b.run(10 * time.Minute) // nobody is here
+		b.rebuilt()
+		b.run(29 * time.Second)
+		b.wantSent("")
+		b.run(2 * time.Second)
+		b.wantSent("BYE 102")
+	})
+}
+
+func TestAnInviteIsKnownBeforeItIsSent(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.calleeWith(&Credentials{Hosts: dialled, Realm: "sip.twilio.com", Username: "edge", Password: "secret"}).challenge(401, "WWW-Authenticate", twilioChallenge)
+		if len(b.invitings) != 2 || len(b.txs) != 2 {
+			t.Fatalf("told %d times of %d", len(b.invitings), len(b.txs))
+		}
+		for i, told := range b.invitings {
+			sent := b.txs[i]
+			if told.before != i || told.State != Calling || told.InviteBranch != sent.to.Branch || told.InviteCSeq != sent.req.CSeq().SeqNo {
+				t.Errorf("told %+v, sent by %q", told, sent.to.Branch)
+			}
+		}
 	})
 }

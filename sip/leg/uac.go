@@ -57,6 +57,7 @@ func (l *Leg) sendInvite(req *sipmsg.Request, tries int) {
 	to.Branch = "z9hG4bK" + rand.Text() // ours, because it is written down
 	l.invite.branch, l.invite.cseq, l.invite.sent, l.invite.credentials = to.Branch, req.CSeq().SeqNo, &sent, credentialsOf(req)
 	l.invite.provisional, l.invite.forks, l.invite.early = false, nil, nil
+	l.emit(Inviting{})
 	l.invite.client = l.deps.Wire.Send(req, to, func(ev TxEvent) {
 		l.keepFlow(ev.Flow)
 		if l.state == Calling && ev.Response != nil && ev.Response.StatusCode >= 300 {

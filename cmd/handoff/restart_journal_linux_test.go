@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -172,4 +173,60 @@ func TestKilledUnderAHundredCalls(t *testing.T) {
 	}
 	r.await(t, `"stopped"`)
 	r.fair()
+}
+
+// TestAJournalOfEachVersionIsRead: another version's process has written these, and its peers are gone.
+func TestAJournalOfEachVersionIsRead(t *testing.T) {
+	first, err := os.ReadFile("../../testdata/journal/record-v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func(path string) error{
+		"1": func(path string) error { // which had no file yet, but a record
+			db, err := bbolt.Open(path, 0o600, nil)
+			if err != nil {
+				return err
+			}
+			return errors.Join(db.Update(func(tx *bbolt.Tx) error {
+				file, err := tx.CreateBucket([]byte("file"))
+				if err != nil {
+					return err
+				}
+				calls, err := tx.CreateBucket([]byte("calls"))
+				if err != nil {
+					return err
+				}
+				return errors.Join(file.Put([]byte("schema"), []byte{0, 0, 0, 1}), calls.Put([]byte("MMQLH4MDG3LTOBW5HW5SAHPEFI"), first))
+			}), db.Close())
+		},
+		"2": func(path string) error { // two calls over TLS with SRTP, of which one is between REFER and NOTIFY
+			data, err := os.ReadFile("../../testdata/journal/calls-v2.db")
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(path, data, 0o600)
+		},
+	} {
+		t.Run("version "+name, func(t *testing.T) {
+			calls := map[string]int{"1": 1, "2": 2}[name]
+			ports := map[string]string{"1": "31000-31099", "2": "30500-30599"}[name]
+			r := newRestarts(t, restartConfig{Ports: ports})
+			r.kill()
+			path := filepath.Join(r.dir, "state", "calls.db")
+			r.must(os.Remove(path))
+			r.must(put(path))
+			r.start()
+			if !strings.Contains(r.log.all.String(), fmt.Sprintf(`"calls":%d`, calls)) {
+				t.Errorf("in the log:\n%s", &r.log.all)
+			}
+			if n := strings.Count(r.log.all.String(), "call of the process before goes on"); n < calls {
+				for range calls - n {
+					r.await(t, "call of the process before goes on")
+				}
+			}
+			if log := r.log.all.String(); strings.Contains(log, "makes no call") || strings.Contains(log, "its record can't be read") {
+				t.Errorf("in the log:\n%s", log)
+			}
+		})
+	}
 }

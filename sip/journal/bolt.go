@@ -91,9 +91,9 @@ func Open(path string, deps Deps) (*Bolt, Kept, error) {
 	return newBolt(db, deps), kept, nil
 }
 
-// open reads the whole file: what is damaged shall show now.
+// open reads the whole file: what is damaged shall show now, and what is not shall be safe to write to.
 func open(path string) (db *bbolt.DB, kept Kept, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a file cut short is a fault in its mapping
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a disk that dies is a fault in the file's mapping
 	defer func() {
 		if r := recover(); r != nil { // bbolt asserts what it reads
 			err = fmt.Errorf("%w: %v", errCorrupted, r)
@@ -102,17 +102,13 @@ func open(path string) (db *bbolt.DB, kept Kept, err error) {
 			_ = db.Close()
 		}
 	}()
+	if err := sound(path); err != nil {
+		return nil, kept, explained(path, err)
+	}
 	// Without fsync: what write(2) has taken outlives the process, and who writes calls Sync each second.
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: holdTime, NoSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: 64 << 20})
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return nil, kept, ErrHeld
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return nil, kept, fmt.Errorf("%w: %w", errCorrupted, err)
-	case err != nil && cutShort(path):
-		return nil, kept, fmt.Errorf("%w: %w", errCorrupted, err)
-	case err != nil:
-		return nil, kept, err
+	if err != nil {
+		return nil, kept, explained(path, err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil { // it holds keys, whoever has made the file
 		return db, kept, err
@@ -122,6 +118,29 @@ func open(path string) (db *bbolt.DB, kept Kept, err error) {
 	}
 	kept, err = read(db)
 	return db, kept, err
+}
+
+// sound inspects the file, if there is one, while nobody writes to it.
+func sound(path string) error {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil // bbolt makes it, or knows why not
+	}
+	held, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: holdTime, ReadOnly: true}) // reads no more than its heads
+	if err != nil {
+		return err
+	}
+	return errors.Join(inspect(path), held.Close())
+}
+
+// explained says what an error of bbolt's means.
+func explained(path string, err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return ErrHeld
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), cutShort(path):
+		return fmt.Errorf("%w: %w", errCorrupted, err)
+	}
+	return err
 }
 
 // cutShort tells whether there is a file that holds less than the two pages with which every journal begins.
@@ -162,7 +181,7 @@ func prepare(db *bbolt.DB) error {
 	})
 }
 
-// read returns what is in the file and checks its structure. A record that can't be read is forgotten; one of a later
+// read returns what is in the file. A record that can't be read is forgotten; one of a later
 // version keeps the edge from starting.
 func read(db *bbolt.DB) (kept Kept, err error) {
 	err = db.Update(func(tx *bbolt.Tx) error {
@@ -202,16 +221,7 @@ func read(db *bbolt.DB) (kept Kept, err error) {
 	if err != nil {
 		return Kept{}, err
 	}
-	// Behind the walk above, so that its goroutine meets no page that is a fault.
-	return kept, db.View(func(tx *bbolt.Tx) error {
-		var first error
-		for err := range tx.Check() {
-			if first == nil {
-				first = fmt.Errorf("%w: %w", errCorrupted, err)
-			}
-		}
-		return first
-	})
+	return kept, nil
 }
 
 // graveKey orders graves by age.

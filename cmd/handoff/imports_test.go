@@ -16,7 +16,7 @@ import (
 // of the design run one way. Tests may import more; cmd may import everything.
 var allowed = map[string][]string{
 	"configs":               {"metrics", "refer", "sip/trunk"},
-	"configs/doctor":        {"configs", "refer/rest", "sip/stack/certificate", "sip/uri"},
+	"configs/doctor":        {"configs", "refer/rest", "sip/journal", "sip/stack/certificate", "sip/uri"},
 	"configs/setup":         {"configs", "metrics"},
 	"media":                 {"metrics", "media/*"},
 	"media/bpffs":           {},

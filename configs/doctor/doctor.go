@@ -74,6 +74,7 @@ type Deps struct {
 	Roots      *x509.CertPool               // instead of the system's authorities
 	Files      fs.FS                        // the machine's, from / on
 	Interfaces func() ([]netip.Addr, error) // the machine's addresses
+	Disk       func(dir string) Disk        // what a folder is on
 	Within     time.Duration                // bound of each step on the network; 0: 4 s
 }
 
@@ -89,6 +90,9 @@ func (d Deps) withDefaults() Deps {
 	}
 	if d.Interfaces == nil {
 		d.Interfaces = interfaces
+	}
+	if d.Disk == nil {
+		d.Disk = disk
 	}
 	if d.Within == 0 {
 		d.Within = 4 * time.Second
@@ -138,7 +142,7 @@ func (d *doctor) probes() []probe {
 	for _, target := range d.cfg.Watson.Targets {
 		probes = append(probes, one(func(ctx context.Context) Finding { return d.watson(ctx, target) }))
 	}
-	return append(probes, one(d.sipDomain), d.addresses, d.sockets, one(d.ephemeral), one(d.descriptors), one(d.kernel), one(d.webhooks))
+	return append(probes, one(d.sipDomain), d.addresses, d.sockets, one(d.ephemeral), one(d.descriptors), one(d.journal), one(d.kernel), one(d.webhooks))
 }
 
 // one is a probe with one finding.

@@ -18,7 +18,11 @@ import (
 	"testing/fstest"
 	"time"
 
+	"go.etcd.io/bbolt"
+	"go.uber.org/zap"
+
 	"handoff/configs"
+	"handoff/sip/journal"
 	"handoff/sip/simulator/watson"
 )
 
@@ -35,7 +39,7 @@ func TestAllIsWell(t *testing.T) {
 		"ok configuration", "ok dns edge.test", "ok dns watson.test", "ok dns acme.sip.twilio.com", "ok clock", "ok twilio api 127.0.0.1",
 		"ok certificate sip.tls", "skip certificate webhooks.tls", "ok watson watson.test", "ok sip domain acme.sip.twilio.com",
 		"ok address sip.public", "ok address media.public_ip", "ok listen sip.listen[0]", "ok listen ops.listen",
-		"ok media ports media.ports", "ok port range media.ports", "ok descriptors limits.calls", "ok kernel", "skip webhooks",
+		"ok media ports media.ports", "ok port range media.ports", "ok descriptors limits.calls", "ok journal journal.path", "ok kernel", "skip webhooks",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -149,7 +153,47 @@ func TestEachTroubleHasItsFinding(t *testing.T) {
 		}},
 		"few descriptors": {"descriptors", "limits.calls", Warn, "allows 1024, 1000 calls may need 8256", "LimitNOFILE=8256",
 			files("proc/self/limits", "Max open files            1024                 4096                 files\n")},
-		"no Linux": {"kernel", "", Skip, "not Linux", "", func(_ *testing.T, w *world) { clear(w.files) }},
+		"an edge writes to the journal": {"journal", "journal.path", OK, "an edge writes there, 1024 MB free", "", func(t *testing.T, w *world) {
+			journalOf(t, w)
+		}},
+		"calls in the journal": {"journal", "journal.path", OK, "2 calls of a process that has ended", "", func(t *testing.T, w *world) {
+			file := journalOf(t, w)
+			file.Put(func() journal.Record { return journal.Record{ID: "c1"} }, func(error) {})
+			file.Put(func() journal.Record { return journal.Record{ID: "c2"} }, func(error) {})
+			if err := file.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a journal of a later version": {"journal", "journal.path", Fail, "schema 9", "move the file away", func(t *testing.T, w *world) {
+			_ = journalOf(t, w).Close()
+			db, err := bbolt.Open(w.cfg.Journal.Path, 0o600, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if err := db.Update(func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("file")).Put([]byte("schema"), []byte{0, 0, 0, 9})
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a journal that is none": {"journal", "journal.path", Warn, "corrupted", "sets it aside", func(t *testing.T, w *world) {
+			_ = journalOf(t, w).Close()
+			if err := os.WriteFile(w.cfg.Journal.Path, []byte(strings.Repeat("no journal ", 10_000)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a journal that can't be made": {"journal", "journal.path", Fail, "/proc", "StateDirectory=", func(_ *testing.T, w *world) {
+			w.cfg.Journal.Path = "/proc/none/calls.db"
+		}},
+		"a journal on another machine's disk": {"journal", "journal.path", Warn, "is on NFS", "this machine", func(_ *testing.T, w *world) {
+			w.deps.Disk = func(string) Disk { return Disk{Known: true, Foreign: "NFS", Free: 1 << 30} }
+		}},
+		"a journal on a full disk": {"journal", "journal.path", Warn, "3 MB are free", "make room", func(_ *testing.T, w *world) {
+			w.deps.Disk = func(string) Disk { return Disk{Known: true, Free: 3 << 20} }
+		}},
+		"no journal": {"journal", "journal.kind", OK, "do not outlive", "", func(_ *testing.T, w *world) { w.cfg.Journal.Kind = configs.JournalMemory }},
+		"no Linux":   {"kernel", "", Skip, "not Linux", "", func(_ *testing.T, w *world) { clear(w.files) }},
 		"no edge answers the webhooks": {"webhooks", "127.0.0.1", Warn, "connection refused", "handoff serve", func(t *testing.T, w *world) {
 			w.cfg.Webhooks.PublicURL = fmt.Sprintf("https://127.0.0.1:%d", free(t))
 		}},
@@ -341,3 +385,22 @@ func TestATargetThatDemandsACertificateGetsIt(t *testing.T) {
 		t.Errorf("%d certificates, %v", n, a.err)
 	}
 }
+
+// journalOf makes the journal and holds it as an edge does.
+func journalOf(t *testing.T, w *world) *journal.Bolt {
+	t.Helper()
+	file, _, err := journal.Open(w.cfg.Journal.Path, journal.Deps{Log: zap.NewNop(), Observer: unheard{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+// unheard listens to no journal.
+type unheard struct{}
+
+func (unheard) JournalWritten(int, time.Duration) {}
+func (unheard) JournalFailed()                    {}
+func (unheard) JournalDropped()                   {}
+func (unheard) JournalHealthy(bool)               {}

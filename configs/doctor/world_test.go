@@ -218,7 +218,9 @@ func newWorld(t *testing.T) *world {
 	} {
 		w.files[name] = &fstest.MapFile{Data: []byte(content)}
 	}
-	w.deps = Deps{Resolver: w.resolver, Roots: w.authority.pool(), Files: w.files, Within: 2 * time.Second}
+	w.deps = Deps{Resolver: w.resolver, Roots: w.authority.pool(), Files: w.files, Within: 2 * time.Second,
+		Disk: func(string) Disk { return Disk{Known: true, Free: 1 << 30} }}
+	w.cfg.Journal.Path = filepath.Join(dir, "state", "calls.db")
 	return w
 }
 

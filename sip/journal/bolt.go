@@ -33,8 +33,8 @@ const graveTime = time.Minute
 var (
 	// ErrHeld says that another process writes to the file.
 	ErrHeld = errors.New("another process holds the journal")
-	// errCorrupted says that the file is none of ours, or is one no more.
-	errCorrupted = errors.New("journal corrupted")
+	// ErrCorrupted says that the file is none of ours, or is one no more.
+	ErrCorrupted = errors.New("journal corrupted")
 )
 
 // holdTime is how long a predecessor that is ending may still hold the file.
@@ -76,7 +76,7 @@ func Open(path string, deps Deps) (*Bolt, Kept, error) {
 		return nil, Kept{}, fmt.Errorf("journal: %w", err)
 	}
 	db, kept, err := open(path)
-	if errors.Is(err, errCorrupted) {
+	if errors.Is(err, ErrCorrupted) {
 		aside := path + ".corrupted-" + time.Now().UTC().Format("20060102T150405.000")
 		deps.Log.Error("the journal can't be read and is set aside; the calls in it are lost", zap.String("path", path), zap.String("aside", aside), zap.Error(err))
 		if err := os.Rename(path, aside); err != nil {
@@ -96,7 +96,7 @@ func open(path string) (db *bbolt.DB, kept Kept, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a disk that dies is a fault in the file's mapping
 	defer func() {
 		if r := recover(); r != nil { // bbolt asserts what it reads
-			err = fmt.Errorf("%w: %v", errCorrupted, r)
+			err = fmt.Errorf("%w: %v", ErrCorrupted, r)
 		}
 		if err != nil && db != nil {
 			_ = db.Close()
@@ -138,7 +138,7 @@ func explained(path string, err error) error {
 	case errors.Is(err, berrors.ErrTimeout):
 		return ErrHeld
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), cutShort(path):
-		return fmt.Errorf("%w: %w", errCorrupted, err)
+		return fmt.Errorf("%w: %w", ErrCorrupted, err)
 	}
 	return err
 }
@@ -155,7 +155,7 @@ func prepare(db *bbolt.DB) error {
 		file := tx.Bucket(bucketFile)
 		if file == nil {
 			if first, _ := tx.Cursor().First(); first != nil {
-				return fmt.Errorf("%w: the file is of another program", errCorrupted)
+				return fmt.Errorf("%w: the file is of another program", ErrCorrupted)
 			}
 			var err error
 			if file, err = tx.CreateBucket(bucketFile); err != nil {
@@ -170,15 +170,20 @@ func prepare(db *bbolt.DB) error {
 				return err
 			}
 		}
-		version := file.Get(keySchema)
-		if len(version) != 4 {
-			return fmt.Errorf("%w: no schema", errCorrupted)
-		}
-		if v := binary.BigEndian.Uint32(version); v > schema {
-			return fmt.Errorf("%w: the file has schema %d, this build reads up to %d; start the build that wrote it, or move the file away to lose its calls", ErrNewer, v, schema)
-		}
-		return nil
+		return readable(file)
 	})
+}
+
+// readable tells whether this build knows the form of the file.
+func readable(file *bbolt.Bucket) error {
+	version := file.Get(keySchema)
+	if len(version) != 4 {
+		return fmt.Errorf("%w: no schema", ErrCorrupted)
+	}
+	if v := binary.BigEndian.Uint32(version); v > schema {
+		return fmt.Errorf("%w: the file has schema %d, this build reads up to %d; start the build that wrote it, or move the file away to lose its calls", ErrNewer, v, schema)
+	}
+	return nil
 }
 
 // read returns what is in the file. A record that can't be read is forgotten; one of a later

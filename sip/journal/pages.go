@@ -45,12 +45,12 @@ const (
 // order is that of the machine that wrote the file, this one.
 var order = binary.NativeEndian
 
-// damaged wraps errCorrupted.
+// damaged wraps ErrCorrupted.
 func damaged(format string, a ...any) error {
-	return fmt.Errorf("%w: %s", errCorrupted, fmt.Sprintf(format, a...))
+	return fmt.Errorf("%w: %s", ErrCorrupted, fmt.Sprintf(format, a...))
 }
 
-// inspect returns an error that wraps errCorrupted if bbolt must not write to the file. Meanwhile nobody else does.
+// inspect returns an error that wraps ErrCorrupted if bbolt must not write to the file. Meanwhile nobody else does.
 func inspect(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

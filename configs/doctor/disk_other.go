@@ -1,0 +1,5 @@
+//go:build !linux
+
+package doctor
+
+func disk(string) Disk { return Disk{} }

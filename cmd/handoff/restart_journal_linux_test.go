@@ -90,6 +90,65 @@ func TestADiskThatIsFull(t *testing.T) {
 	r.fair()
 }
 
+// smallDisk is a file system of its own.
+func smallDisk(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=512k,mode=0700"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("a file system of its own takes root: ", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
+}
+
+// fill takes all that is free on a disk, until the returned file is removed.
+func fill(t *testing.T, dir string) (ballast string) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil { // to the last page
+		_, err = f.Write(make([]byte, os.Getpagesize()))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	return f.Name()
+}
+
+// TestADiskThatSomebodyElseFills: likewise on a file system that really has no room left.
+func TestADiskThatSomebodyElseFills(t *testing.T) {
+	dir := smallDisk(t)
+	r := newRestarts(t, restartConfig{Journal: filepath.Join(dir, "calls.db")})
+	before := r.call(twilio.Options{})
+	time.Sleep(written)
+	ballast := fill(t, dir)
+	var during []pair
+	for range 20 { // more than the pages that are free in the file
+		during = append(during, r.call(twilio.Options{}))
+	}
+	r.awaitPage("/metrics", "\nhandoff_journal_healthy 0\n")
+	r.awaitPage("/readyz", "journal is not written, calls would not outlive this process")
+	outcome, err := during[0].assistant.Refer(r.ctx, watson.Transfer{Key: testKey})
+	r.must(err)
+	r.told(outcome, 100, 200)
+	r.must(hearMore(r.ctx, before.phones(), 5))
+	r.must(os.Remove(ballast))
+	r.awaitPage("/metrics", "\nhandoff_journal_healthy 1\n")
+	r.again()
+	for _, p := range append(during[1:], before) {
+		r.must(hearMore(r.ctx, p.phones(), 5))
+		r.must(p.caller.Hangup(r.ctx))
+	}
+	r.ended(append(during, before)...)
+	r.fair()
+}
+
 // TestJournalsThatCanNotBeUsed starts the edge over them.
 func TestJournalsThatCanNotBeUsed(t *testing.T) {
 	dir := t.TempDir()
@@ -125,6 +184,13 @@ func TestJournalsThatCanNotBeUsed(t *testing.T) {
 	}
 	if exit, said := serves(good); exit != exitError || !strings.Contains(said, "schema 99") || !strings.Contains(said, "move the file away") {
 		t.Errorf("one of a later version: %d %s", exit, said)
+	}
+	readOnly := smallDisk(t)
+	if err := unix.Mount("tmpfs", readOnly, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if exit, said := serves(filepath.Join(readOnly, "calls.db")); exit != exitError || !strings.Contains(said, "read-only file system") || !strings.Contains(said, "journal.kind: memory") {
+		t.Errorf("one on a disk that is read-only: %d %s", exit, said)
 	}
 	if exit, said := serves("/proc/none/calls.db"); exit != exitError || !strings.Contains(said, "journal.path") || !strings.Contains(said, "journal.kind: memory") {
 		t.Errorf("one that can't be made: %d %s", exit, said)

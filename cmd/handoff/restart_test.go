@@ -38,6 +38,8 @@ type restartConfig struct {
 	stageConfig
 	YAML  string // further keys, each a line "section: key: value"
 	Ports string // for media; empty: some
+
+	Journal string // its path; empty: in the world's own folder
 }
 
 func newRestarts(t *testing.T, cfg restartConfig) *restarts {
@@ -75,7 +77,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	for old, new := range map[string]string{
 		"tls:127.0.0.1:0": fmt.Sprintf("tls:127.0.0.1:%d", r.sip), "tcp:127.0.0.1:0": fmt.Sprintf("tcp:127.0.0.1:%d", freePort(cfg.At.Edge)),
 		"udp:127.0.0.1:0": fmt.Sprintf("udp:127.0.0.1:%d", udp), `ops: {listen: "127.0.0.1:0"}`: `ops: {listen: "` + r.ops + `"}`,
-		"journal: {kind: memory}": "journal: {path: state/calls.db}",
+		"journal: {kind: memory}": "journal: {path: " + cmp.Or(cfg.Journal, "state/calls.db") + "}",
 	} {
 		if !strings.Contains(text, old) {
 			t.Fatalf("no %s in\n%s", old, text)
@@ -290,6 +292,33 @@ func TestKilledInMidCall(t *testing.T) {
 			r.ended(pairs...)
 			for _, p := range phones {
 				if s := p.Stats(); s.Undecryptable+s.Damaged+s.Foreign > 0 {
+					t.Errorf("heard %+v", s)
+				}
+			}
+			r.fair()
+		})
+	}
+}
+
+// TestKilledBehindTheTurnOfASequenceNumber: the roll-over counter of SRTP, which no packet carries, is found again.
+func TestKilledBehindTheTurnOfASequenceNumber(t *testing.T) {
+	const first = 1<<16 - 25
+	for _, keys := range []string{"pass", "terminate"} {
+		t.Run(keys, func(t *testing.T) {
+			r := newRestarts(t, restartConfig{stageConfig: behaves(watson.Behaviour{First: first}), YAML: "media: srtp_keys: " + keys + "\n"})
+			p := r.call(twilio.Options{First: first})
+			r.must(hearMore(r.ctx, p.phones(), 50))     // the turn is behind them
+			time.Sleep(1500*time.Millisecond + written) // a call looks once a second
+			for range 2 {
+				r.again()
+				soon, cancel := context.WithTimeout(r.ctx, 2*time.Second)
+				defer cancel()
+				r.must(hearMore(soon, p.phones(), 25))
+			}
+			r.must(p.assistant.Hangup(r.ctx))
+			r.ended(p)
+			for _, phone := range p.phones() {
+				if s := phone.Stats(); s.Undecryptable+s.Damaged+s.Foreign > 0 {
 					t.Errorf("heard %+v", s)
 				}
 			}

@@ -23,6 +23,7 @@ type Config struct {
 	Suite   string        // of the key; empty: Suite
 	Codecs  []uint8       // in order of preference; empty: PCMU, PCMA
 	Voice   uint32        // names the speaker; 0: random
+	First   uint16        // sequence number of the first packet; 0: random, far from its turn
 	Report  time.Duration // between RTCP sender reports; 0: none
 	User    string        // o= user; empty: "-"
 	Origin  netip.Addr    // o= address, if not Addr
@@ -95,7 +96,7 @@ func New(cfg Config) (*Phone, error) {
 		cfg.Origin = cfg.Addr
 	}
 	p := &Phone{cfg: cfg, done: make(chan struct{}), changed: make(chan struct{}), voices: map[uint32]*tally{}, streams: map[uint32]followed{}}
-	p.out = stream{ssrc: random32(), sequence: uint16(random32() >> 17), timestamp: random32()}
+	p.out = stream{ssrc: random32(), sequence: cmp.Or(cfg.First, uint16(random32()>>17)), timestamp: random32()}
 	id, events := uint64(random32()), cmp.Or(cfg.Events, defaultEvents)
 	p.local = Description{
 		User: cfg.User, ID: id, Version: id, Origin: cfg.Origin, Name: cfg.Name, Profile: "RTP/AVP",

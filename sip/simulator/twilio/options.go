@@ -19,6 +19,7 @@ type Options struct {
 	Tells          string        // host that SDP and further headers name wherever they may; empty: nowhere
 	Codecs         []uint8       // empty: PCMU, PCMA
 	Voice          uint32        // names the speaker; 0: random
+	First          uint16        // sequence number of the first RTP packet; 0: random, far from its turn
 	Report         time.Duration // between RTCP reports; 0: none
 	Events         uint8         // payload type of its own for digits; 0: 101, and in answers that of the offer
 	Mux            bool          // the offer wants RTCP on the port of RTP

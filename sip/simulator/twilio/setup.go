@@ -71,6 +71,7 @@ func (o *Options) knobs() []simulator.Knob {
 		simulator.Text("tells", "host that SDP and headers name wherever they may", &o.Tells),
 		simulator.Number("voice", "names the speaker", &o.Voice),
 		simulator.Number("events", "payload type of its own for digits", &o.Events),
+		simulator.Number("first", "sequence number of the first RTP packet", &o.First),
 		simulator.Flag("mux", "RTCP on the port of RTP", &o.Mux),
 		simulator.Flag("nat", "media come from another port than the SDP says", &o.NAT),
 		simulator.Texts("streams", "further m-lines of its offers, as \"video 40000 RTP/AVP 31\"", &o.Streams),

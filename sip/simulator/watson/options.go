@@ -56,6 +56,7 @@ func (b *Behaviour) knobs() []simulator.Knob {
 		simulator.Text("tells", "host that SDP, headers and reason phrases name wherever they may", &b.Tells),
 		simulator.Number("options", "status for OPTIONS", &b.Options),
 		simulator.Number("events", "payload type of its own for digits", &b.Events),
+		simulator.Number("first", "sequence number of the first RTP packet", &b.First),
 		simulator.Flag("reliable", "provisional responses want PRACK", &b.Reliable),
 		simulator.Flag("early-fork", "183 with SDP of another fork first", &b.EarlyFork),
 		simulator.Wait("session-expires", "a session timer of so long", &b.SessionExpires),

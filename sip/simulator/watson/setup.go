@@ -78,7 +78,7 @@ func (c *Call) openPhone() ([]byte, error) {
 	if offer, err := phone.ParseSDP(c.invite.Body); err == nil && cfg.OptionalSRTP {
 		secure = offer.Secure()
 	}
-	p, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: secure, Suite: cfg.Suite, Voice: cfg.Voice, Report: cfg.Report, Tells: c.behaviour.Tells, Events: c.behaviour.Events})
+	p, err := phone.New(phone.Config{Addr: cfg.Addr, Secure: secure, Suite: cfg.Suite, Voice: cfg.Voice, First: c.behaviour.First, Report: cfg.Report, Tells: c.behaviour.Tells, Events: c.behaviour.Events})
 	if err != nil {
 		return nil, err
 	}

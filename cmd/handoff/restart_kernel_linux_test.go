@@ -2,11 +2,13 @@ package main
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -50,6 +52,46 @@ func TestMediaFlowOnWhileTheProcessIsDead(t *testing.T) {
 					t.Errorf("heard %+v", s)
 				}
 			}
+			r.fair()
+		})
+	}
+}
+
+// TestHowLongNobodyIsHeard measures, path by path, what a kill and a start at once cost: a phone that hears a voice again tells what
+// of it was lost.
+func TestHowLongNobodyIsHeard(t *testing.T) {
+	for _, path := range []string{"portable", "userspace"} {
+		t.Run(path, func(t *testing.T) {
+			if path == "userspace" && os.Geteuid() != 0 {
+				t.Skip("userspace takes rights: this is not root")
+			}
+			r := newRestarts(t, restartConfig{YAML: "media: path: " + path + "\n"})
+			var pairs []pair
+			var phones []*phone.Phone
+			for range 10 {
+				p := r.call(twilio.Options{})
+				pairs, phones = append(pairs, p), append(phones, p.phones()...)
+			}
+			r.must(hearMore(r.ctx, phones, 5))
+			time.Sleep(written)
+			r.kill()
+			dead := time.Now()
+			r.start()
+			r.must(hearMore(r.ctx, phones, 25))
+			var lost []uint64
+			for _, p := range phones {
+				lost = append(lost, p.Stats().Lost)
+			}
+			slices.Sort(lost)
+			const packet = 20 * time.Millisecond
+			t.Logf("serves %v after the kill; not heard for %v (median), %v (longest)", r.served.Sub(dead), time.Duration(lost[len(lost)/2])*packet, time.Duration(lost[len(lost)-1])*packet)
+			if lost[len(lost)-1] == 0 {
+				t.Error("all voices were heard while nobody carried them: the measurement is wrong")
+			}
+			for _, p := range pairs {
+				r.must(p.caller.Hangup(r.ctx))
+			}
+			r.ended(pairs...)
 			r.fair()
 		})
 	}

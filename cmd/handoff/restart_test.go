@@ -30,7 +30,8 @@ type restarts struct {
 	*serving
 	config string
 	ops    string
-	sip    uint16 // over TLS
+	sip    uint16    // over TLS
+	served time.Time // since when the process does
 }
 
 // restartConfig adds to the stage's configuration what lets another process take its place.
@@ -132,6 +133,7 @@ func (r *restarts) start() {
 	r.t.Helper()
 	r.serving = serve(r.t, r.config)
 	r.await(r.t, `"serving"`)
+	r.served = time.Now()
 }
 
 // kill ends the edge as the kernel does, without a word.
@@ -325,4 +327,39 @@ func TestKilledBehindTheTurnOfASequenceNumber(t *testing.T) {
 			r.fair()
 		})
 	}
+}
+
+// TestWhatNobodyEndsBehindARestart: the duration counts from the answer, whoever gave it, and silence from the start on.
+func TestWhatNobodyEndsBehindARestart(t *testing.T) {
+	t.Run("it lasts too long", func(t *testing.T) {
+		const most = 8 * time.Second
+		r := newRestarts(t, restartConfig{YAML: "limits: duration: " + most.String() + "\n"})
+		p := r.call(twilio.Options{})
+		answered := time.Now()
+		r.must(hearMore(r.ctx, p.phones(), 150))
+		r.again()
+		began := time.Now()
+		r.ended(p)
+		if lasted := time.Since(answered); lasted < most-time.Second || time.Since(began) >= most {
+			t.Errorf("it lasted %v, and %v behind the restart", lasted, time.Since(began))
+		}
+		if got := p.caller.Ending().Reason; !strings.Contains(got, `text="duration"`) {
+			t.Errorf("the caller heard %q", got)
+		}
+		r.fair()
+	})
+	t.Run("the caller falls silent", func(t *testing.T) {
+		r := newRestarts(t, restartConfig{YAML: "media: timeout: 3s\n"})
+		p := r.call(twilio.Options{})
+		r.must(hearMore(r.ctx, p.phones(), 5))
+		time.Sleep(written)
+		r.again()
+		r.must(hearMore(r.ctx, p.phones(), 100)) // and does not end while he talks
+		p.caller.Phone().Mute()
+		r.ended(p)
+		if got := p.assistant.Ending().Reason; !strings.Contains(got, `text="caller_silent"`) {
+			t.Errorf("Watson heard %q", got)
+		}
+		r.fair()
+	})
 }

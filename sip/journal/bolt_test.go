@@ -326,7 +326,14 @@ func TestADiskThatDoesNotWriteHoldsNobodyUp(t *testing.T) {
 
 // BenchmarkCall is what a short call costs: two records and its end, a hundred calls at once.
 func BenchmarkCall(b *testing.B) {
-	store, _, _ := opened(b, filepath.Join(b.TempDir(), "calls.db"))
+	b.Run("memory", func(b *testing.B) { benchmarkCall(b, Discard{}) }) // journal.kind: memory keeps nothing
+	b.Run("bbolt", func(b *testing.B) {
+		store, _, _ := opened(b, filepath.Join(b.TempDir(), "calls.db"))
+		benchmarkCall(b, store)
+	})
+}
+
+func benchmarkCall(b *testing.B, store Store) {
 	sdp := []byte(strings.Repeat("a=rtpmap:0 PCMU/8000\r\n", 20))
 	record := Record{Kind: "pv", Started: time.Now(), Media: json.RawMessage(`{"id":"` + strings.Repeat("x", 600) + `"}`)}
 	for _, name := range []string{"a", "b"} {

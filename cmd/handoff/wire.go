@@ -125,5 +125,10 @@ func (h *handler) OnACK(req *sipmsg.Request, _ *stack.Flow) {
 	h.engine.OnACK(req)
 }
 
+func (h *handler) OnStray(res *sipmsg.Response, on *stack.Flow) {
+	<-h.wire.up
+	h.engine.OnStray(res, on.Peer())
+}
+
 func (h *handler) OnCancel(tx *stack.ServerTx) { h.engine.OnCancel(inbound{tx, h.wire}) }
 func (h *handler) OnLost(tx *stack.ServerTx)   { h.engine.OnLost(inbound{tx, h.wire}) }

@@ -273,6 +273,14 @@ func (c *Call) onACK(req *sipmsg.Request) {
 	}
 }
 
+func (c *Call) onStray(res *sipmsg.Response, from metrics.Peer) {
+	for _, l := range c.legs() {
+		if l.Peer == from {
+			l.OnStray(res)
+		}
+	}
+}
+
 func (c *Call) legs() []*leg.Leg {
 	legs := []*leg.Leg{c.a}
 	if c.b != nil {
@@ -308,6 +316,8 @@ func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
 		c.onOffered(l, ev.SDP)
 	case leg.OfferAnswered:
 		c.onOfferAnswered(l, ev.SDP)
+	case leg.OfferTaken:
+		c.onOfferTaken(l)
 	case leg.OfferRejected:
 		c.onOfferRejected(l, ev.Code)
 	case leg.RefreshDue:

@@ -304,6 +304,13 @@ func (e *Engine) OnACK(req *sipmsg.Request) {
 	}
 }
 
+// OnStray takes a 2xx of a peer's to an INVITE of which no transaction is known.
+func (e *Engine) OnStray(res *sipmsg.Response, from metrics.Peer) {
+	if call := e.calls.find(res.CallID().Value(), dialog.FromTag(res)); call != nil {
+		_ = call.mail.offer(func() { call.onStray(res, from) }) // it comes again
+	}
+}
+
 // OnCancel takes the CANCEL of an INVITE that has no final answer; it is answered already.
 func (e *Engine) OnCancel(tx Inbound) { e.toLegs(tx, (*leg.Leg).OnCancel) }
 

@@ -169,6 +169,13 @@ func (c *Call) restore(by *leg.Leg) {
 	by.Reinvite(c.side(by).propose(c.side(by).local.Description))
 }
 
+// onOfferTaken brings a leg back to what is in force: it has taken an offer for whose answer nobody waits any more.
+func (c *Call) onOfferTaken(by *leg.Leg) {
+	if c.modify.state == modifyNone && c.side(by).settled {
+		c.restore(by)
+	}
+}
+
 // onAnsweredInACK takes the answer of a leg that had asked us to offer.
 func (c *Call) onAnsweredInACK(from *leg.Leg, body []byte) {
 	if !c.side(from).settled {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -251,4 +252,28 @@ func (r *rig) state() string {
 		return info.Transfer
 	}
 	return "no call"
+}
+
+func TestAReInviteUnderWayAtTheEndOfTheProcessIsTakenBack(t *testing.T) {
+	r := newRig(t)
+	a, b := r.up()
+	r.request(b, "INVITE", "", moved("40004"))
+	passed := r.next(sipmsg.INVITE)
+	r.successor(t, nil)
+	r.standing(200)
+	res := sipmsg.NewResponseFromRequest(passed.req, 200, "OK", []byte(offerSDP))
+	res.AppendHeader(sipmsg.NewHeader("Contact", "<sip:x@10.1.1.1:5060>"))
+	r.engine.OnStray(res, metrics.PeerWatson) // who has no say there
+	r.engine.OnStray(res, metrics.PeerTwilio)
+	again := r.next(sipmsg.INVITE)
+	if r.count("ACK twilio") != 1 || again.peer != metrics.PeerTwilio {
+		t.Errorf("sent:\n%s", r.dump())
+	}
+	if body := string(again.req.Body()); strings.Contains(body, "40004") || !strings.Contains(body, "m=audio") {
+		t.Errorf("offered\n%s", body)
+	}
+	again.answer(200, offerSDP)
+	r.request(a, "BYE", "", "").final()
+	r.next(sipmsg.BYE).answer(200, "")
+	r.over()
 }

@@ -53,14 +53,14 @@ func Headers(req *sipmsg.Request) [][2]string {
 }
 
 // ToTag returns the tag in the request's To, or "": "" marks a request outside a dialog.
-func ToTag(req *sipmsg.Request) string { return tagOf(req.To()) }
+func ToTag(m interface{ To() *sipmsg.ToHeader }) string { return tagOf(m.To()) }
 
-// FromTag returns the tag in the request's From, or "".
-func FromTag(req *sipmsg.Request) string {
-	if req.From() == nil {
+// FromTag returns the tag in the message's From, or "".
+func FromTag(m interface{ From() *sipmsg.FromHeader }) string {
+	if m.From() == nil {
 		return ""
 	}
-	tag, _ := req.From().Params.Get("tag")
+	tag, _ := m.From().Params.Get("tag")
 	return tag
 }
 

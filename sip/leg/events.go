@@ -51,6 +51,8 @@ type (
 	OfferCancelled struct{}
 	// OfferAnswered: the peer took our re-INVITE.
 	OfferAnswered struct{ SDP []byte }
+	// OfferTaken: the peer took a re-INVITE that this process knows nothing of, or has given up.
+	OfferTaken struct{}
 	// OfferRejected: the peer refused our re-INVITE; the session stays as it was.
 	OfferRejected struct{ Code int }
 	// RefreshDue: the session timer wants the peer to be offered again what is in force. Refresh must follow.
@@ -94,6 +96,7 @@ func (AnsweredInACK) event()  {}
 func (OfferCancelled) event() {}
 func (Offered) event()        {}
 func (OfferAnswered) event()  {}
+func (OfferTaken) event()     {}
 func (OfferRejected) event()  {}
 func (RefreshDue) event()     {}
 func (Referred) event()       {}

@@ -94,6 +94,7 @@ type Leg struct {
 	invite  inviteRole    // the initial INVITE, as UAS or UAC
 	waiting []*twoHundred // 2xx of ours without an ACK yet
 	offer   offerState    // the re-INVITE under way, if any
+	stray   uint32        // our re-INVITE of which OfferTaken was told last
 	refers  referState    // subscriptions, both roles
 	timer   sessionTimer
 	nonce   *nonce // of the last challenge that was answered

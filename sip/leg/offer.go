@@ -4,6 +4,7 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"handoff/metrics"
+	"handoff/sip/dialog"
 )
 
 // offerState is the one re-INVITE (or UPDATE) that may be under way in a dialog, in either
@@ -75,6 +76,22 @@ func (l *Leg) onReinviteResult(req *sipmsg.Request, ev TxEvent) {
 		l.over(ByLoss)
 	default:
 		l.emit(OfferRejected{Code: res.StatusCode})
+	}
+}
+
+// OnStray takes a 2xx to an INVITE of this dialog that no transaction knows: the process that sent it has died, or the answer
+// comes too late. Without its ACK the peer would end the dialog (RFC 3261 §14.2).
+func (l *Leg) OnStray(res *sipmsg.Response) {
+	cseq := res.CSeq().SeqNo
+	if l.state != Up || dialog.ToTag(res) != l.dialog.RemoteTag || dialog.FromTag(res) != l.dialog.LocalTag || cseq > l.dialog.LocalCSeq {
+		return
+	}
+	l.touch()
+	l.deps.Wire.SendACK(l.ackFor(cseq, nil), l.destination())
+	if cseq != l.invite.cseq && cseq != l.stray {
+		l.stray = cseq
+		l.dialog.Refresh(res)
+		l.emit(OfferTaken{})
 	}
 }
 

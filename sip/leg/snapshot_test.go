@@ -3,6 +3,8 @@ package leg
 import (
 	"testing"
 	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
 )
 
 // rebuilt is the bench's leg as another process reads it.
@@ -114,5 +116,29 @@ func TestAnInviteIsKnownBeforeItIsSent(t *testing.T) {
 				t.Errorf("told %+v, sent by %q", told, sent.to.Branch)
 			}
 		}
+	})
+}
+
+func TestAnAnswerToAReInviteOfADeadProcessIsAcknowledged(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.callee().answer(200, toTag("w1"))
+		b.leg.Reinvite([]byte("v=0\r\n"))
+		invite, reinvite := b.txs[0], b.txs[1]
+		b.rebuilt()
+		b.events = nil
+		answer := func(tx *clientTx, tag string) {
+			res := sipmsg.NewResponseFromRequest(tx.req, 200, "OK", nil)
+			res.RemoveHeader("To")
+			res.AppendHeader(&sipmsg.ToHeader{Address: tx.req.To().Address, Params: sipmsg.HeaderParams{{K: "tag", V: tag}}})
+			res.AppendHeader(sipmsg.NewHeader("Contact", "<sips:198.51.100.5:5061>"))
+			b.leg.OnStray(res)
+		}
+		answer(reinvite, "w2") // of somebody else
+		b.wantSent("")
+		answer(reinvite, "w1")
+		answer(reinvite, "w1") // again: the ACK was lost
+		answer(invite, "w1")
+		b.wantSent("ACK 2, ACK 2, ACK 1")
+		b.wantTold("OfferTaken")
 	})
 }

@@ -144,6 +144,12 @@ func TestTerminateSilencesTheSink(t *testing.T) {
 	p.send(invite.reply("200 OK"))
 	eventually(t, "late response counted", func() bool { return n.seen.rejects(metrics.RejectResponse) == 1 })
 	none(t, got, "event after Terminate")
+	if res := take(t, n.seen.strays, "stray 2xx"); res.StatusCode != 200 || res.CSeq().MethodName != sipmsg.INVITE {
+		t.Error(res)
+	}
+	p.send(invite.reply("486 Busy Here"))
+	eventually(t, "another counted", func() bool { return n.seen.rejects(metrics.RejectResponse) == 2 })
+	none(t, n.seen.strays, "stray that wants no ACK")
 }
 
 func TestLargeRequestGoesByTCP(t *testing.T) {

@@ -110,4 +110,7 @@ func (s *Stack) dispatchResponse(in *inbound) {
 		return
 	}
 	s.deps.Observer.Rejected(metrics.RejectResponse)
+	if in.res.IsSuccess() && in.res.CSeq().MethodName == sipmsg.INVITE {
+		s.deps.Handler.OnStray(in.res, in.flow)
+	}
 }

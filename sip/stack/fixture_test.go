@@ -53,6 +53,7 @@ type seen struct {
 	acks     chan *sipmsg.Request
 	cancels  chan *ServerTx
 	losses   chan *ServerTx
+	strays   chan *sipmsg.Response
 	onNew    func(*ServerTx) // instead of requests
 
 	mu          sync.Mutex
@@ -71,9 +72,10 @@ func (s *seen) OnRequest(tx *ServerTx) {
 	}
 	s.requests <- tx
 }
-func (s *seen) OnACK(req *sipmsg.Request, _ *Flow) { s.acks <- req }
-func (s *seen) OnCancel(tx *ServerTx)              { s.cancels <- tx }
-func (s *seen) OnLost(tx *ServerTx)                { s.losses <- tx }
+func (s *seen) OnACK(req *sipmsg.Request, _ *Flow)    { s.acks <- req }
+func (s *seen) OnCancel(tx *ServerTx)                 { s.cancels <- tx }
+func (s *seen) OnStray(res *sipmsg.Response, _ *Flow) { s.strays <- res }
+func (s *seen) OnLost(tx *ServerTx)                   { s.losses <- tx }
 
 func (s *seen) Request(d metrics.Direction, method string, _ metrics.Peer) {
 	s.bump(d.String() + " " + method)
@@ -128,7 +130,7 @@ func (s *seen) count(what string) int {
 func newSeen() *seen {
 	return &seen{
 		requests: make(chan *ServerTx, 4096), acks: make(chan *sipmsg.Request, 64),
-		cancels: make(chan *ServerTx, 1024), losses: make(chan *ServerTx, 64),
+		cancels: make(chan *ServerTx, 1024), losses: make(chan *ServerTx, 64), strays: make(chan *sipmsg.Response, 64),
 		rejected: map[metrics.Reject]int{}, messages: map[string]int{},
 	}
 }

@@ -40,6 +40,8 @@ type Handler interface {
 	OnRequest(tx *ServerTx)
 	// OnACK: the ACK of a 2xx, whatever its branch, or one that belongs to nothing known here.
 	OnACK(req *sipmsg.Request, flow *Flow)
+	// OnStray: a 2xx to an INVITE of which no transaction is known, such as one of a process before. It wants its ACK.
+	OnStray(res *sipmsg.Response, flow *Flow)
 	// OnCancel: the INVITE, not yet finally answered, was cancelled, once. The CANCEL has been
 	// answered; the INVITE has not (487).
 	OnCancel(tx *ServerTx)

@@ -61,9 +61,7 @@ func (o *operator) Draining() time.Time {
 
 // Reload implements control.Process.
 func (o *operator) Reload() (control.Reloaded, error) {
-	o.above.reloading()
 	done, err := o.reload()
-	o.above.ready()
 	if err != nil {
 		o.log.Error("configuration not reloaded: nothing has changed", zap.Error(err))
 		return done, err
@@ -89,6 +87,8 @@ func (o *operator) reload() (control.Reloaded, error) {
 	if e == nil {
 		return control.Reloaded{}, errStarting
 	}
+	o.above.reloading()
+	defer o.above.ready()
 	return e.follow(cfg)
 }
 

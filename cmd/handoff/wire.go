@@ -120,9 +120,9 @@ func (h *handler) OnRequest(tx *stack.ServerTx) {
 	h.engine.OnRequest(inbound{tx, h.wire})
 }
 
-func (h *handler) OnACK(req *sipmsg.Request, _ *stack.Flow) {
+func (h *handler) OnACK(req *sipmsg.Request, f *stack.Flow) {
 	<-h.wire.up
-	h.engine.OnACK(req)
+	h.engine.OnACK(req, f.Peer(), f.Remote().Addr())
 }
 
 func (h *handler) OnStray(res *sipmsg.Response, on *stack.Flow) {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -243,7 +244,7 @@ func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.Tx
 
 // onRequest takes a request of one of the dialogs.
 func (c *Call) onRequest(tx Inbound) {
-	l := c.legOf(tx)
+	l := c.legOf(tx.Request(), tx.Peer(), tx.Source().Addr())
 	if l == nil {
 		c.engine.refuse(tx, metrics.RejectDialog, 481, "Call/Transaction Does Not Exist")
 		return
@@ -253,10 +254,10 @@ func (c *Call) onRequest(tx Inbound) {
 
 // legOf finds the leg whose dialog a request names, if its sender may speak there: a connection
 // that the edge dialled speaks for its peer, any other address must be on the peer's list.
-func (c *Call) legOf(tx Inbound) *leg.Leg {
+func (c *Call) legOf(req *sipmsg.Request, peer metrics.Peer, from netip.Addr) *leg.Leg {
 	for _, l := range c.legs() {
-		if l.Matches(tx.Request()) {
-			if tx.Peer() == l.Peer || c.engine.cfg.Trunk.Speaks(tx.Source().Addr(), l.Peer) {
+		if l.Matches(req) {
+			if peer == l.Peer || c.engine.cfg.Trunk.Speaks(from, l.Peer) {
 				return l
 			}
 			return nil
@@ -265,12 +266,14 @@ func (c *Call) legOf(tx Inbound) *leg.Leg {
 	return nil
 }
 
-func (c *Call) onACK(req *sipmsg.Request) {
-	for _, l := range c.legs() {
-		if l.Matches(req) {
-			l.OnACK(req)
-		}
+// onACK takes an ACK as onRequest does a request, but that nobody is answered.
+func (c *Call) onACK(req *sipmsg.Request, peer metrics.Peer, from netip.Addr) {
+	l := c.legOf(req, peer, from)
+	if l == nil {
+		c.engine.deps.Observer.Rejected(metrics.RejectDialog)
+		return
 	}
+	l.OnACK(req)
 }
 
 func (c *Call) onStray(res *sipmsg.Response, from metrics.Peer) {

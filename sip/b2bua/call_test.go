@@ -192,7 +192,7 @@ func TestNextTargetIsTriedOnlyWhenTheZoneIsIll(t *testing.T) {
 				t.Errorf("caller heard %d, want %d", code, tt.want)
 			}
 			if tt.next {
-				r.engine.OnACK(r.build(a, "ACK", "", ""))
+				r.ack(a, "")
 				r.request(a, "BYE", "", "")
 			}
 			r.over()
@@ -315,7 +315,7 @@ func TestReofferReachesTheOtherLegAndItsAnswerComesBack(t *testing.T) {
 	if code := tx.final(); code != 200 {
 		t.Errorf("heard %d", code)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.ack(a, "")
 	r.request(a, "BYE", "", "")
 	r.over()
 }
@@ -342,7 +342,7 @@ func TestWatsonsHoldIsNotPassedOnWhateverElseItChanges(t *testing.T) {
 	if code := r.request(b, "INVITE", "", hold).final(); code != 200 {
 		t.Errorf("hold heard %d", code)
 	}
-	r.engine.OnACK(r.build(b, "ACK", "", ""))
+	r.ack(b, "")
 	if r.count("INVITE twilio") != 0 {
 		t.Error("the hold reached Twilio")
 	}
@@ -369,7 +369,7 @@ func TestReofferStillPassesAfterAnUnprovedTransfer(t *testing.T) {
 	if code := tx.final(); code != 200 {
 		t.Errorf("heard %d", code)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.ack(a, "")
 	r.request(a, "BYE", "", "")
 	if why := r.over(); why != metrics.ReasonTransferred { // a late proof
 		t.Errorf("ended as %s", why)
@@ -446,7 +446,7 @@ func TestRecordOfACallIsWrittenDownAndReadBack(t *testing.T) {
 	r.wire.quiet = true
 	a, b := r.up()
 	r.request(b, "INVITE", "", strings.Replace(offerSDP, "c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0", 1)).final()
-	r.engine.OnACK(r.build(b, "ACK", "", ""))
+	r.ack(b, "")
 	r.refer(b)
 	var want journal.Record
 	done := make(chan struct{})
@@ -543,7 +543,7 @@ func TestHangupTransferMayOvertakeTheCallersACK(t *testing.T) {
 		t.Errorf("Watson heard %d", code)
 	}
 	r.next(sipmsg.REFER).answer(202, "")
-	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.ack(a, "")
 	r.notify(a, "refer", "200 OK")
 	r.next(sipmsg.BYE).answer(200, "")
 	if why := r.over(); why != metrics.ReasonTransferred {

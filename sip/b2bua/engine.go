@@ -295,10 +295,10 @@ func (e *Engine) turnAway(tx Inbound, why error) {
 // retryLater goes with a 503: the caller may come again, or go to another edge at once.
 var retryLater = [2]string{"Retry-After", "5"}
 
-// OnACK takes the ACK of a 2xx.
-func (e *Engine) OnACK(req *sipmsg.Request) {
+// OnACK takes the ACK of a 2xx from an address that speaks for peer.
+func (e *Engine) OnACK(req *sipmsg.Request, peer metrics.Peer, from netip.Addr) {
 	if call := e.calls.find(req.CallID().Value(), dialog.ToTag(req)); call != nil {
-		if call.mail.offer(func() { call.onACK(req) }) == errFull {
+		if call.mail.offer(func() { call.onACK(req, peer, from) }) == errFull {
 			e.deps.Observer.MailboxFull() // the 2xx comes again, and so will its ACK
 		}
 	}

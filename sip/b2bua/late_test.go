@@ -39,7 +39,7 @@ func TestCallerWithoutOfferIsOfferedWhatWatsonAgreedTo(t *testing.T) {
 	if !strings.Contains(offered, "RTP/SAVP 8\r\n") || strings.Contains(offered, "h77x") {
 		t.Errorf("offered\n%s", offered)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", secured("8")))
+	r.ack(a, secured("8"))
 	if code := r.request(a, "BYE", "", "").final(); code != 200 {
 		t.Errorf("BYE heard %d", code)
 	}
@@ -56,7 +56,7 @@ func TestAnswerInACKThatCantBeTakenEndsTheCall(t *testing.T) {
 			r := newRig(t)
 			r.wire.quiet = true
 			a, _ := r.lateCaller(secured("0"))
-			r.engine.OnACK(r.build(a, "ACK", "", answer))
+			r.ack(a, answer)
 			if why := r.over(); why != metrics.ReasonMediaRefused {
 				t.Errorf("ended as %s", why)
 			}
@@ -68,7 +68,7 @@ func TestWatsonIsBroughtToTheCodecThatTheCallerChose(t *testing.T) {
 	r := newRig(t)
 	r.wire.quiet = true
 	a, _ := r.lateCaller(secured("0 8"))
-	r.engine.OnACK(r.build(a, "ACK", "", secured("8")))
+	r.ack(a, secured("8"))
 	out := r.next(sipmsg.INVITE)
 	if out.peer != metrics.PeerWatson || !strings.Contains(string(out.req.Body()), "RTP/SAVP 8\r\n") {
 		t.Fatalf("%s is offered\n%s", out.peer, out.req.Body())
@@ -95,7 +95,7 @@ func TestEarlyMediaOfWatsonRingAtACallerWithoutOffer(t *testing.T) {
 	if code := tx.final(); code != 200 || !strings.Contains(string(tx.body), "RTP/SAVP 0\r\n") {
 		t.Errorf("caller heard %d\n%s", code, tx.body)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", secured("0")))
+	r.ack(a, secured("0"))
 	r.request(a, "BYE", "", "").final()
 	r.over()
 }

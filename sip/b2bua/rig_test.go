@@ -278,6 +278,12 @@ func (r *rig) invite() (*dialogue, *incoming) {
 	return a, tx
 }
 
+// ack lets a peer acknowledge an answer.
+func (r *rig) ack(d *dialogue, body string) {
+	r.t.Helper()
+	r.engine.OnACK(r.build(d, "ACK", "", body), d.peer, netip.MustParseAddr("127.0.0.1"))
+}
+
 // up sets a call up and returns both ends of it, as the peers see them.
 func (r *rig) up() (a, b *dialogue) {
 	r.t.Helper()
@@ -287,7 +293,7 @@ func (r *rig) up() (a, b *dialogue) {
 	if code := tx.final(); code != 200 {
 		r.t.Fatalf("caller heard %d", code)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.ack(a, "")
 	return a, r.watson(out)
 }
 

@@ -50,14 +50,14 @@ func TestEachLegHasItsStreams(t *testing.T) {
 	if got := streams(tx.body); !slices.Equal(got, []string{"message off", "audio", "video off"}) {
 		t.Errorf("the caller is answered %q", got)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.ack(a, "")
 	b := r.watson(out)
 
 	tx = r.request(b, "INVITE", "", offerSDP+video)
 	if code := tx.final(); code != 200 || !slices.Equal(streams(tx.body), []string{"audio", "video off"}) {
 		t.Errorf("Watson heard %d with %q", code, streams(tx.body))
 	}
-	r.engine.OnACK(r.build(b, "ACK", "", ""))
+	r.ack(b, "")
 	if r.count("INVITE twilio") > 0 {
 		t.Error("Watson's video reached Twilio")
 	}
@@ -90,7 +90,7 @@ func TestACallerWithIPv6(t *testing.T) {
 	if code := tx.final(); code != 200 || !strings.Contains(string(tx.body), "c=IN IP6 ::1\r\n") {
 		t.Errorf("the caller heard %d\n%s", code, tx.body)
 	}
-	r.engine.OnACK(r.build(a, "ACK", "", ""))
+	r.ack(a, "")
 	if code := r.request(a, "INVITE", "", offerSDP).final(); code != 488 {
 		t.Errorf("moved to IPv4, he heard %d", code)
 	}

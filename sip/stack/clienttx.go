@@ -172,6 +172,13 @@ func (t *ClientTx) onFlowLost(f *Flow) {
 	t.stack.forward(t, hop, d)
 }
 
+// hears tells whether a flow may bring the response: it comes from where the request went, or speaks for the same peer.
+func (t *ClientTx) hears(f *Flow) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.flow != nil && (f.peer == t.flow.peer || f.remote.Addr() == t.flow.remote.Addr())
+}
+
 // receive takes a response on the goroutine that read it.
 func (t *ClientTx) receive(in *inbound) {
 	t.recv.Lock()

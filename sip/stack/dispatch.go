@@ -105,7 +105,7 @@ func (s *Stack) dispatchCancel(in *inbound) {
 
 func (s *Stack) dispatchResponse(in *inbound) {
 	branch, _ := in.head.via().Param("branch")
-	if tx := s.table.clientTx(clientKey{branch, string(in.res.CSeq().MethodName)}); tx != nil {
+	if tx := s.table.clientTx(clientKey{branch, string(in.res.CSeq().MethodName)}); tx != nil && tx.hears(in.flow) {
 		tx.receive(in)
 		return
 	}

@@ -20,8 +20,9 @@ type clientKey struct{ branch, method string }
 // appendServerKey appends what a request has in common with its copies, an ACK with the INVITE that was refused and a
 // CANCEL with the one that it cancels (RFC 3261 §17.2.3, §9.2): branch, sent-by and method. Without a branch that is
 // unique by itself it is RFC 2543's: the top Via as a whole, and what names the request in its dialog. What divides the
-// parts can stand in none of them.
+// parts can stand in none of them. For whom the sender speaks is part of it: nobody takes another peer's request up, let alone back.
 func appendServerKey(b []byte, in *inbound, method sipmsg.RequestMethod) []byte {
+	b = append(b, byte(in.flow.peer), '\n')
 	via := in.head.via()
 	if branch, _ := via.Param("branch"); len(branch) > len(magicCookie) && strings.HasPrefix(branch, magicCookie) {
 		transport, _ := ParseTransport(via.Transport)

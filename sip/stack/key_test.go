@@ -5,14 +5,17 @@ import (
 	"testing"
 
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"handoff/metrics"
 )
 
 func TestServerKey(t *testing.T) {
 	const via = "SIP/2.0/UDP h.example;branch=z9hG4bK1"
+	peer := metrics.PeerTwilio
 	key := func(via, method, callID string, cseq int) string {
 		t.Helper()
 		fr, _ := frameDatagram([]byte(rawRequestVia(via, method, callID, cseq)))
-		in, refusal := newStack(Config{Public: "edge.example.com"}, deps(t, newSeen())).understand(fr, &Flow{})
+		in, refusal := newStack(Config{Public: "edge.example.com"}, deps(t, newSeen())).understand(fr, &Flow{peer: peer})
 		if refusal != nil {
 			t.Fatal(refusal.reason)
 		}
@@ -36,6 +39,10 @@ func TestServerKey(t *testing.T) {
 		if (tt.key == one) != tt.same {
 			t.Errorf("%s: %q beside %q", tt.name, tt.key, one)
 		}
+	}
+	peer = metrics.PeerWatson
+	if key(via, "CANCEL", "c", 1) == one {
+		t.Error("Watson may cancel what Twilio has asked")
 	}
 	const old = "SIP/2.0/UDP h.example;branch=1"
 	distinct := map[string]string{}

@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 GENERATED_BY ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt vet lint bench bench-sip bench-media fuzz fuzz-targets generate generated build
+.PHONY: help demo test check fmt vet lint bench bench-sip bench-media attack fuzz fuzz-targets generate generated build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ MEDIA_OUT     ?= bench-media.out
 bench-media: ## media of 200 and 500 calls, every path of the edge beside rtpengine, in turns; needs root, rtpengine-daemon and iproute2
 	CI=true $(GO) test -v -count 1 -timeout 40m -run '^TestMediaUnderLoad$$' ./cmd/handoff -args -media.rounds $(MEDIA_ROUNDS) \
 		-media.seconds $(MEDIA_SECONDS) -media.out $(abspath $(MEDIA_OUT))
+
+# What attack writes; ten minutes or so.
+ATTACK_OUT ?= attack.out
+
+attack: ## all attacks at their full size, and what came of each; as root it tries every media path
+	$(GO) test -count 1 -timeout 60m -run '^TestAttacks$$' ./cmd/handoff -args -attack -attack.out $(abspath $(ATTACK_OUT)); \
+		status=$$?; cat $(ATTACK_OUT); exit $$status
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@$(MAKE) --no-print-directory fuzz-targets | while read -r package target; do \

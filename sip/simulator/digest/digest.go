@@ -104,6 +104,12 @@ func (d *Guard) Challenge(o Style, stale bool) wire.Header {
 	return wire.Header{Name: name, Value: value}
 }
 
+// Ask words challenges for a realm that nobody will verify: whoever answers them gives something away.
+func Ask(realm string) []wire.Header {
+	d := New(realm, "", "")
+	return []wire.Header{d.Challenge(Style{AsServer: true}, false), d.Challenge(Style{}, false)}
+}
+
 // Verify judges the credentials. what says what is broken, or "stale".
 func (d *Guard) Verify(o Style, method, uri string, values []string) (v Verdict, what string) {
 	switch {

@@ -56,6 +56,7 @@ type Phone struct {
 	voice   *voice
 	digits  []byte
 	out     stream
+	said    []byte // the last packet, as it left
 	in      *srtp.Context
 	inKey   string
 	keys    []string // every inKey so far

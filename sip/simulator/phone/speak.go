@@ -69,6 +69,7 @@ func (p *Phone) sayFrame() {
 			return
 		}
 	}
+	p.said = raw
 	p.sockets[len(p.sockets)-1].outside.WriteToUDPAddrPort(raw, p.remote.RTP)
 }
 

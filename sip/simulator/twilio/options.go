@@ -30,6 +30,7 @@ type Options struct {
 	Twnat          bool          // responses over another connection than the INVITE's have Record-Routes with twnat, good for that transaction only
 	LateOffer      bool          // the INVITE has no SDP; the ACK answers what the 200 offers
 	SessionExpires string        // of the INVITE, which then says Supported: timer; empty: none
+	Asks           string        // realm for which all that the edge sends in the dialog is asked for credentials, in vain; empty: none
 	Refer          Refer
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/wire"
 )
@@ -19,6 +20,13 @@ func (c *Call) onRequest(r *wire.Request) {
 	}
 	if status := c.checkRequest(r); status != 0 {
 		c.respond(r, status, reasons[status])
+		return
+	}
+	if realm := c.options.Asks; realm != "" && r.Method() != "ACK" {
+		c.respond(r, 401, "Unauthorized", digest.Ask(realm)...)
+		if r.Method() == "BYE" {
+			c.end(Ending{How: EdgeHungUp, ByEdge: true, Reason: r.Get("Reason")})
+		}
 		return
 	}
 	switch r.Method() {

@@ -81,6 +81,7 @@ func (o *Options) knobs() []simulator.Knob {
 		simulator.Flag("twnat", "Record-Route with twnat over later connections", &o.Twnat),
 		simulator.Flag("late-offer", "the INVITE has no SDP", &o.LateOffer),
 		simulator.Text("session-expires", "of the INVITE", &o.SessionExpires),
+		simulator.Text("asks", "realm for which all in the dialog is asked for credentials, in vain", &o.Asks),
 	}
 }
 

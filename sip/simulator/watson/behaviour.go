@@ -34,6 +34,7 @@ type Behaviour struct {
 	Forgetful      bool          // the assistant is to refresh and does not
 	NoUpdate       bool          // UPDATE is not in Allow, and answered 405
 	First          uint16        // sequence number of the first RTP packet; 0: random, far from its turn
+	Asks           string        // realm for which all that the edge sends is asked for credentials, in vain; empty: none
 	Events         uint8         // payload type of its own for digits, whatever was offered; 0: the offer's
 
 	// Script runs on its own goroutine once the call is answered. Its context ends with the assistant.

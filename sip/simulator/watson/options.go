@@ -55,6 +55,7 @@ func (b *Behaviour) knobs() []simulator.Knob {
 		simulator.Text("setup-failure", "answers and refers there at once", &b.SetupFailure),
 		simulator.Text("tells", "host that SDP, headers and reason phrases name wherever they may", &b.Tells),
 		simulator.Number("options", "status for OPTIONS", &b.Options),
+		simulator.Text("asks", "realm for which all in the dialog is asked for credentials, in vain", &b.Asks),
 		simulator.Number("events", "payload type of its own for digits", &b.Events),
 		simulator.Number("first", "sequence number of the first RTP packet", &b.First),
 		simulator.Flag("reliable", "provisional responses want PRACK", &b.Reliable),

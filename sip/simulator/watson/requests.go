@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/digest"
 	"handoff/sip/simulator/wire"
 )
 
@@ -18,6 +19,13 @@ func (c *Call) onRequest(r *wire.Request) {
 	}
 	if status := c.checkRequest(r); status != 0 {
 		c.respond(r, status, map[int]string{481: "Call/Transaction Does Not Exist", 500: "Server Internal Error"}[status])
+		return
+	}
+	if asks := c.behaviour.Asks; asks != "" && r.Method() != "ACK" {
+		c.respond(r, 401, "Unauthorized", digest.Ask(asks)...)
+		if r.Method() == "BYE" {
+			c.end(Ending{How: EdgeHungUp, Reason: r.Get("Reason")})
+		}
 		return
 	}
 	switch r.Method() {

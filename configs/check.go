@@ -27,6 +27,9 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	if c.SIP.KeyLog != "" {
 		warns.add("sip.tls.key_log", "the secrets of every SIP connection over TLS are written to %s: who has it can read all signalling and decrypt the calls; for debugging only", c.SIP.KeyLog)
 	}
+	if !c.Ops.Listen.Addr().IsLoopback() {
+		warns.add("ops.listen", "%v: requests, and the token in them, come in the clear; for a network that you trust, or behind a proxy with TLS", c.Ops.Listen)
+	}
 	if w := c.Webhooks; w.Secure() && w.TLS != c.SIP.TLS {
 		public, _ := url.Parse(w.PublicURL) // it was read before
 		checkCertificate(&errs, &warns, "webhooks.tls", w.TLS, "webhooks.public_url", public.Hostname(), now)
@@ -42,6 +45,7 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 		"twilio.sip_domain.password_file": c.Twilio.SIPDomain.PasswordFile,
 		"watson.auth.password_file":       c.Watson.Auth.PasswordFile,
 		"webhooks.auth_token_file":        c.Webhooks.AuthTokenFile,
+		"ops.token_file":                  c.Ops.TokenFile,
 	} {
 		if _, err := Secret(path); err != nil {
 			errs.add(key, "%v", err)

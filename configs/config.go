@@ -221,7 +221,11 @@ type Media struct {
 type PortRange struct{ First, Last uint16 }
 
 // Ops is the operator's HTTP listener.
-type Ops struct{ Listen netip.AddrPort }
+type Ops struct {
+	Listen netip.AddrPort
+	// TokenFile holds the bearer token that requests must show; empty: none need, which only a loopback address allows.
+	TokenFile string
+}
 
 // Limits bound what the network can make the edge hold.
 type Limits struct {

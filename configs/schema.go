@@ -108,7 +108,8 @@ func schema(c *Config, dir string) fields {
 			"timeout":     one(&c.Media.Timeout, lasting(0, time.Hour)),
 		}),
 		"ops": section(fields{
-			"listen": one(&c.Ops.Listen, addrPort),
+			"listen":     one(&c.Ops.Listen, addrPort),
+			"token_file": one(&c.Ops.TokenFile, file(dir)),
 		}),
 		"limits": section(fields{
 			"calls":              one(&c.Limits.Calls, between(1, 100_000)),

@@ -11,11 +11,18 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"handoff/configs"
 	"handoff/sip/b2bua"
 )
 
+// opsClient reaches a running edge.
+type opsClient struct {
+	Ops       string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+	TokenFile string `type:"path" env:"HANDOFF_OPS_TOKEN_FILE" help:"File with the token that it wants (ops.token_file)."`
+}
+
 type callsCmd struct {
-	Ops string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+	opsClient
 
 	List     callsListCmd     `cmd:"" default:"1" help:"List the calls."`
 	Hangup   callsHangupCmd   `cmd:"" help:"End a call."`
@@ -70,7 +77,7 @@ func (t callsTransferCmd) Run(std streams, all *callsCmd) error {
 }
 
 // request speaks to the operator's API of a running edge.
-func (c *callsCmd) request(method, path string, body, answer any) error {
+func (c opsClient) request(method, path string, body, answer any) error {
 	var data io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -84,6 +91,13 @@ func (c *callsCmd) request(method, path string, body, answer any) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	token, err := configs.Secret(c.TokenFile)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
@@ -94,7 +108,7 @@ func (c *callsCmd) request(method, path string, body, answer any) error {
 	if res.StatusCode >= 300 {
 		var failure struct{ Error string }
 		if err := json.NewDecoder(limited).Decode(&failure); err != nil || failure.Error == "" {
-			return fmt.Errorf("the edge answers %s", res.Status)
+			return fmt.Errorf("the edge answers %s%s", res.Status, hint(res.StatusCode))
 		}
 		return fmt.Errorf("the edge answers: %s", failure.Error)
 	}
@@ -102,4 +116,11 @@ func (c *callsCmd) request(method, path string, body, answer any) error {
 		return nil
 	}
 	return json.NewDecoder(limited).Decode(answer)
+}
+
+func hint(status int) string {
+	if status == http.StatusUnauthorized {
+		return ": --token-file names the file of ops.token_file"
+	}
+	return ""
 }

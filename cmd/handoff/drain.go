@@ -12,7 +12,7 @@ import (
 )
 
 type drainCmd struct {
-	Ops    string        `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+	opsClient
 	Within time.Duration `help:"How long calls may go on before they are ended with BYE; default: as the edge was started with."`
 }
 
@@ -21,13 +21,12 @@ const drainPoll = 500 * time.Millisecond
 
 // Run lets the edge take no new calls, and tells how many are left until it has ended.
 func (d drainCmd) Run(std streams) error {
-	api := callsCmd{Ops: d.Ops}
 	body := map[string]string{}
 	if d.Within != 0 {
 		body["within"] = d.Within.String()
 	}
 	var now control.Drained
-	if err := api.request(http.MethodPost, "/api/v1/drain", body, &now); err != nil {
+	if err := d.request(http.MethodPost, "/api/v1/drain", body, &now); err != nil {
 		return err
 	}
 	told := -1
@@ -37,7 +36,7 @@ func (d drainCmd) Run(std streams) error {
 			told = now.Calls
 		}
 		time.Sleep(drainPoll)
-		if err := api.request(http.MethodGet, "/api/v1/drain", nil, &now); gone(err) {
+		if err := d.request(http.MethodGet, "/api/v1/drain", nil, &now); gone(err) {
 			_, err := fmt.Fprintln(std.out, "the edge has ended")
 			return err
 		} else if err != nil {
@@ -52,14 +51,13 @@ func gone(err error) bool {
 }
 
 type reloadCmd struct {
-	Ops string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
+	opsClient
 }
 
 // Run lets the edge read its configuration again.
 func (c reloadCmd) Run(std streams) error {
-	api := callsCmd{Ops: c.Ops}
 	var done control.Reloaded
-	if err := api.request(http.MethodPost, "/api/v1/reload", struct{}{}, &done); err != nil {
+	if err := c.request(http.MethodPost, "/api/v1/reload", struct{}{}, &done); err != nil {
 		return err
 	}
 	if len(done.Changed)+len(done.Restart) == 0 {

@@ -116,7 +116,11 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
+	token, err := configs.Secret(cfg.Ops.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen, Token: token}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
 	"handoff/configs"
 	"handoff/metrics/ops"
 	"handoff/refer"
@@ -48,9 +51,16 @@ func (e *edge) newHooks(cfg *configs.Config, policy refer.Policy) (http.Handler,
 		PublicURL: w.PublicURL, AuthToken: token, Edge: dialledEdge(cfg, e.stack), Policy: policy,
 		REST: refer.REST{Studio: w.StudioURL, Workflow: w.WorkflowSID},
 	}, webhook.Deps{
-		Log: e.log, Observer: e.counters,
+		Log: sampled(e.log), Observer: e.counters,
 		Tell: func(n webhook.News) { e.engine.OnNews(b2bua.News(n)) },
 	})
+}
+
+// sampled writes each message ten times a second at most: anybody can send webhooks that are refused.
+func sampled(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, time.Second, 10, 0)
+	}))
 }
 
 // dialledEdge is what a <Sip> dials to reach this edge: over TLS with SRTP where that is to be had. The

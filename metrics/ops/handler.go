@@ -21,19 +21,8 @@ func handler(deps Deps) http.Handler {
 		MaxRequestsInFlight: 4,
 		EnableOpenMetrics:   true,
 	}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		text(w, http.StatusOK, "ok")
-	})
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		status, lines := http.StatusOK, []string{"ok"}
-		if err := deps.Ready(); err != nil {
-			status, lines[0] = http.StatusServiceUnavailable, err.Error()
-		}
-		if deps.Details != nil {
-			lines = append(lines, deps.Details()...)
-		}
-		text(w, status, strings.Join(lines, "\n"))
-	})
+	mux.HandleFunc("/healthz", healthz)
+	mux.HandleFunc("/readyz", readyz(deps.Ready, deps.Details))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -46,6 +35,22 @@ func handler(deps Deps) http.Handler {
 	all.Handle("/", readOnly(mux))
 	all.Handle("/api/", deps.API)
 	return all
+}
+
+func healthz(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok") }
+
+// readyz says why the edge is not ready, and what details has, which may be nil.
+func readyz(ready func() error, details func() []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		status, lines := http.StatusOK, []string{"ok"}
+		if err := ready(); err != nil {
+			status, lines[0] = http.StatusServiceUnavailable, err.Error()
+		}
+		if details != nil {
+			lines = append(lines, details()...)
+		}
+		text(w, status, strings.Join(lines, "\n"))
+	}
 }
 
 func readOnly(next http.Handler) http.Handler {

@@ -4,7 +4,7 @@
 // It owns the listening socket, its limits and the two probes. It does not own what is measured
 // nor what readiness means: both are given to it. New may be called from any goroutine and
 // returns a listener that serves; Close waits until it does not. It implements no RFC but HTTP's,
-// through net/http. It has no authentication and belongs on a loopback or management address.
+// through net/http, and bearer tokens (RFC 6750 §2.1). It belongs on a loopback or management address.
 package ops
 
 import (
@@ -12,6 +12,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,12 +22,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
+	"golang.org/x/time/rate"
 )
 
 // Config is where to listen. Port 0 lets the system choose.
 type Config struct {
 	Listen netip.AddrPort
 	TLS    *tls.Config // nil: plain HTTP
+	// Token is what all requests of New's but those to the two probes must show; empty: none need.
+	Token string
 }
 
 // Deps are what the listener shows.
@@ -60,7 +65,9 @@ const (
 )
 
 // New serves the operator.
-func New(cfg Config, deps Deps) (*Server, error) { return Serve(cfg, handler(deps), deps.Log) }
+func New(cfg Config, deps Deps) (*Server, error) {
+	return Serve(cfg, guarded(cfg.Token, deps, handler(deps)), deps.Log)
+}
 
 // Serve opens the socket and serves h within the same limits.
 func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
@@ -80,13 +87,26 @@ func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          zap.NewStdLog(log),
+			ErrorLog:          stdlog.New(&seldom{zap.NewStdLog(log).Writer(), rate.NewLimiter(1, 10)}, "", 0),
 		},
 		listener: listener,
 		served:   make(chan struct{}),
 	}
 	go s.serve(log) // ends when Close closes the listener
 	return s, nil
+}
+
+// seldom lets a line a second through: anybody who reaches the listener can make it complain.
+type seldom struct {
+	io.Writer
+	limit *rate.Limiter
+}
+
+func (s *seldom) Write(line []byte) (int, error) {
+	if !s.limit.Allow() {
+		return len(line), nil
+	}
+	return s.Writer.Write(line)
 }
 
 func (s *Server) serve(log *zap.Logger) {

@@ -236,7 +236,7 @@ func dial(t *testing.T, l net.Listener) net.Conn {
 
 func ask(t *testing.T, conn net.Conn) string {
 	t.Helper()
-	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: edge\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost:9090\r\n\r\n"); err != nil {
 		return err.Error()
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
@@ -244,4 +244,71 @@ func ask(t *testing.T, conn net.Conn) string {
 		return err.Error()
 	}
 	return strings.TrimSpace(line)
+}
+
+func TestATokenIsWanted(t *testing.T) {
+	s, err := New(Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Token: "s3cret"}, Deps{
+		Log: zap.NewNop(), Gatherer: prometheus.NewRegistry(), Ready: ready, Details: func() []string { return []string{"a detail"} },
+		API: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "api") }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, tt := range []struct {
+		method, path, token string
+		status              int
+		body                string
+	}{
+		{"GET", "/healthz", "", 200, "ok\n"},
+		{"GET", "/readyz", "", 200, "ok\n"},
+		{"GET", "/readyz", "Bearer s3cret", 200, "ok\na detail\n"},
+		{"GET", "/metrics", "", 401, "a bearer token is wanted\n"},
+		{"GET", "/debug/pprof/heap", "", 401, "a bearer token is wanted\n"},
+		{"GET", "/debug/pprof/cmdline", "Bearer s3cre", 401, "a bearer token is wanted\n"},
+		{"GET", "/api/v1/calls", "Basic s3cret", 401, "a bearer token is wanted\n"},
+		{"GET", "/api/v1/calls", "s3cret", 401, "a bearer token is wanted\n"},
+		{"GET", "/api/v1/calls", "Bearer ", 401, "a bearer token is wanted\n"},
+		{"GET", "/api/v1/calls?access_token=s3cret", "", 401, "a bearer token is wanted\n"}, // it would stand in logs
+		{"POST", "/api/v1/drain", "", 401, "a bearer token is wanted\n"},
+		{"POST", "/healthz", "", 401, "a bearer token is wanted\n"},
+		{"GET", "/healthz/../metrics", "", 401, "a bearer token is wanted\n"},
+		{"GET", "/healthz/%2e%2e/metrics", "", 401, "a bearer token is wanted\n"},
+		{"GET", "//metrics", "", 401, "a bearer token is wanted\n"},
+		{"GET", "/metrics", "Bearer s3cret", 200, ""},
+		{"GET", "/api/v1/calls", "bearer s3cret", 200, "api\n"},
+	} {
+		header := http.Header{}
+		if tt.token != "" {
+			header.Set("Authorization", tt.token)
+		}
+		resp, body := do(t, s, tt.method, tt.path, header)
+		if resp.StatusCode != tt.status || body != tt.body {
+			t.Errorf("%s %s with %q: got %d %q", tt.method, tt.path, tt.token, resp.StatusCode, body)
+		}
+		if ask := resp.Header.Get("WWW-Authenticate"); (ask != "") != (tt.status == 401) {
+			t.Errorf("%s %s: WWW-Authenticate %q", tt.method, tt.path, ask)
+		}
+	}
+}
+
+func TestOnlyAnAddressOrLocalhostLeadsHereWithoutAToken(t *testing.T) {
+	s := start(t, ready)
+	for host, want := range map[string]string{
+		"127.0.0.1:9090": "200 OK", "[::1]:9090": "200 OK", "::1": "200 OK", "localhost": "200 OK", "LOCALHOST:1": "200 OK",
+		"evil.example:9090": "421 Misdirected Request", "evil.example": "421 Misdirected Request", "localhost.evil.example": "421 Misdirected Request", "127.0.0.1.evil.example": "421 Misdirected Request",
+	} {
+		conn := dial(t, s.listener)
+		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || strings.TrimSpace(line) != "HTTP/1.1 "+want {
+			t.Errorf("%s: got %q, %v", host, line, err)
+		}
+	}
 }

@@ -27,6 +27,9 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	if c.SIP.KeyLog != "" {
 		warns.add("sip.tls.key_log", "the secrets of every SIP connection over TLS are written to %s: who has it can read all signalling and decrypt the calls; for debugging only", c.SIP.KeyLog)
 	}
+	if c.Ops.CoreDumps == CoreDumpsOn {
+		warns.add("ops.core_dumps", "a process that dies leaves keys and passwords in a file; for debugging only")
+	}
 	if !c.Ops.Listen.Addr().IsLoopback() {
 		warns.add("ops.listen", "%v: requests, and the token in them, come in the clear; for a network that you trust, or behind a proxy with TLS", c.Ops.Listen)
 	}

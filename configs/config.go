@@ -225,6 +225,8 @@ type Ops struct {
 	Listen netip.AddrPort
 	// TokenFile holds the bearer token that requests must show; empty: none need, which only a loopback address allows.
 	TokenFile string
+	// CoreDumps of a process that dies; they hold keys and passwords.
+	CoreDumps CoreDumps
 }
 
 // Limits bound what the network can make the edge hold.
@@ -306,7 +308,7 @@ func Default() *Config {
 			Rest:       30 * time.Second,
 			Timeout:    time.Minute,
 		},
-		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090")},
+		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090"), CoreDumps: CoreDumpsOff},
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},
 		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Duration: 4 * time.Hour, Connections: 1024, ConnectionsPerSource: 256},
 		Log:      Log{Level: zapcore.InfoLevel, Format: LogJSON},

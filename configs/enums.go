@@ -154,6 +154,14 @@ const (
 	LogConsole LogFormat = "console"
 )
 
+// CoreDumps tells whether a process that dies may leave its memory in a file.
+type CoreDumps string
+
+const (
+	CoreDumpsOff CoreDumps = "off"
+	CoreDumpsOn  CoreDumps = "on"
+)
+
 // JournalKind is where the journal is kept.
 type JournalKind string
 

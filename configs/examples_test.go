@@ -63,7 +63,7 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		limits limits.calls limits.connections limits.connections_per_source limits.duration limits.invites_per_second limits.per_source
 		log log.format log.level
 		media media.hook media.listen media.listen_ipv6 media.path media.pins media.ports media.public_ip media.public_ipv6 media.rest media.srtp_keys media.timeout
-		node ops ops.listen ops.token_file
+		node ops ops.core_dumps ops.listen ops.token_file
 		sip sip.keepalive sip.keepalive.options sip.keepalive.ping sip.listen sip.public
 		sip.timeouts sip.timeouts.dial sip.timeouts.handshake sip.timeouts.idle sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
 		transfer transfer.after_silence transfer.failure_audio transfer.hangup_header transfer.hold_audio

@@ -110,6 +110,7 @@ func schema(c *Config, dir string) fields {
 		"ops": section(fields{
 			"listen":     one(&c.Ops.Listen, addrPort),
 			"token_file": one(&c.Ops.TokenFile, file(dir)),
+			"core_dumps": one(&c.Ops.CoreDumps, vocabulary([]CoreDumps{CoreDumpsOff, CoreDumpsOn})),
 		}),
 		"limits": section(fields{
 			"calls":              one(&c.Limits.Calls, between(1, 100_000)),

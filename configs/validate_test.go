@@ -43,7 +43,7 @@ func TestValidateSaysWhatDoesNotFitTogether(t *testing.T) {
 			[]string{`ops.listen: "127.0.0.1:5060": the address is taken by sip.listen[1], tcp:0.0.0.0:5060`}},
 		{"ops for everybody", func(c *Config) { c.Ops.Listen = netip.MustParseAddrPort("0.0.0.0:9090") }, []string{"ops.token_file: required unless ops.listen is a loopback address"}},
 		{"ops with a token", func(c *Config) {
-			c.Ops = Ops{netip.MustParseAddrPort("192.0.2.1:9090"), "token"}
+			c.Ops = Ops{Listen: netip.MustParseAddrPort("192.0.2.1:9090"), TokenFile: "token"}
 		}, nil},
 		{"ops on loopback of IPv6", func(c *Config) { c.Ops.Listen = netip.MustParseAddrPort("[::1]:9090") }, nil},
 		{"sip inside the media ports", func(c *Config) { c.Media.Ports = PortRange{5000, 5999} },

@@ -30,6 +30,7 @@ type restarts struct {
 	*serving
 	config string
 	ops    string
+	token  string
 	sip    uint16    // over TLS
 	served time.Time // since when the process does
 }
@@ -37,8 +38,10 @@ type restarts struct {
 // restartConfig adds to the stage's configuration what lets another process take its place.
 type restartConfig struct {
 	stageConfig
-	YAML  string // further keys, each a line "section: key: value"
-	Ports string // for media; empty: some
+	YAML  string            // further keys, each a line "section: key: value"
+	Ports string            // for media; empty: some
+	Files map[string]string // further secrets beside the configuration, by their names
+	Token string            // of the ops listener; empty: it wants none
 
 	Journal string // its path; empty: in the world's own folder
 }
@@ -69,6 +72,11 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	r.must(err)
 	r.must(os.WriteFile(filepath.Join(r.dir, "token"), []byte(authToken), 0o600))
 	r.must(os.WriteFile(filepath.Join(r.dir, "password"), []byte(domainPass), 0o600))
+
+	for name, secret := range cfg.Files {
+		r.must(os.WriteFile(filepath.Join(r.dir, name), []byte(secret), 0o600))
+	}
+	r.token = cfg.Token
 
 	r.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
 	r.sip = freePort(cfg.At.Edge)
@@ -204,7 +212,10 @@ func (r *restarts) awaitPage(path, part string) {
 func (r *restarts) page(path string) string {
 	r.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Get("http://" + r.ops + path)
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://"+r.ops+path, nil)
+	r.must(err)
+	req.Header.Set("Authorization", "Bearer "+r.token)
+	res, err := client.Do(req)
 	r.must(err)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)

@@ -25,6 +25,9 @@ func (s serveCmd) Run() error {
 		return err
 	}
 	tuneCollector()
+	if err := guardMemory(cfg.Ops.CoreDumps); err != nil {
+		return err
+	}
 	level := zap.NewAtomicLevelAt(cfg.Log.Level)
 	log := newLogger(cfg, level)
 	for _, w := range warnings {

@@ -159,6 +159,17 @@ func (p *Phone) keyLocked(remote Description) error {
 	return nil
 }
 
+// Keys are the a=crypto key parameters that the phone sends with, and was ever given to hear with.
+func (p *Phone) Keys() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Clone(p.keys)
+	if len(p.local.Crypto) > 0 {
+		all = append(all, p.local.Crypto[0].Params)
+	}
+	return all
+}
+
 // Knows tells whether an a=crypto key parameter is one that the phone sends with, or was ever given to hear with.
 func (p *Phone) Knows(params string) bool {
 	p.mu.Lock()

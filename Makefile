@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 GENERATED_BY ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt vet lint bench bench-sip bench-media attack fuzz fuzz-targets generate generated build
+.PHONY: help demo test check fmt vet lint bench bench-sip bench-media attack vuln sbom fuzz fuzz-targets generate generated build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,14 @@ ATTACK_OUT ?= attack.out
 attack: ## all attacks at their full size, and what came of each; as root it tries every media path
 	$(GO) test -count 1 -timeout 60m -run '^TestAttacks$$' ./cmd/handoff -args -attack -attack.out $(abspath $(ATTACK_OUT)); \
 		status=$$?; cat $(ATTACK_OUT); exit $$status
+
+vuln: ## govulncheck, as pinned in go.mod; needs vuln.go.dev, or a copy of its database in GOVULNDB
+	$(GO) tool govulncheck ./...
+
+SBOM_OUT ?= handoff.cdx.json
+
+sbom: build ## what bin/handoff is made of, as CycloneDX
+	bin/handoff version --sbom > $(SBOM_OUT)
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@$(MAKE) --no-print-directory fuzz-targets | while read -r package target; do \

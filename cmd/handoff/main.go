@@ -87,9 +87,14 @@ func buildVersion() string {
 	return "(devel)"
 }
 
-type versionCmd struct{}
+type versionCmd struct {
+	SBOM bool `name:"sbom" help:"Print what this binary is made of: a CycloneDX bill of materials, JSON."`
+}
 
-func (versionCmd) Run(std streams) error {
+func (v versionCmd) Run(std streams) error {
+	if v.SBOM {
+		return writeSBOM(std.out)
+	}
 	_, err := fmt.Fprintf(std.out, "handoff %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -31,6 +32,7 @@ type restarts struct {
 	config string
 	ops    string
 	token  string
+	as     func(*exec.Cmd, string)
 	sip    uint16    // over TLS
 	served time.Time // since when the process does
 }
@@ -38,10 +40,11 @@ type restarts struct {
 // restartConfig adds to the stage's configuration what lets another process take its place.
 type restartConfig struct {
 	stageConfig
-	YAML  string            // further keys, each a line "section: key: value"
-	Ports string            // for media; empty: some
-	Files map[string]string // further secrets beside the configuration, by their names
-	Token string            // of the ops listener; empty: it wants none
+	YAML  string                          // further keys, each a line "section: key: value"
+	Ports string                          // for media; empty: some
+	Files map[string]string               // further secrets beside the configuration, by their names
+	Token string                          // of the ops listener; empty: it wants none
+	As    func(cmd *exec.Cmd, dir string) // changes who the edge runs as; nil: this test's user
 
 	Journal string // its path; empty: in the world's own folder
 }
@@ -76,7 +79,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	for name, secret := range cfg.Files {
 		r.must(os.WriteFile(filepath.Join(r.dir, name), []byte(secret), 0o600))
 	}
-	r.token = cfg.Token
+	r.token, r.as = cfg.Token, cfg.As
 
 	r.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
 	r.sip = freePort(cfg.At.Edge)
@@ -139,7 +142,11 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 
 func (r *restarts) start() {
 	r.t.Helper()
-	r.serving = serve(r.t, r.config)
+	r.serving = serve(r.t, r.config, func(cmd *exec.Cmd) {
+		if r.as != nil {
+			r.as(cmd, r.dir)
+		}
+	})
 	r.await(r.t, `"serving"`)
 	r.served = time.Now()
 }

@@ -57,10 +57,14 @@ type lines struct {
 	all   bytes.Buffer
 }
 
-func serve(t *testing.T, config string) *serving {
+// serve starts one, as changed.
+func serve(t *testing.T, config string, change ...func(*exec.Cmd)) *serving {
 	t.Helper()
 	s := &serving{cmd: exec.Command(os.Args[0], "serve", "--config", config), log: &lines{found: make(chan string, 100_000)}}
 	s.cmd.Env = append(os.Environ(), asCommand+"=1")
+	for _, f := range change {
+		f(s.cmd)
+	}
 	out, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

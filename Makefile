@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 GENERATED_BY ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt vet lint bench bench-sip bench-media attack vuln sbom fuzz fuzz-targets generate generated build
+.PHONY: help demo test check fmt vet lint bench bench-sip bench-media attack soak vuln sbom fuzz fuzz-targets generate generated build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,14 @@ ATTACK_OUT ?= attack.out
 attack: ## all attacks at their full size, and what came of each; as root it tries every media path
 	$(GO) test -count 1 -timeout 60m -run '^TestAttacks$$' ./cmd/handoff -args -attack -attack.out $(abspath $(ATTACK_OUT)); \
 		status=$$?; cat $(ATTACK_OUT); exit $$status
+
+# How long soak goes on, and what it writes.
+SOAK_MINUTES ?= 10
+SOAK_OUT     ?= soak.out
+
+soak: ## 5 calls a second, every third transferred, for SOAK_MINUTES (10): memory, goroutines, descriptors and ports stay flat
+	$(GO) test -count 1 -timeout 24h -run '^TestSoak$$' ./cmd/handoff -args -soak.minutes $(SOAK_MINUTES) -soak.out $(abspath $(SOAK_OUT)); \
+		status=$$?; cat $(SOAK_OUT); exit $$status
 
 vuln: ## govulncheck, as pinned in go.mod; needs vuln.go.dev, or a copy of its database in GOVULNDB
 	$(GO) tool govulncheck ./...

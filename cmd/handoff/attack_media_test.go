@@ -142,10 +142,10 @@ func bleed(t *testing.T) string {
 				}
 			})
 		}
-		for range sized(2, 5) {
+		for range sized(2, 3) {
 			caller, assistant := sc.place(twilio.Options{Report: 50 * time.Millisecond})
 			phones := []*phone.Phone{caller.Phone(), assistant.Phone()}
-			sc.must(hearMore(sc.ctx, phones, sized[uint64](25, 500)))
+			sc.must(hearMore(sc.ctx, phones, sized[uint64](25, 150)))
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 			sc.unharmed(w, phones...)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,6 +186,28 @@ func (sc *scene) unharmed(w mediaWorld, phones ...*phone.Phone) {
 	}
 }
 
+// dropped is how many packets at a leg's ports the edge says that it has dropped, over all calls that are over.
+func (sc *scene) dropped(leg, reason string) (n int) {
+	sc.t.Helper()
+	line := regexp.MustCompile(`(?m)^handoff_rtp_foreign_packets_total\{leg="` + leg + `",reason="` + reason + `"\} (\S+)$`).FindStringSubmatch(sc.get("/metrics"))
+	if line == nil {
+		sc.t.Fatalf("%s of leg %s is not counted", reason, leg)
+	}
+	value, err := strconv.ParseFloat(line[1], 64)
+	sc.must(err)
+	return int(value)
+}
+
+// drops wants at least n to be counted at each leg.
+func (sc *scene) drops(w mediaWorld, reason string, n int) {
+	sc.t.Helper()
+	for _, leg := range []string{"a", "b"} {
+		if got := sc.dropped(leg, reason); got < n {
+			sc.t.Errorf("%s: at leg %s %d were counted as %s, want %d", w, leg, got, reason, n)
+		}
+	}
+}
+
 // follow writes the packet that would come n behind one, with a voice of its own or, of SRTP, rubbish.
 func follow(said []byte, n int, secure bool) []byte {
 	b := bytes.Clone(said)
@@ -237,6 +261,7 @@ func inject(t *testing.T) string {
 				sc.t.Errorf("%s: phone %d heard %+v", w, i, s)
 			}
 		}
+		sc.drops(w, "source", sized(50, 1000)) // of nine times as many; a full socket is not the edge's
 		sc.clean()
 	})
 	return fmt.Sprintf("%d packets in %d kinds of media path: 0 through, 0 back, 0 of the call's own lost", sent.Load(), worlds)
@@ -287,6 +312,9 @@ func forgeMedia(t *testing.T) string {
 			}
 			passed.Add(int64(s.Undecryptable))
 		}
+		if w.terminated {
+			defer sc.drops(w, "auth", forgeries+replays)
+		}
 		// The edge follows the streams itself from now on, whatever it was told of their numbers.
 		sc.twilio.Domain().Receive(twilio.Reception{})
 		transferred := make(chan error, 1)
@@ -335,6 +363,7 @@ func oddMedia(t *testing.T) string {
 				sc.t.Errorf("%s: the edge let through what phone %d heard: %+v", w, i, s)
 			}
 		}
+		sc.drops(w, "malformed", 40)
 		sc.clean()
 	})
 	return fmt.Sprintf("%d kinds, on both ports of both legs, in %d kinds of media path: 0 of the call's own lost or spoilt, the call lives", len(odd), worlds)

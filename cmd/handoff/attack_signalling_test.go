@@ -40,7 +40,7 @@ func newAttacked(t *testing.T, cfg stageConfig) *scene {
 		cfg.Log = zap.NewNop() // it would fill the screen
 	}
 	sc := newScene(t, cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), patienceOf())
+	ctx, cancel := context.WithTimeout(t.Context(), attackPatience())
 	t.Cleanup(cancel)
 	sc.ctx = ctx
 	return sc
@@ -308,11 +308,10 @@ func forgedInSetup(t *testing.T) string {
 
 	late := newAttacked(t, stageConfig{Set: func(c *configs.Config) { c.Twilio.SRTP, c.Watson.SRTP = configs.SRTPOff, configs.SRTPOff },
 		TwilioSet: func(c *twilio.Config) { c.Transport = "udp" }, WatsonSet: func(c *watson.Config) { c.PlainMedia = true }})
-	thief := newStranger(t, outside)
+	thief, from := newStranger(t, outside), newStranger(t, watsonAddr)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // ends when the call is up
 		defer close(stopped)
-		from := newStranger(t, watsonAddr)
 		for n := 0; ; n++ {
 			select {
 			case <-stop:

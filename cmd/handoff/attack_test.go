@@ -71,5 +71,5 @@ func TestAttacks(t *testing.T) {
 // rowOrder puts S2 before S10, and what comes in before who attacks.
 func rowOrder(row string) string { return fmt.Sprintf("%c%3s", row[0], row[1:]) }
 
-// patienceOf is how long an attack may take; in full size some go on for minutes.
-func patienceOf() time.Duration { return sized(time.Minute, 10*time.Minute) }
+// attackPatience is how long an attack may take; in full size some go on for minutes.
+func attackPatience() time.Duration { return sized(time.Minute, 10*time.Minute) }

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -39,6 +40,20 @@ func TestCallerWithoutOfferIsOfferedWhatWatsonAgreedTo(t *testing.T) {
 	if !strings.Contains(offered, "RTP/SAVP 8\r\n") || strings.Contains(offered, "h77x") {
 		t.Errorf("offered\n%s", offered)
 	}
+	r.ack(a, secured("8"))
+	if code := r.request(a, "BYE", "", "").final(); code != 200 {
+		t.Errorf("BYE heard %d", code)
+	}
+	if why := r.over(); why != metrics.ReasonCallerHangup {
+		t.Errorf("ended as %s", why)
+	}
+}
+
+func TestAnACKOfSomebodyElseSaysNothing(t *testing.T) {
+	r := newRig(t)
+	r.wire.quiet = true
+	a, _ := r.lateCaller(secured("8"))
+	r.engine.OnACK(r.build(a, "ACK", "", ""), metrics.PeerWatson, netip.MustParseAddr("192.0.2.9")) // its answer would end the call
 	r.ack(a, secured("8"))
 	if code := r.request(a, "BYE", "", "").final(); code != 200 {
 		t.Errorf("BYE heard %d", code)

@@ -55,6 +55,31 @@ func TestRequestOverUDPLeavesFromTheListener(t *testing.T) {
 	wantCode(t, take(t, got, "response"), 404)
 }
 
+func TestAResponseComesFromWhereItsRequestWentOrFromThatPeer(t *testing.T) {
+	flow := func(peer metrics.Peer, remote string) *Flow {
+		return &Flow{peer: peer, remote: netip.MustParseAddrPort(remote)}
+	}
+	tx := &ClientTx{}
+	if tx.hears(flow(metrics.PeerWatson, "192.0.2.1:5061")) {
+		t.Error("a request that has not left is answered")
+	}
+	tx.flow = flow(metrics.PeerWatson, "192.0.2.1:5061")
+	for _, tt := range []struct {
+		from *Flow
+		want bool
+	}{
+		{flow(metrics.PeerWatson, "192.0.2.1:5061"), true},
+		{flow(metrics.PeerWatson, "192.0.2.9:40000"), true},
+		{flow(metrics.PeerTwilio, "192.0.2.1:40000"), true}, // an address on both lists
+		{flow(metrics.PeerTwilio, "192.0.2.9:5061"), false},
+		{flow(metrics.PeerUnknown, "192.0.2.9:5061"), false},
+	} {
+		if got := tx.hears(tt.from); got != tt.want {
+			t.Errorf("%s at %s: %t", tt.from.peer, tt.from.remote, got)
+		}
+	}
+}
+
 func TestRetransmitted486GetsItsACKAtOnceAndBlocksNobody(t *testing.T) {
 	n := start(t, nil, UDP)
 	p := newUDPPeer(t)

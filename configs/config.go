@@ -60,8 +60,8 @@ type Keepalive struct {
 type Timeouts struct {
 	// Dial bounds the connection to one address, its TLS handshake included; Handshake that of who connects to us.
 	Dial, Handshake time.Duration
-	// Idle ends a connection over which nothing came for so long.
-	Idle time.Duration
+	// Message ends a connection that brings no valid message, or begins one and does not end it; Idle one over which nothing came.
+	Message, Idle time.Duration
 }
 
 // Listen is one listening socket.
@@ -239,6 +239,9 @@ type Limits struct {
 	Duration time.Duration
 	// Connections are accepted in all, ConnectionsPerSource from one address.
 	Connections, ConnectionsPerSource int
+
+	// MessageBytes bounds a SIP message, HeaderLines its header, BodyBytes what is behind that, SDPBytes a session description.
+	MessageBytes, HeaderLines, BodyBytes, SDPBytes int
 }
 
 // Log shapes the log on standard error.
@@ -267,7 +270,7 @@ func Default() *Config {
 			{TLS, netip.MustParseAddrPort("0.0.0.0:5061")},
 			{TCP, netip.MustParseAddrPort("0.0.0.0:5060")},
 			{UDP, netip.MustParseAddrPort("0.0.0.0:5060")},
-		}, Timeouts: Timeouts{Dial: 3 * time.Second, Handshake: 10 * time.Second, Idle: time.Hour}},
+		}, Timeouts: Timeouts{Dial: 3 * time.Second, Handshake: 10 * time.Second, Message: 30 * time.Second, Idle: time.Hour}},
 		Twilio: Twilio{
 			Sources:    twilioSources(),
 			Leg:        LegAuto,
@@ -310,8 +313,11 @@ func Default() *Config {
 		},
 		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090"), CoreDumps: CoreDumpsOff},
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},
-		Limits:   Limits{Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Duration: 4 * time.Hour, Connections: 1024, ConnectionsPerSource: 256},
-		Log:      Log{Level: zapcore.InfoLevel, Format: LogJSON},
-		Journal:  Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
+		Limits: Limits{
+			Calls: 1000, InvitesPerSecond: 50, PerSource: 30, Duration: 4 * time.Hour, Connections: 1024, ConnectionsPerSource: 256,
+			MessageBytes: 65535, HeaderLines: 256, BodyBytes: 32 << 10, SDPBytes: 16 << 10,
+		},
+		Log:     Log{Level: zapcore.InfoLevel, Format: LogJSON},
+		Journal: Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
 	}
 }

@@ -60,12 +60,13 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 	slices.Sort(got)
 	want := strings.Fields(`
 		journal journal.kind journal.path
-		limits limits.calls limits.connections limits.connections_per_source limits.duration limits.invites_per_second limits.per_source
+		limits limits.body_bytes limits.calls limits.connections limits.connections_per_source limits.duration limits.header_lines limits.invites_per_second
+		limits.message_bytes limits.per_source limits.sdp_bytes
 		log log.format log.level
 		media media.hook media.listen media.listen_ipv6 media.path media.pins media.ports media.public_ip media.public_ipv6 media.rest media.srtp_keys media.timeout
 		node ops ops.core_dumps ops.listen ops.token_file
 		sip sip.keepalive sip.keepalive.options sip.keepalive.ping sip.listen sip.public
-		sip.timeouts sip.timeouts.dial sip.timeouts.handshake sip.timeouts.idle sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
+		sip.timeouts sip.timeouts.dial sip.timeouts.handshake sip.timeouts.idle sip.timeouts.message sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
 		transfer transfer.after_silence transfer.failure_audio transfer.hangup_header transfer.hold_audio
 		transfer.intercept transfer.methods transfer.timeout transfer.total transfer.unmatched
 		twilio twilio.leg twilio.media_learn

@@ -27,7 +27,7 @@ func TestMistakesAreNamedWithLineKeyAndExpectation(t *testing.T) {
 		{"unknown key at the top", "", "sipp: {}\n",
 			[]string{`edge.yaml:8:1: sipp: unknown key; expected journal, limits, log, media, node, ops, sip, transfer, twilio, watson`}},
 		{"unknown key in a section", "", "limits:\n  call: 1\n",
-			[]string{`edge.yaml:9:3: limits.call: unknown key; expected calls, connections, connections_per_source, duration, invites_per_second, per_source`}},
+			[]string{`edge.yaml:9:3: limits.call: unknown key; expected body_bytes, calls, connections, connections_per_source, duration, header_lines, invites_per_second, message_bytes, per_source, sdp_bytes`}},
 		{"unknown key that would blur the message", "", "\"a b\": 1\n",
 			[]string{`edge.yaml:8:1: "a b": unknown key; expected journal,`}},
 		{"duplicate section", "", "sip: {}\n",

@@ -24,6 +24,7 @@ func schema(c *Config, dir string) fields {
 			"timeouts": section(fields{
 				"dial":      one(&c.SIP.Timeouts.Dial, lasting(100*time.Millisecond, time.Minute)),
 				"handshake": one(&c.SIP.Timeouts.Handshake, lasting(100*time.Millisecond, time.Minute)),
+				"message":   one(&c.SIP.Timeouts.Message, lasting(time.Second, 10*time.Minute)),
 				"idle":      one(&c.SIP.Timeouts.Idle, lasting(time.Minute, 7*24*time.Hour)),
 			}),
 		}),
@@ -120,6 +121,11 @@ func schema(c *Config, dir string) fields {
 
 			"connections":            one(&c.Limits.Connections, between(1, 65_535)),
 			"connections_per_source": one(&c.Limits.ConnectionsPerSource, between(1, 65_535)),
+
+			"message_bytes": one(&c.Limits.MessageBytes, between(4096, 65_535)),
+			"header_lines":  one(&c.Limits.HeaderLines, between(32, 256)),
+			"body_bytes":    one(&c.Limits.BodyBytes, between(1024, 65_535)),
+			"sdp_bytes":     one(&c.Limits.SDPBytes, between(1024, 16<<10)),
 		}),
 		"log": section(fields{
 			"level":  one(&c.Log.Level, level),

@@ -74,7 +74,7 @@ func newRules(cfg *configs.Config, clear []uri.URI, w *wire, log *zap.Logger) (r
 		MediaTimeout: cfg.Media.Timeout,
 		MaxDuration:  cfg.Limits.Duration,
 		Limits: b2bua.Limits{
-			Calls: cfg.Limits.Calls, InvitesPerSecond: cfg.Limits.InvitesPerSecond, PerSource: cfg.Limits.PerSource,
+			Calls: cfg.Limits.Calls, InvitesPerSecond: cfg.Limits.InvitesPerSecond, PerSource: cfg.Limits.PerSource, SDP: cfg.Limits.SDPBytes,
 		},
 	}
 	return r, nil

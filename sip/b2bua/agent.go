@@ -168,7 +168,7 @@ func (c *Call) onCallerRecoded(body []byte) {
 		c.restore(c.a)
 		return
 	}
-	theirs, err := c.talk.a.read(body, c.engine.cfg.TwilioSRTP)
+	theirs, err := c.read(&c.talk.a, body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
 		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
 	}
@@ -243,7 +243,7 @@ func (c *Call) endAgent() {
 
 // readAgent reads the agent's answer.
 func (c *Call) readAgent(body []byte) (*described, error) {
-	theirs, err := c.talk.c.read(body, c.engine.cfg.TwilioSRTP)
+	theirs, err := c.read(c.talk.c, body, c.engine.cfg.TwilioSRTP)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 	}
 	hops := uint32(69)
 	if h := req.MaxForwards(); h != nil && *h > 0 {
-		hops = uint32(*h) - 1
+		hops = min(uint32(*h)-1, hops) // as RFC 3261 §8.1.1.6 has it for a request of our own
 	}
 	dialled := trunk.User(to)
 	if !e.cfg.Trunk.Reachable(dialled) {

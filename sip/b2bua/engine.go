@@ -73,6 +73,8 @@ type Limits struct {
 	Calls            int
 	InvitesPerSecond int
 	PerSource        int
+	// SDP bounds a session description, in bytes; 0: as many as media/sdp reads.
+	SDP int
 }
 
 // Observer is told what happens to calls. Its methods do not block.
@@ -202,7 +204,7 @@ func (e *Engine) OnRequest(tx Inbound) {
 	switch call.mail.offer(func() { call.onRequest(tx) }) {
 	case errFull:
 		e.deps.Observer.MailboxFull()
-		e.refuse(tx, metrics.RejectMailbox, 503, "Call Overloaded")
+		e.refuse(tx, metrics.RejectMailbox, 503, "Call Overloaded", retryLater)
 	case errOver:
 		e.onLate(tx)
 	}
@@ -254,6 +256,10 @@ func (e *Engine) onInvite(tx Inbound) {
 	}
 	if minSE, brief := leg.TooBrief(tx.Request()); brief {
 		e.refuse(tx, metrics.RejectExtension, 422, leg.IntervalTooSmall, minSE)
+		return
+	}
+	if !leg.TakesSDP(tx.Request()) {
+		e.refuse(tx, metrics.RejectMalformed, 406, "Not Acceptable")
 		return
 	}
 	if err := e.admit.call(tx.Source().Addr()); err != nil {

@@ -57,7 +57,7 @@ func (c *Call) prepareOffer(theirs *described) error {
 // onLateAnswer takes the answer in the caller's ACK: now media can flow. Of an ACK without one, or with one
 // that can't be taken, comes no session.
 func (c *Call) onLateAnswer(body []byte) {
-	theirs, err := c.talk.a.read(body, c.engine.cfg.TwilioSRTP)
+	theirs, err := c.read(&c.talk.a, body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
 		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
 	}

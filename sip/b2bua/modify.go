@@ -52,7 +52,7 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 		from.AnswerOffer(side.local.body)
 		return
 	}
-	offer, err := side.read(body, c.policy(from))
+	offer, err := c.read(side, body, c.policy(from))
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
@@ -134,7 +134,7 @@ func (c *Call) answerOffer(from *leg.Leg, answer []byte) {
 
 // joinOffer puts the answer of by to the offer of m in force on both legs.
 func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, error) {
-	theirs, err := c.side(by).read(body, c.policy(by))
+	theirs, err := c.read(c.side(by), body, c.policy(by))
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (c *Call) onAnsweredInACK(from *leg.Leg, body []byte) {
 // changes media, the other leg is brought to the same.
 func (c *Call) takeAlone(from *leg.Leg, body []byte) {
 	side := c.side(from)
-	answer, err := side.read(body, c.policy(from))
+	answer, err := c.read(side, body, c.policy(from))
 	if err != nil {
 		c.log.Warn("answer refused", zap.Stringer("leg", from.Name), zap.Error(err))
 		return // what was in force stays: the peer has been told nothing else

@@ -50,8 +50,11 @@ type described struct {
 	body []byte
 }
 
-// describe reads an SDP body and holds it against a policy.
-func describe(body []byte, policy sdp.Policy) (*described, error) {
+// describe reads a peer's SDP body and holds it against a policy.
+func (c *Call) describe(body []byte, policy sdp.Policy) (*described, error) {
+	if most := c.engine.cfg.Limits.SDP; most > 0 && len(body) > most {
+		return undescribed, fmt.Errorf("%w: %d bytes, at most %d", sdp.ErrMalformed, len(body), most)
+	}
 	d, err := sdp.Parse(body)
 	if err != nil {
 		return undescribed, err
@@ -67,7 +70,7 @@ func (c *Call) openSession() error {
 	offer := undescribed
 	if !c.late() {
 		var err error
-		if offer, err = describe(c.caller.offer, c.engine.cfg.TwilioSRTP); err != nil {
+		if offer, err = c.describe(c.caller.offer, c.engine.cfg.TwilioSRTP); err != nil {
 			return err
 		}
 	}
@@ -91,9 +94,9 @@ func (s *side) reaches(theirs *described) error {
 	return nil
 }
 
-// read is describe, of what the side's peer says once there is a port for it.
-func (s *side) read(body []byte, policy sdp.Policy) (*described, error) {
-	theirs, err := describe(body, policy)
+// read is describe, of what a side's peer says once there is a port for it.
+func (c *Call) read(s *side, body []byte, policy sdp.Policy) (*described, error) {
+	theirs, err := c.describe(body, policy)
 	if err != nil {
 		return theirs, err
 	}
@@ -176,7 +179,7 @@ func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Desc
 
 // connectMedia takes Watson's answer and lets media flow. What the caller hears of it is his side's body.
 func (c *Call) connectMedia(body []byte) error {
-	theirs, err := c.talk.b.read(body, c.engine.cfg.WatsonSRTP)
+	theirs, err := c.read(&c.talk.b, body, c.engine.cfg.WatsonSRTP)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,22 @@ func SDP(req *sipmsg.Request) ([]byte, error) {
 	return body, nil
 }
 
+// TakesSDP tells whether the peer of a request reads session descriptions (RFC 3261 §20.1).
+func TakesSDP(req *sipmsg.Request) bool {
+	takes := true
+	for value := range dialog.All(req, "Accept") {
+		for mediaRange := range strings.SplitSeq(value, ",") {
+			mediaType, _, _ := strings.Cut(mediaRange, ";")
+			switch strings.ToLower(strings.TrimSpace(mediaType)) {
+			case contentSDP, "application/*", "*/*":
+				return true
+			}
+			takes = false
+		}
+	}
+	return takes
+}
+
 func setSDP(m interface {
 	AppendHeader(sipmsg.Header)
 	SetBody([]byte)

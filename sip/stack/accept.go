@@ -74,7 +74,7 @@ func (s *Stack) welcome(raw net.Conn, t Transport, remote netip.AddrPort, peer m
 	f := &Flow{stack: s, transport: t, local: addrPortOf(raw.LocalAddr()), remote: remote, peer: peer,
 		stream: newStream(conn, raw, s.cfg.PingEvery)}
 	if s.attach(f) {
-		s.readStream(f, s.cfg.SilenceTimeout)
+		s.readStream(f, s.cfg.MessageTimeout)
 	}
 }
 

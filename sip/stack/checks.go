@@ -22,6 +22,9 @@ func malformed(reason string) *refusal {
 	return &refusal{code: 400, reason: "Bad Request: " + reason, reject: metrics.RejectMalformed}
 }
 
+// tooLarge refuses a message above the limits (RFC 3261 §21.5.14).
+var tooLarge = &refusal{code: 513, reason: "Message Too Large", reject: metrics.RejectTooLarge}
+
 // supported are the option tags that a peer may require.
 var supported = []string{"timer"}
 
@@ -32,6 +35,9 @@ func (s *Stack) understand(fr frame, flow *Flow) (in *inbound, _ *refusal) {
 	var err error
 	if in.start, err = parseStartLine(fr.head.start); err != nil {
 		return in, malformed(err.Error())
+	}
+	if len(fr.raw) > s.cfg.MaxMessage || len(fr.body()) > s.cfg.MaxBody {
+		return in, tooLarge
 	}
 	if fr.head.flaw != "" {
 		return in, malformed(fr.head.flaw)
@@ -73,7 +79,16 @@ func checkStart(start startLine) *refusal {
 	case "sip", "sips", "tel":
 		return nil
 	}
+	if !isScheme(scheme) {
+		return malformed("bad Request-URI")
+	}
 	return &refusal{code: 416, reason: "Unsupported URI Scheme", reject: metrics.RejectScheme}
+}
+
+// isScheme is RFC 3986 §3.1's scheme.
+func isScheme(s string) bool {
+	letter := s != "" && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z')
+	return letter && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == ""
 }
 
 // checkUnique wants what RFC 3261 §8.1.1 makes mandatory, each once (Via at least once).

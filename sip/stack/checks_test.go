@@ -147,9 +147,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(rawRequest("INVITE", "fuzz", 1, "k: a", `f: "x\"" <sip:a@b>;tag=1;q="a b"`)))
 	f.Add([]byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP [::1]:5060;branch=z9hG4bK1, SIP/2.0/UDP h\r\n\r\n"))
 	f.Add([]byte(edit("X-Other: 1", "To\r\n : x")))
-	s := &Stack{}
+	s := &Stack{cfg: Config{}.withDefaults()}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		fr, ok := frameDatagram(raw)
+		fr, ok := frameDatagram(raw, maxFields)
 		if !ok {
 			return
 		}

@@ -35,13 +35,19 @@ type Config struct {
 	// MaxTransactions bounds requests of peers under way, each kept for up to 32 s; above it they
 	// hear 503, and those within dialogs above twice as many. Default 65536.
 	MaxTransactions int
+	// MaxMessage bounds a message, in bytes, and MaxBody what stands behind its blank line: above them it is answered 513, and a
+	// stream that brings a message above the first is closed. Default 65535 and 32768.
+	MaxMessage, MaxBody int
+	// MaxHeaderLines bounds its header, in lines as they come, those that continue others among them: above it 400. Default 256.
+	MaxHeaderLines int
 	// HandshakeTimeout bounds the TLS handshake of who connects to us; default 10 s.
 	HandshakeTimeout time.Duration
 	// DialTimeout bounds the connection to each single address, its TLS handshake included, and the wait for an unknown name;
 	// default 3 s, less than the patience of a call: the next one after a silent target's return shall not wait behind an old dial.
 	DialTimeout time.Duration
-	// SilenceTimeout ends an accepted connection that has not brought one valid message; default 30 s.
-	SilenceTimeout time.Duration
+	// MessageTimeout ends an accepted connection that has not brought one valid message, and any on which a message has begun and
+	// not come to its end; default 30 s.
+	MessageTimeout time.Duration
 	// IdleTimeout ends a connection over which nothing came for so long and on which no request waits; the
 	// next request dials. Default 1 h.
 	IdleTimeout time.Duration
@@ -62,9 +68,12 @@ func (c Config) Validate() error {
 			return errors.New("a tls listener needs certificate and key")
 		}
 	}
-	if min(c.MaxConnections, c.MaxConnectionsPerSource, c.MaxTransactions) < 0 ||
-		min(c.HandshakeTimeout, c.DialTimeout, c.SilenceTimeout, c.IdleTimeout, c.PingEvery) < 0 {
+	if min(c.MaxConnections, c.MaxConnectionsPerSource, c.MaxTransactions, c.MaxMessage, c.MaxBody, c.MaxHeaderLines) < 0 ||
+		min(c.HandshakeTimeout, c.DialTimeout, c.MessageTimeout, c.IdleTimeout, c.PingEvery) < 0 {
 		return errors.New("limits and timeouts must not be negative")
+	}
+	if c.MaxMessage > maxDatagramSize {
+		return fmt.Errorf("messages of %d bytes: at most %d", c.MaxMessage, maxDatagramSize)
 	}
 	return nil
 }
@@ -75,7 +84,10 @@ func (c Config) withDefaults() Config {
 	c.MaxTransactions = cmp.Or(c.MaxTransactions, 65536)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 10*time.Second)
 	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
-	c.SilenceTimeout = cmp.Or(c.SilenceTimeout, 30*time.Second)
+	c.MaxMessage = cmp.Or(c.MaxMessage, maxDatagramSize)
+	c.MaxBody = cmp.Or(c.MaxBody, 32<<10)
+	c.MaxHeaderLines = cmp.Or(c.MaxHeaderLines, maxFields)
+	c.MessageTimeout = cmp.Or(c.MessageTimeout, 30*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, time.Hour)
 	return c
 }

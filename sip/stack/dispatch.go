@@ -77,7 +77,7 @@ func (s *Stack) begin(key string, in *inbound) {
 	tx, fresh, err := s.table.open(key, tag != "", func() *ServerTx { return s.newServerTx(key, in) })
 	switch {
 	case err != nil:
-		s.refuse(in, &refusal{code: 503, reason: "Service Unavailable", reject: metrics.RejectLimit})
+		s.refuse(in, overloaded)
 	case fresh:
 		tx.trying()
 		s.deps.Handler.OnRequest(tx)
@@ -85,6 +85,9 @@ func (s *Stack) begin(key string, in *inbound) {
 		tx.again(in)
 	}
 }
+
+// overloaded refuses a request for which there is no room. The peer may come again soon, or go to another edge at once.
+var overloaded = &refusal{code: 503, reason: "Service Unavailable", reject: metrics.RejectLimit, extra: []field{{"Retry-After", "5"}}}
 
 // dispatchACK passes on an ACK without transaction, unless it acknowledges a refusal of ours.
 func (s *Stack) dispatchACK(in *inbound) {

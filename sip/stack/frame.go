@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-const (
-	// maxMessage is the most that one message may have, as in a UDP datagram.
-	maxMessage = 65535
-	// maxHead bounds the part up to the blank line.
-	maxHead = 32 << 10
-)
+// maxDatagramSize is the most that a datagram can have, and with it any message.
+const maxDatagramSize = 65535
+
+// keptBuffer is what a framer keeps of its memory between messages.
+const keptBuffer = 16 << 10
 
 var (
 	errFraming  = errors.New("message boundaries lost")
@@ -39,12 +38,15 @@ func (f frame) body() []byte {
 //
 // After an error the stream is good for nothing.
 type framer struct {
+	maxMessage, maxLines int
+
 	buf     []byte
 	used    int  // bytes of buf already cut off
 	scanned int  // bytes behind used that hold no end of a head
 	length  int  // of the message in front once its head is whole, else 0
 	head    head // of that message
 	crlfs   int  // lone CRLFs seen in a row
+	cut     int  // messages so far
 
 	// pong takes a lone CRLF that answers a ping of ours; nil: none was sent.
 	pong func() bool
@@ -53,14 +55,26 @@ type framer struct {
 
 // feed adds bytes of the stream.
 func (f *framer) feed(p []byte) {
-	if f.used > 0 {
+	switch {
+	case f.used == len(f.buf) && cap(f.buf) > keptBuffer:
+		f.buf = nil // a large message is the exception
+	case f.used > 0:
 		f.buf = append(f.buf[:0], f.buf[f.used:]...)
-		f.used = 0
 	}
+	f.used = 0
 	f.buf = append(f.buf, p...)
 }
 
-// next returns the next frame; ok is false when more bytes are needed.
+// partial tells which message, counted from 1, has begun and not come to its end; 0 is none.
+func (f *framer) partial() int {
+	if len(f.buf) == f.used {
+		return 0
+	}
+	return f.cut + 1
+}
+
+// next returns the next frame; ok is false when more bytes are needed. With an error the frame has the head that is to blame, if
+// that is whole.
 func (f *framer) next() (fr frame, ok bool, err error) {
 	if f.err != nil {
 		return frame{}, false, f.err
@@ -70,7 +84,7 @@ func (f *framer) next() (fr frame, ok bool, err error) {
 			return frame{ping: true}, true, nil
 		}
 		if f.err = f.findHead(); f.err != nil {
-			return frame{}, false, f.err
+			return frame{head: f.head}, false, f.err
 		}
 	}
 	rest := f.buf[f.used:]
@@ -79,6 +93,7 @@ func (f *framer) next() (fr frame, ok bool, err error) {
 	}
 	fr = frame{head: f.head, raw: rest[:f.length:f.length]}
 	f.used += f.length
+	f.cut++
 	f.length, f.scanned, f.head = 0, 0, head{}
 	return fr, true, nil
 }
@@ -108,21 +123,18 @@ func (f *framer) findHead() error {
 	from := max(0, f.scanned-len(blankLine)+1)
 	i := bytes.Index(rest[from:], blankLine)
 	if i < 0 {
-		if f.scanned = len(rest); f.scanned > maxHead {
-			return fmt.Errorf("%w: header of more than %d bytes", errTooLarge, maxHead)
+		if f.scanned = len(rest); f.scanned > f.maxMessage {
+			return fmt.Errorf("%w: header of more than %d bytes", errTooLarge, f.maxMessage)
 		}
 		return nil
 	}
 	end := from + i + len(blankLine)
-	if end > maxHead {
-		return fmt.Errorf("%w: header of more than %d bytes", errTooLarge, maxHead)
-	}
-	f.head = scanHead(rest[:end])
+	f.head = scanHead(rest[:end], f.maxLines)
 	body, err := bodyLength(&f.head)
 	if err != nil {
 		return err
 	}
-	if end+body > maxMessage {
+	if end+body > f.maxMessage {
 		return fmt.Errorf("%w: %d bytes", errTooLarge, end+body)
 	}
 	f.length = end + body
@@ -151,12 +163,12 @@ func bodyLength(h *head) (int, error) {
 
 // frameDatagram makes a frame of a UDP payload; ok is false for a keep-alive. A datagram is one
 // message whatever is in it, so what is wrong becomes the head's flaw.
-func frameDatagram(raw []byte) (frame, bool) {
+func frameDatagram(raw []byte, maxLines int) (frame, bool) {
 	raw = bytes.TrimLeft(raw, "\r\n\x00")
 	if len(raw) == 0 {
 		return frame{}, false
 	}
-	h := scanHead(raw)
+	h := scanHead(raw, maxLines)
 	end := bytes.Index(raw, blankLine) + len(blankLine)
 	switch body, err := bodyLength(&h); {
 	case err != nil:

@@ -8,9 +8,11 @@ import (
 	"handoff/metrics"
 )
 
+func newFramer() framer { return framer{maxMessage: maxDatagramSize, maxLines: maxFields} }
+
 // cut feeds text in pieces of size n and lists what comes out.
 func cut(text string, n int) []string {
-	var f framer
+	f := newFramer()
 	var out []string
 	for len(text) > 0 {
 		n := min(n, len(text))
@@ -48,7 +50,7 @@ func TestFramer(t *testing.T) {
 		{"garbage length", "A\r\nContent-Length: 1x\r\n\r\n", []string{"error message boundaries lost: bad Content-Length"}},
 		{"negative length", "A\r\nContent-Length: -1\r\n\r\n", []string{"error message boundaries lost: bad Content-Length"}},
 		{"claimed length", "A\r\nContent-Length: 2000000000\r\n\r\n", []string{"error message too large: 2000000033 bytes"}},
-		{"endless header", strings.Repeat("x", maxHead+10), []string{fmt.Sprintf("error message too large: header of more than %d bytes", maxHead)}},
+		{"endless header", strings.Repeat("x", maxDatagramSize+10), []string{fmt.Sprintf("error message too large: header of more than %d bytes", maxDatagramSize)}},
 		{"half a message", "A\r\nContent-Length: 3\r\n\r\nab", nil},
 	}
 	for _, tt := range tests {
@@ -61,13 +63,20 @@ func TestFramer(t *testing.T) {
 }
 
 func TestFramerHoldsOnlyWhatArrived(t *testing.T) {
-	var f framer
+	f := newFramer()
 	f.feed([]byte("A\r\nContent-Length: 60000\r\n\r\n"))
 	if _, ok, err := f.next(); ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	if cap(f.buf) > 1024 {
 		t.Errorf("%d bytes for a claim", cap(f.buf))
+	}
+	f.feed(make([]byte, 60000))
+	if _, ok, err := f.next(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if f.feed([]byte("B")); cap(f.buf) > keptBuffer {
+		t.Errorf("%d bytes are kept for a message that has gone", cap(f.buf))
 	}
 }
 
@@ -86,6 +95,9 @@ func TestGarbageLengthClosesOnlyItsOwnConnection(t *testing.T) {
 	n := start(t, nil, TCP)
 	bad, good := dialPeer(t, n.Addr(TCP)), dialPeer(t, n.Addr(TCP))
 	bad.send(strings.Replace(rawRequest("OPTIONS", "bad", 1), "Content-Length: 0", "Content-Length: zero", 1))
+	if m := bad.read(); !strings.HasPrefix(m.start(), "SIP/2.0 400 ") {
+		t.Errorf("answer %q", m.lines)
+	}
 	bad.wantClosed()
 	good.send(rawRequest("OPTIONS", "good", 1))
 	take(t, n.seen.requests, "OPTIONS")
@@ -110,7 +122,7 @@ func TestPingIsAnsweredWithPong(t *testing.T) {
 
 func TestDatagramKeepAliveIsIgnored(t *testing.T) {
 	for _, payload := range []string{"", "\r\n\r\n", "\x00\x00\x00\x00"} {
-		if _, ok := frameDatagram([]byte(payload)); ok {
+		if _, ok := frameDatagram([]byte(payload), maxFields); ok {
 			t.Errorf("%q taken for a message", payload)
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Stack) guard(d draft, f *Flow) (wire, error) {
 		return wire{}, fmt.Errorf("%w: %w", ErrGuard, err)
 	}
 	raw := d.bytes()
-	if len(raw) > maxMessage {
+	if len(raw) > maxDatagramSize {
 		s.deps.Observer.Rejected(metrics.RejectGuard)
 		return wire{}, fmt.Errorf("%w: %d bytes", ErrGuard, len(raw))
 	}

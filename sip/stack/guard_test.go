@@ -72,7 +72,7 @@ func FuzzGuard(f *testing.F) {
 		if d.check(false) != nil {
 			return
 		}
-		fr, _ := frameDatagram(d.bytes())
+		fr, _ := frameDatagram(d.bytes(), maxFields)
 		start, err := parseStartLine(fr.head.start)
 		if err != nil || start.method != method || start.uri != target || fr.head.flaw != "" {
 			t.Fatalf("start %+v, %v, flaw %q", start, err, fr.head.flaw)

@@ -38,18 +38,19 @@ func (h *head) via() *topVia {
 	return h.top
 }
 
-// maxFields bounds the header lines of a message. Twilio's longest known INVITE has 20.
+// maxFields bounds the header lines of a message that leaves, and unless configured otherwise of one that comes. Twilio's
+// longest known INVITE has 20.
 const maxFields = 256
 
 // usualFields is what most messages have room in.
 const usualFields = 24
 
-// scanHead reads the lines of raw up to the blank line. It never refuses: what is wrong is told in
-// flaw, because a bad message must still be answered.
-func scanHead(raw []byte) head {
+// scanHead reads the lines of raw up to the blank line, of which it looks at maxLines. It never refuses: what is wrong is told
+// in flaw, because a bad message must still be answered.
+func scanHead(raw []byte, maxLines int) head {
 	before, _, complete := bytes.Cut(raw, blankLine)
 	text := string(before)
-	h := head{fields: make([]field, 0, min(strings.Count(text, "\n"), maxFields))}
+	h := head{fields: make([]field, 0, min(strings.Count(text, "\n"), maxLines))}
 	if !complete {
 		h.flaw = "no blank line behind the header"
 	}
@@ -63,6 +64,9 @@ func scanHead(raw []byte) head {
 			h.note("bare CR or LF in the header")
 		}
 		switch {
+		case i > maxLines: // continued lines count: each is a copy of what it continues
+			h.note("too many header lines")
+			return h
 		case i == 0:
 			h.start = line
 		case strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"):
@@ -88,8 +92,6 @@ func (h *head) add(line string) {
 		h.note("header line without a colon")
 	case !isToken(name):
 		h.note("bad header name")
-	case len(h.fields) == maxFields:
-		h.note("too many header lines")
 	default:
 		h.fields = append(h.fields, field{canonical(name), trim(value)})
 	}

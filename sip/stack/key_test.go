@@ -14,7 +14,7 @@ func TestServerKey(t *testing.T) {
 	peer := metrics.PeerTwilio
 	key := func(via, method, callID string, cseq int) string {
 		t.Helper()
-		fr, _ := frameDatagram([]byte(rawRequestVia(via, method, callID, cseq)))
+		fr, _ := frameDatagram([]byte(rawRequestVia(via, method, callID, cseq)), maxFields)
 		in, refusal := newStack(Config{Public: "edge.example.com"}, deps(t, newSeen())).understand(fr, &Flow{peer: peer})
 		if refusal != nil {
 			t.Fatal(refusal.reason)

@@ -186,7 +186,7 @@ func (s *Stack) Close() {
 	s.mu.Lock()
 	s.closing = true
 	for f := range s.flows {
-		f.stream.drain()
+		f.stream.drain(errShutdown)
 	}
 	s.mu.Unlock()
 	for _, u := range s.sockets {

@@ -36,6 +36,7 @@ type stream struct {
 	out      chan []byte
 	outBytes atomic.Int64
 	finish   chan struct{} // closed by drain
+	parting  error         // why; readable once finish is closed
 	finished sync.Once
 	done     chan struct{} // closed by close
 	closing  sync.Once
@@ -97,10 +98,11 @@ func (st *stream) close(cause error) {
 }
 
 // drain sends what is queued, says goodbye (TLS close_notify) and closes, all within farewell.
-func (st *stream) drain() {
+func (st *stream) drain(cause error) {
 	st.finished.Do(func() {
+		st.parting = cause
 		close(st.finish)
-		time.AfterFunc(farewell, func() { st.close(errClosed) })
+		time.AfterFunc(farewell, func() { st.close(cause) })
 	})
 }
 
@@ -154,7 +156,7 @@ func (st *stream) sayGoodbye() {
 	if c, ok := st.conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
 	}
-	st.close(errClosed)
+	st.close(st.parting)
 }
 
 // readStream is the reader of a connection: frames, messages, and at the end the farewell to all
@@ -162,6 +164,10 @@ func (st *stream) sayGoodbye() {
 func (s *Stack) readStream(f *Flow, silence time.Duration) {
 	st := f.stream
 	err := s.readFrames(f, silence)
+	if errors.Is(err, errFraming) || errors.Is(err, errTooLarge) {
+		st.drain(err) // the peer is to hear why
+		<-st.done
+	}
 	st.close(err)
 	s.countStreamError(f, st.cause)
 	s.detach(f)
@@ -169,7 +175,7 @@ func (s *Stack) readStream(f *Flow, silence time.Duration) {
 
 // readFrames ends with the error that ended the stream. Until the first valid message the peer has
 // silence, 0 for ever, so that a connection that is not SIP doesn't stay. Afterwards it may say nothing for
-// IdleTimeout, and longer while somebody waits for it.
+// IdleTimeout, and longer while somebody waits for it; for the rest of a message that it has begun it has MessageTimeout.
 func (s *Stack) readFrames(f *Flow, silence time.Duration) error {
 	conn := f.stream.conn
 	if silence > 0 {
@@ -177,14 +183,22 @@ func (s *Stack) readFrames(f *Flow, silence time.Duration) error {
 			return err
 		}
 	}
-	proved := silence == 0
-	fr := framer{pong: f.stream.pulse.pong}
+	proved, message := silence == 0, 0
+	fr := framer{maxMessage: s.cfg.MaxMessage, maxLines: s.cfg.MaxHeaderLines, pong: f.stream.pulse.pong}
 	buf := make([]byte, 16<<10)
 	for {
 		if proved {
-			if err := conn.SetReadDeadline(time.Now().Add(s.cfg.IdleTimeout)); err != nil {
-				return err
+			due := s.cfg.IdleTimeout
+			begun := fr.partial()
+			if begun > 0 {
+				due = s.cfg.MessageTimeout
 			}
+			if begun == 0 || begun != message {
+				if err := conn.SetReadDeadline(time.Now().Add(due)); err != nil {
+					return err
+				}
+			}
+			message = begun
 		}
 		n, err := conn.Read(buf)
 		if n > 0 {
@@ -196,9 +210,9 @@ func (s *Stack) readFrames(f *Flow, silence time.Duration) error {
 			return frameErr
 		}
 		proved = proved || valid
-		if proved && errors.Is(err, os.ErrDeadlineExceeded) {
+		if proved && fr.partial() == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			if !f.stream.watchers.any() {
-				f.stream.drain() // soon the next read fails
+				f.stream.drain(errClosed) // soon the next read fails
 			}
 			continue
 		}
@@ -214,6 +228,7 @@ func (s *Stack) takeFrames(f *Flow, fr *framer, proved bool) (valid bool, _ erro
 	for {
 		switch frame, ok, err := fr.next(); {
 		case err != nil:
+			s.refuseFrame(f, frame.head, err)
 			return valid, err
 		case !ok:
 			return valid, nil
@@ -232,6 +247,19 @@ func (s *Stack) takeFrames(f *Flow, fr *framer, proved bool) (valid bool, _ erro
 			}
 		}
 	}
+}
+
+// refuseFrame answers the request that has cost a stream its boundaries; the stream is closed behind it.
+func (s *Stack) refuseFrame(f *Flow, h head, why error) {
+	start, err := parseStartLine(h.start)
+	if err != nil || start.code != 0 {
+		return
+	}
+	r := malformed("bad Content-Length")
+	if errors.Is(why, errTooLarge) {
+		r = tooLarge
+	}
+	s.answer(&inbound{flow: f, head: h, start: start}, r.code, r.reason, s.statelessTag(&h))
 }
 
 func (s *Stack) countStreamError(f *Flow, err error) {

@@ -59,7 +59,7 @@ func (s *Stack) udpFlow(u *udpSocket, remote netip.AddrPort, peer metrics.Peer) 
 // serveUDP reads datagrams until the socket is closed. Other errors are of the moment (ICMP, no
 // buffers): they are waited out, because without this loop the edge is deaf.
 func (s *Stack) serveUDP(u *udpSocket) {
-	buf := make([]byte, maxMessage)
+	buf := make([]byte, maxDatagramSize)
 	var pause backoff
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
@@ -83,7 +83,7 @@ func (s *Stack) receiveDatagram(u *udpSocket, from netip.AddrPort, raw []byte) {
 		s.deps.Observer.Rejected(metrics.RejectSource)
 		return
 	}
-	if frame, ok := frameDatagram(raw); ok {
+	if frame, ok := frameDatagram(raw, s.cfg.MaxHeaderLines); ok {
 		s.receive(s.udpFlow(u, from, peer), frame)
 	}
 }

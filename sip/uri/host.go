@@ -47,7 +47,8 @@ func parsePort(s string) (uint16, error) {
 
 func isHost(s string) bool {
 	if inner, found := strings.CutPrefix(s, "["); found {
-		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		// RFC 3261's grammar has three colons before an IPv4 part, and RFC 5118 §4.10 wants them borne.
+		addr, err := netip.ParseAddr(strings.Replace(strings.TrimSuffix(inner, "]"), ":::", "::", 1))
 		return err == nil && addr.Is6() && addr.Zone() == ""
 	}
 	if isHostName(s) {

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-var errVia = errors.New("via: want SIP/2.0/TRANSPORT host[:port]")
+var errVia = errors.New("via: want SIP/VERSION/TRANSPORT host[:port]")
 
 // Via is one value of a Via header (RFC 3261 §20.42).
 type Via struct {
+	Version   string // 2.0, of all that the edge speaks
 	Transport string // upper case: UDP, TCP, TLS
 	Host      string // lower case; IPv6 keeps its brackets
 	Port      uint16 // 0 when absent
@@ -24,10 +25,10 @@ func ParseVia(s string) (Via, error) {
 	version, rest, _ := strings.Cut(rest, "/")
 	rest = trim(rest)
 	blank := strings.IndexAny(rest, " \t")
-	if !strings.EqualFold(trim(name), "SIP") || trim(version) != "2.0" || blank < 0 {
+	if !strings.EqualFold(trim(name), "SIP") || !isTokens(trim(version)) || blank < 0 {
 		return Via{}, errVia
 	}
-	v := Via{Transport: strings.ToUpper(rest[:blank])}
+	v := Via{Version: trim(version), Transport: strings.ToUpper(rest[:blank])}
 	if !isTokens(v.Transport) {
 		return Via{}, errVia
 	}
@@ -48,7 +49,7 @@ func ParseVia(s string) (Via, error) {
 // String writes the value as the edge sends it.
 func (v Via) String() string {
 	var room [textRoom]byte
-	b := append(append(append(room[:0], "SIP/2.0/"...), v.Transport...), ' ')
+	b := append(append(append(append(append(room[:0], "SIP/"...), v.Version...), '/'), v.Transport...), ' ')
 	return string(appendParams(appendHostPort(b, v.Host, v.Port), v.Params))
 }
 

@@ -91,6 +91,9 @@ func (o *outgoing) answer(code int, body string, headers ...string) {
 		name, value, _ := strings.Cut(line, ": ")
 		res.AppendHeader(sipmsg.NewHeader(name, value))
 	}
+	if body != "" {
+		res.AppendHeader(sipmsg.NewHeader("Content-Type", "application/sdp"))
+	}
 	res.SetBody([]byte(body))
 	o.sink(leg.TxEvent{Response: res})
 }

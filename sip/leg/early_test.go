@@ -13,7 +13,7 @@ func header(name, value string) func(*sipmsg.Response) {
 }
 
 func withSDP(text string) func(*sipmsg.Response) {
-	return func(res *sipmsg.Response) { res.SetBody([]byte(text)) }
+	return func(res *sipmsg.Response) { setSDP(res, []byte(text)) }
 }
 
 // reliably makes a provisional response one that wants PRACK.

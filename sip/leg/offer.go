@@ -70,7 +70,7 @@ func (l *Leg) onReinviteResult(req *sipmsg.Request, ev TxEvent) {
 		// Deviation: RFC 3261 §12.2.1.2 would end the dialog; a caller who is heard is not hung up on.
 		l.emit(OfferRejected{Code: 408})
 	case res.IsSuccess():
-		l.emit(OfferAnswered{SDP: res.Body()})
+		l.emit(OfferAnswered{SDP: answer(res)})
 	case res.StatusCode == 481: // the peer no longer knows the dialog (RFC 3261 §12.2.1.2)
 		l.emit(OfferRejected{Code: res.StatusCode})
 		l.over(ByLoss)

@@ -14,17 +14,29 @@ const contentSDP = "application/sdp"
 // ErrContentType says that a body is no SDP: to be answered with 415.
 var ErrContentType = errors.New("body is not application/sdp")
 
-// SDP returns the body of a request that carries a session description, nil if it has none.
-func SDP(req *sipmsg.Request) ([]byte, error) {
-	body := req.Body()
+// SDP returns the body of a message that carries a session description, nil if it has none.
+func SDP(m interface {
+	dialog.Headered
+	Body() []byte
+}) ([]byte, error) {
+	body := m.Body()
 	if len(body) == 0 {
 		return nil, nil
 	}
-	mediaType, _, _ := strings.Cut(dialog.Value(req, "Content-Type"), ";")
+	mediaType, _, _ := strings.Cut(dialog.Value(m, "Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(mediaType), contentSDP) {
 		return nil, ErrContentType
 	}
 	return body, nil
+}
+
+// answer returns the session description of a response. A body of another type is as none.
+func answer(res *sipmsg.Response) []byte {
+	body, err := SDP(res)
+	if err != nil {
+		return nil
+	}
+	return body
 }
 
 // TakesSDP tells whether the peer of a request reads session descriptions (RFC 3261 §20.1).

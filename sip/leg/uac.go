@@ -143,7 +143,7 @@ func (l *Leg) onProgress(res *sipmsg.Response) {
 	if !l.acknowledge(f, res) {
 		return
 	}
-	if body := res.Body(); len(body) > 0 {
+	if body := answer(res); len(body) > 0 {
 		f.sdp, l.invite.early = body, f
 		l.emit(EarlyMedia{Code: res.StatusCode, SDP: body})
 		return
@@ -183,7 +183,7 @@ func (l *Leg) onInviteAnswered(res *sipmsg.Response) {
 // answerOf returns the session description of a 2xx: its own, else the one that its fork gave before, nil
 // when that is the one that was told last.
 func (l *Leg) answerOf(f *fork, res *sipmsg.Response) []byte {
-	if body := res.Body(); len(body) > 0 || f == l.invite.early {
+	if body := answer(res); len(body) > 0 || f == l.invite.early {
 		return body
 	}
 	return f.sdp

@@ -10,6 +10,7 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"handoff/media"
 	"handoff/media/sdp"
@@ -158,6 +159,8 @@ type Engine struct {
 	calls   registry
 	admit   admission
 	stories stories
+
+	crowded rate.Sometimes // tells of calls that are turned away for a limit, once a second
 }
 
 // rules are the engine as a call sees it: with the configuration under which the call began, whatever Reload brings.
@@ -169,7 +172,7 @@ type rules struct {
 
 // New returns an engine that admits calls.
 func New(cfg Config, deps Deps) (*Engine, error) {
-	e := &Engine{deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories()}
+	e := &Engine{deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories(), crowded: rate.Sometimes{Interval: time.Second}}
 	return e, e.Reload(cfg, deps.Changeable)
 }
 
@@ -383,8 +386,14 @@ func (e *Engine) Calls() int { return e.calls.len() }
 func (e *Engine) refuse(tx Inbound, why metrics.Reject, code int, reason string, headers ...[2]string) {
 	e.deps.Observer.Rejected(why)
 	level := zap.InfoLevel
-	if why == metrics.RejectDialog || why == metrics.RejectLate { // ordinary behind the end of a call
+	switch why {
+	case metrics.RejectDialog, metrics.RejectLate: // ordinary behind the end of a call
 		level = zap.DebugLevel
+	case metrics.RejectLimit: // as many as there are callers
+		level = zap.DebugLevel
+		e.crowded.Do(func() {
+			e.deps.Log.Warn("calls are turned away: a limit is reached", zap.Int("calls", e.Calls()), zap.Stringer("source", tx.Source()))
+		})
 	}
 	e.deps.Log.Log(level, "request refused", zap.Stringer("why", why), zap.Int("code", code),
 		zap.String("method", string(tx.Request().Method)), zap.Stringer("source", tx.Source()))

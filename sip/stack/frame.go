@@ -142,7 +142,8 @@ func (f *framer) findHead() error {
 }
 
 // bodyLength reads Content-Length. Deviation: RFC 3261 §18.3 demands one on a stream; none is taken
-// for 0, as many peers leave it out of requests without a body.
+// for 0, as many peers leave it out of requests without a body. Not so where it may stand in a line that could not be read:
+// the body would be the next message.
 func bodyLength(h *head) (int, error) {
 	length := -1
 	for _, f := range h.fields {
@@ -157,6 +158,9 @@ func bodyLength(h *head) (int, error) {
 			return 0, fmt.Errorf("%w: two Content-Lengths that differ", errFraming)
 		}
 		length = int(n)
+	}
+	if h.cut || length < 0 && h.flaw != "" {
+		return 0, fmt.Errorf("%w: %s", errFraming, h.flaw)
 	}
 	return max(length, 0), nil
 }

@@ -17,6 +17,7 @@ type head struct {
 	start  string
 	fields []field
 	flaw   string // the first thing wrong with the lines; "" when there is nothing
+	cut    bool   // there are more lines than were looked at
 	top    *topVia
 }
 
@@ -66,6 +67,7 @@ func scanHead(raw []byte, maxLines int) head {
 		switch {
 		case i > maxLines: // continued lines count: each is a copy of what it continues
 			h.note("too many header lines")
+			h.cut = true
 			return h
 		case i == 0:
 			h.start = line

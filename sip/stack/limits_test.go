@@ -28,8 +28,9 @@ func TestLimitsOfAMessage(t *testing.T) {
 		{"a length that is only claimed", strings.Replace(body(0), "Content-Length: 0", "Content-Length: 2000000000", 1), "SIP/2.0 513 ", true, metrics.RejectTooLarge},
 		{"a length that is none", strings.Replace(body(0), "Content-Length: 0", "Content-Length: -1", 1), "SIP/2.0 400 ", true, metrics.RejectFraming},
 		{"two lengths", strings.Replace(body(0), "Content-Length: 0", "Content-Length: 1\r\nl: 2", 1), "SIP/2.0 400 ", true, metrics.RejectFraming},
-		{"header lines", edit("X-Other: 1", strings.Repeat("X: 1\r\n", 20)+"X-Other: 1"), "SIP/2.0 400 ", false, metrics.RejectMalformed},
-		{"lines that continue one", edit("X-Other: 1", "X-Other: 1"+strings.Repeat("\r\n 1", 20)), "SIP/2.0 400 ", false, metrics.RejectMalformed},
+		{"header lines", edit("X-Other: 1", strings.Repeat("X: 1\r\n", 20)+"X-Other: 1"), "SIP/2.0 400 ", true, metrics.RejectFraming},
+		{"lines that continue one", edit("X-Other: 1", "X-Other: 1"+strings.Repeat("\r\n 1", 20)), "SIP/2.0 400 ", true, metrics.RejectFraming},
+		{"a length in a line that is none", strings.Replace(body(40), "Content-Length: 40", "Content-Length 40", 1), "SIP/2.0 400 ", true, metrics.RejectFraming},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

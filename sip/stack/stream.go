@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -255,7 +256,7 @@ func (s *Stack) refuseFrame(f *Flow, h head, why error) {
 	if err != nil || start.code != 0 {
 		return
 	}
-	r := malformed("bad Content-Length")
+	r := malformed(cmp.Or(h.flaw, "bad Content-Length"))
 	if errors.Is(why, errTooLarge) {
 		r = tooLarge
 	}

@@ -31,7 +31,7 @@ type attack struct {
 
 // attacks are all of them; those of a file are its own list.
 func attacks() []attack {
-	return slices.Concat(attacksByStrangers, attacksByPeers, attacksOnHTTP, attacksOnMedia)
+	return slices.Concat(attacksByStrangers, attacksByPeers, attacksOnHTTP, attacksOnMedia, attacksByMessages)
 }
 
 // sized chooses how much of an attack is played.

@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"sip/stack":             {"metrics", "sip/uri", "sip/stack/certificate"},
 	"sip/stack/certificate": {},
 	"sip/journal":           {"metrics"},
+	"sip/upgrade":           {},
 	"sip/b2bua":             {"metrics", "sip/uri", "sip/dialog", "sip/leg", "sip/trunk", "sip/journal", "sip/b2bua/transfer", "refer", "media", "media/*"},
 	"sip/b2bua/transfer":    {"metrics", "refer", "sip/leg", "sip/uri"},
 	"sip/control":           {"metrics", "sip/b2bua"},

@@ -31,6 +31,11 @@ type Config struct {
 	TLS    *tls.Config // nil: plain HTTP
 	// Token is what all requests of New's but those to the two probes must show; empty: none need.
 	Token string
+	// Inherited is the descriptor of a listener that the process before has bound, and that is the server's from
+	// then on; 0 for none.
+	Inherited int
+	// Waits takes no connection until Resume.
+	Waits bool
 }
 
 // Deps are what the listener shows.
@@ -50,6 +55,7 @@ type Deps struct {
 type Server struct {
 	http     *http.Server
 	listener net.Listener
+	gate     *gate
 	served   chan struct{} // closed when the accept loop has ended
 }
 
@@ -71,11 +77,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 
 // Serve opens the socket and serves h within the same limits.
 func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", cfg.Listen.String())
+	gate, err := openGate(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP: %w", err)
 	}
-	listener = netutil.LimitListener(listener, connections)
+	listener := netutil.LimitListener(gate, connections)
 	if cfg.TLS != nil {
 		listener = tls.NewListener(listener, cfg.TLS)
 	}
@@ -90,6 +96,7 @@ func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 			ErrorLog:          stdlog.New(&seldom{zap.NewStdLog(log).Writer(), rate.NewLimiter(1, 10)}, "", 0),
 		},
 		listener: listener,
+		gate:     gate,
 		served:   make(chan struct{}),
 	}
 	go s.serve(log) // ends when Close closes the listener
@@ -120,6 +127,22 @@ func (s *Server) serve(log *zap.Logger) {
 func (s *Server) Addr() netip.AddrPort {
 	return s.listener.Addr().(*net.TCPAddr).AddrPort()
 }
+
+// Pause takes no new connection until Resume: who connects waits in the system. Connections that stand are
+// closed behind their next answer.
+func (s *Server) Pause() {
+	s.gate.shut()
+	s.http.SetKeepAlivesEnabled(false)
+}
+
+// Resume goes on.
+func (s *Server) Resume() {
+	s.http.SetKeepAlivesEnabled(true)
+	s.gate.open()
+}
+
+// Socket lends give the descriptor of the listener until it returns.
+func (s *Server) Socket(give func(descriptor int) error) error { return s.gate.lend(give) }
 
 // Close stops listening and lets the requests that run finish until ctx ends; then it cuts them
 // off and returns the reason.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -14,13 +15,13 @@ import (
 	"handoff/metrics"
 )
 
-// accept takes connections until the listener is closed. Nothing else ends it: without descriptors
+// accept takes connections until the listener is closed or halted. Nothing else ends it: without descriptors
 // (EMFILE) it waits until some are free again.
 func (s *Stack) accept(l listener) {
 	var pause backoff
 	for {
 		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 		if err != nil {

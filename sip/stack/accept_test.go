@@ -32,7 +32,7 @@ func TestListenerSurvivesTheLackOfDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := listener{&exhausted{ln, 3}, TCP}
+	l := listener{Listener: &exhausted{ln, 3}, transport: TCP}
 	n.spawn(func() { n.accept(l) }) // ends when the cleanup closes ln
 	t.Cleanup(func() { ln.Close() })
 	p := dialPeer(t, addrPortOf(ln.Addr()))

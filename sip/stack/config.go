@@ -53,6 +53,8 @@ type Config struct {
 	IdleTimeout time.Duration
 	// PingEvery is how long a connection is quiet before it is pinged; 0: never.
 	PingEvery time.Duration
+	// Waits leaves the sockets alone until Serve.
+	Waits bool
 }
 
 // Validate says what is wrong.

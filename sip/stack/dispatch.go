@@ -28,12 +28,18 @@ func (s *Stack) receive(f *Flow, fr frame) outcome {
 		return answered
 	case refusal != nil:
 		return dropped
-	case in.res != nil:
-		s.dispatchResponse(in)
 	default:
-		s.dispatchRequest(in)
+		s.route(in, fr.raw)
 	}
 	return understood
+}
+
+func (s *Stack) dispatch(in *inbound) {
+	if in.res != nil {
+		s.dispatchResponse(in)
+		return
+	}
+	s.dispatchRequest(in)
 }
 
 func (s *Stack) countIn(in *inbound) {

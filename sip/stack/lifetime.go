@@ -63,6 +63,14 @@ func (s *Stack) attach(f *Flow) bool {
 	return true
 }
 
+// holds tells whether a connection is there; detach comes behind it.
+func (s *Stack) holds(f *Flow) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, there := s.flows[f]
+	return there
+}
+
 // detach takes a closed connection out and tells those who depend on it. It runs on the
 // connection's reader, after its last message.
 func (s *Stack) detach(f *Flow) {
@@ -73,6 +81,9 @@ func (s *Stack) detach(f *Flow) {
 		s.deps.Observer.Connections(f.peer, -1)
 	}
 	s.links.forget(f)
+	if sh := s.shared.Load(); sh != nil {
+		sh.forget(f)
+	}
 	for _, w := range f.stream.watchers.take() {
 		w.onFlowLost(f)
 	}

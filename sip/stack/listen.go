@@ -11,6 +11,7 @@ import (
 type listener struct {
 	net.Listener
 	transport Transport
+	at        netip.AddrPort // as it was asked for: the system may say [::] of 0.0.0.0
 }
 
 // bind opens all sockets of the configuration, or none.
@@ -27,11 +28,11 @@ func (s *Stack) bindOne(l Listen) error {
 	if l.Transport == UDP {
 		return s.bindUDP(l.Addr)
 	}
-	ln, err := net.Listen("tcp", l.Addr.String())
+	ln, err := s.listenTCP(l)
 	if err != nil {
 		return err
 	}
-	s.listeners = append(s.listeners, listener{ln, l.Transport})
+	s.listeners = append(s.listeners, listener{ln, l.Transport, netip.AddrPortFrom(l.Addr.Addr(), addrPortOf(ln.Addr()).Port())})
 	s.note(l.Transport, addrPortOf(ln.Addr()))
 	return nil
 }
@@ -48,7 +49,7 @@ func (s *Stack) bindUDP(addr netip.AddrPort) error {
 	}
 	port := addr.Port()
 	for _, ip := range addrs {
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, port)))
+		conn, err := s.listenUDP(netip.AddrPortFrom(ip, port))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -71,6 +72,12 @@ type Deps struct {
 	Tap func(Tapped)
 	// Resolver may be nil: the system's.
 	Resolver Resolver
+	// Inherited returns the descriptor of a socket that the process before has bound, and that is the stack's
+	// from then on; -1 where there is none. May be nil.
+	Inherited func(Transport, netip.AddrPort) int
+	// Knows tells whether there is a call with that dialog, of which localTag is ours. It is asked in a stack that
+	// leaves (Leave), by the goroutine that read a message, and must not block.
+	Knows func(callID, localTag string) bool
 }
 
 // Stack is the SIP transport and transaction layer of one edge.
@@ -82,6 +89,7 @@ type Stack struct {
 	// fixed once New has returned
 	listeners   []listener
 	sockets     []*udpSocket
+	reading     sync.WaitGroup // goroutines of these
 	addrs       [len(transportNames)]netip.AddrPort
 	certificate *certificate.Source // nil without TLS listener
 	keyLog      io.WriteCloser      // nil: none
@@ -92,6 +100,7 @@ type Stack struct {
 	links  links
 	tombs  tombs
 	names  names
+	shared atomic.Pointer[sharing] // nil but during an upgrade
 
 	ctx    context.Context // ends dials, lookups and handshakes
 	cancel context.CancelFunc
@@ -104,7 +113,7 @@ type Stack struct {
 	closed  bool               // nobody may be called any more
 }
 
-// New binds all sockets and serves them.
+// New binds all sockets and serves them, unless Config.Waits.
 func New(cfg Config, deps Deps) (*Stack, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sip stack: %w", err)
@@ -157,11 +166,8 @@ func (s *Stack) open() error {
 	if err := s.bind(); err != nil {
 		return err
 	}
-	for _, l := range s.listeners {
-		s.spawn(func() { s.accept(l) }) // ends when Close closes the listener
-	}
-	for _, u := range s.sockets {
-		s.spawn(func() { s.serveUDP(u) }) // ends when Close closes the socket
+	if !s.cfg.Waits {
+		s.Serve()
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -56,14 +57,14 @@ func (s *Stack) udpFlow(u *udpSocket, remote netip.AddrPort, peer metrics.Peer) 
 	return f
 }
 
-// serveUDP reads datagrams until the socket is closed. Other errors are of the moment (ICMP, no
+// serveUDP reads datagrams until the socket is closed or halted. Other errors are of the moment (ICMP, no
 // buffers): they are waited out, because without this loop the edge is deaf.
 func (s *Stack) serveUDP(u *udpSocket) {
 	buf := make([]byte, maxDatagramSize)
 	var pause backoff
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 		if err != nil {

@@ -37,6 +37,8 @@ type Config struct {
 	XDP bool `yaml:"xdp"`
 	// Pins is a folder in a bpffs for what outlives the process; empty for nothing.
 	Pins string `yaml:"pins"`
+	// Waits leaves the kernel to another process until Accelerate.
+	Waits bool `yaml:"-"`
 }
 
 // Ports is a range of UDP ports, both ends in it.

@@ -20,8 +20,15 @@ import (
 type path interface {
 	kind() metrics.Path
 	// open binds the port pair of an endpoint. It drops everything until its first flow, and
-	// counts on from before.
-	open(ip netip.Addr, port uint16, before quality.Report) (carrier, error)
+	// counts on from before. With sockets, of Descriptors in another process, it takes these.
+	open(ip netip.Addr, port uint16, before quality.Report, sockets []int) (carrier, error)
+	// shares tells whether another process takes ports by take; else it has descriptors. The error says that
+	// endpoints can't go to another process.
+	shares() (bool, error)
+	// take takes a pair from another process, frozen; see carrier.Yield.
+	take(ip netip.Addr, port uint16) (carrier, error)
+	// reclaim has everything again when another process has ended.
+	reclaim() error
 	// close is after that of all carriers.
 	close()
 }
@@ -37,6 +44,14 @@ type carrier interface {
 	Report() quality.Report
 	Freeze()
 	Thaw()
+	// Descriptors are what another process needs to go on with a frozen endpoint, lent until Close; none where
+	// it can't.
+	Descriptors() []int
+	// Yield waits until another process has taken the pair, where it shares ports, and hands on what had come
+	// before. It is false, and nothing has changed, if none does within that time.
+	Yield(within time.Duration) bool
+	// Resume counts on from before, in a carrier that was taken, before Thaw.
+	Resume(before quality.Report)
 	Close()
 	// Exit is what others leave by to this one's peer.
 	Exit() *lane.Lane
@@ -47,13 +62,25 @@ type portablePath struct{ pairs *portable.Path }
 
 func (portablePath) kind() metrics.Path { return metrics.PathPortable }
 
-func (p portablePath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
-	pair, err := p.pairs.Open(ip, port, before)
+func (p portablePath) open(ip netip.Addr, port uint16, before quality.Report, sockets []int) (carrier, error) {
+	var pair *portable.Pair
+	var err error
+	if len(sockets) == 2 {
+		pair, err = p.pairs.Adopt([2]int(sockets), before)
+	} else {
+		pair, err = p.pairs.Open(ip, port, before)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return pair, nil
 }
+
+func (portablePath) shares() (bool, error) { return false, nil }
+
+func (portablePath) take(netip.Addr, uint16) (carrier, error) { return nil, ErrStays }
+
+func (portablePath) reclaim() error { return nil }
 
 func (p portablePath) close() { p.pairs.Close() }
 
@@ -62,18 +89,43 @@ type userspacePath []*relay.Path
 
 func (userspacePath) kind() metrics.Path { return metrics.PathUserspace }
 
-func (p userspacePath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
+func (p userspacePath) open(ip netip.Addr, port uint16, before quality.Report, _ []int) (carrier, error) {
+	return p.at(ip, func(ports *relay.Path) (*relay.Port, error) { return ports.Open(ip, port, before) })
+}
+
+func (p userspacePath) take(ip netip.Addr, port uint16) (carrier, error) {
+	return p.at(ip, func(ports *relay.Path) (*relay.Port, error) { return ports.Take(ip, port) })
+}
+
+func (p userspacePath) at(ip netip.Addr, open func(*relay.Path) (*relay.Port, error)) (carrier, error) {
 	for _, ports := range p {
 		if !ports.Speaks(ip) {
 			continue
 		}
-		c, err := ports.Open(ip, port, before)
+		c, err := open(ports)
 		if err != nil {
 			return nil, err
 		}
 		return c, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrFamily, ip)
+}
+
+// shares: without pins another process would have tables of its own, whose ports silence ours.
+func (p userspacePath) shares() (bool, error) {
+	for _, ports := range p {
+		if !ports.Shares() {
+			return false, fmt.Errorf("%w: the userspace path needs media.pins for it", ErrStays)
+		}
+	}
+	return true, nil
+}
+
+func (p userspacePath) reclaim() (err error) {
+	for _, ports := range p {
+		err = errors.Join(err, ports.Reclaim())
+	}
+	return err
 }
 
 func (p userspacePath) close() {

@@ -46,7 +46,7 @@ func benchmarkForwardMany(b *testing.B, name, edge string, sender, receiver *wir
 	var at []netip.AddrPort
 	var carriers []carrier
 	for port := uint16(20000); len(carriers) < endpoints; port += 2 {
-		c, err := way.open(ip, port, quality.Report{})
+		c, err := way.open(ip, port, quality.Report{}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

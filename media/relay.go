@@ -52,6 +52,7 @@ type Relay struct {
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
+	offered  map[string][]carrier // taken from another process, by session, until Adopt
 	closed   bool
 }
 
@@ -76,10 +77,13 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	r := &Relay{cfg: cfg, deps: deps, ports: ports, homes: cfg.homes(), path: path, epoch: epoch, sessions: map[*Session]struct{}{}}
+	r := &Relay{cfg: cfg, deps: deps, ports: ports, homes: cfg.homes(), path: path, epoch: epoch, sessions: map[*Session]struct{}{}, offered: map[string][]carrier{}}
 	deps.Observer.PortsFree(ports.Free())
 	return r, nil
 }
+
+// Config returns what the relay was made of, with defaults in place.
+func (r *Relay) Config() Config { return r.cfg }
 
 // Path tells which path new sessions begin on.
 func (r *Relay) Path() metrics.Path { return r.path.kind() }
@@ -150,7 +154,7 @@ func (r *Relay) bind(at home) (carrier, uint16, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		c, err := r.path.open(at.listen, number, quality.Report{})
+		c, err := r.path.open(at.listen, number, quality.Report{}, nil)
 		if err == nil {
 			if shortened {
 				r.deps.Observer.PortRestShortened()
@@ -163,13 +167,16 @@ func (r *Relay) bind(at home) (carrier, uint16, error) {
 	}
 }
 
-// rebind opens the pair that a session had before.
-func (r *Relay) rebind(at home, number uint16, before quality.Report) (carrier, error) {
+// rebind opens the pair that a session had before, with its sockets if these are still there, or as it was taken from
+// another process.
+func (r *Relay) rebind(id string, at home, number uint16, before quality.Report, sockets []int) (_ carrier, err error) {
 	if err := r.ports.Reserve(number); err != nil {
 		return nil, err
 	}
-	c, err := r.path.open(at.listen, number, before)
-	if err != nil {
+	c := r.taken(id)
+	if c != nil {
+		c.Resume(before)
+	} else if c, err = r.path.open(at.listen, number, before, sockets); err != nil {
 		r.ports.Release(number)
 		return nil, err
 	}

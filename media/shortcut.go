@@ -30,7 +30,8 @@ type fast interface {
 // kernel may not carry (SRTP that ends at the edge, a tone, a hold) notices nothing of the kernel.
 type shortcutPath struct {
 	path
-	fast  fast
+	fast  fast // guarded by mu; absent while another process has the kernel
+	load  func() (fast, error)
 	epoch time.Time
 
 	// mu guards the maps and where every shortcut stands. It is taken when a way changes over, and when
@@ -45,27 +46,75 @@ func withKernel(below path, cfg Config, epoch time.Time, log *zap.Logger) (path,
 	if cfg.Path != pathKernel && cfg.Path != pathAuto {
 		return below, nil
 	}
-	hook := kernel.HookAuto
-	if cfg.XDP {
-		hook = kernel.HookXDP
-	}
 	p := newShortcutPath(below, epoch)
-	at := kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Hook: hook, Events: p.event, Log: log}
-	k, err := kernel.Open(at)
-	if errors.Is(err, kernel.ErrInUse) || errors.As(err, new(*kernel.Mismatch)) || missing(err, kernel.MissingBPFFS) {
-		log.Info("the kernel forwards media only while this process lives", zap.Error(err))
-		at.Pins = ""
-		k, err = kernel.Open(at)
+	p.load = func() (fast, error) { return openKernel(cfg, p.event, log) }
+	err := error(nil)
+	if cfg.Waits {
+		p.fast = absent{}
+	} else {
+		p.fast, err = p.load()
 	}
 	switch {
 	case err == nil:
-		p.fast = k
 		return p, nil
 	case cfg.Path == pathKernel:
 		return nil, err
 	}
 	log.Info("media stay out of the kernel", zap.Error(err))
 	return below, nil
+}
+
+func openKernel(cfg Config, events func(kernel.Event), log *zap.Logger) (fast, error) {
+	hook := kernel.HookAuto
+	if cfg.XDP {
+		hook = kernel.HookXDP
+	}
+	at := kernel.Config{First: cfg.Ports.Min, Last: cfg.Ports.Max, Pins: cfg.Pins, Hook: hook, Events: events, Log: log}
+	k, err := kernel.Open(at)
+	if errors.Is(err, kernel.ErrInUse) || errors.As(err, new(*kernel.Mismatch)) || missing(err, kernel.MissingBPFFS) {
+		log.Info("the kernel forwards media only while this process lives", zap.Error(err))
+		at.Pins = ""
+		k, err = kernel.Open(at)
+	}
+	if err != nil {
+		return nil, err // and no *kernel.Path
+	}
+	return k, nil
+}
+
+// absent carries nothing.
+type absent struct{}
+
+var errAbsent = errors.New("another process has the kernel path")
+
+func (absent) Start(kernel.Way, quality.State) error { return errAbsent }
+func (absent) Stop(uint16) kernel.Counts             { return kernel.Counts{} }
+func (absent) Read(uint16) (kernel.Counts, bool)     { return kernel.Counts{}, false }
+func (absent) Close() error                          { return nil }
+
+// release lets another process have the kernel; accelerate has it again.
+func (p *shortcutPath) release() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.ways {
+		s.returnLocked()
+	}
+	had := p.fast
+	p.fast = absent{}
+	return had.Close()
+}
+
+func (p *shortcutPath) accelerate() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, none := p.fast.(absent); !none {
+		return nil
+	}
+	loaded, err := p.load()
+	if err == nil {
+		p.fast = loaded
+	}
+	return err
 }
 
 func missing(err error, what kernel.Missing) bool {
@@ -77,12 +126,12 @@ func newShortcutPath(below path, epoch time.Time) *shortcutPath {
 	return &shortcutPath{path: below, epoch: epoch, ways: map[*lane.Lane]*shortcut{}, ports: map[uint16]*shortcut{}}
 }
 
-func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (carrier, error) {
-	below, err := p.path.open(ip, port, before)
+func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report, sockets []int) (carrier, error) {
+	below, err := p.path.open(ip, port, before, sockets)
 	if err != nil {
 		return nil, err
 	}
-	s := &shortcut{carrier: below, path: p, at: netip.AddrPortFrom(ip, port)}
+	s := p.over(below, ip, port)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if before.Stream.Started {
@@ -90,8 +139,25 @@ func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report) (
 	} else {
 		p.fast.Stop(port) // what an earlier process may have left there
 	}
-	p.ways[below.Exit()], p.ports[port] = s, s
 	return s, nil
+}
+
+// take is of what another process has taken back from the kernel.
+func (p *shortcutPath) take(ip netip.Addr, port uint16) (carrier, error) {
+	below, err := p.path.take(ip, port)
+	if err != nil {
+		return nil, err
+	}
+	return p.over(below, ip, port), nil
+}
+
+// over puts a shortcut over a carrier.
+func (p *shortcutPath) over(below carrier, ip netip.Addr, port uint16) *shortcut {
+	s := &shortcut{carrier: below, path: p, at: netip.AddrPortFrom(ip, port)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ways[below.Exit()], p.ports[port] = s, s
+	return s
 }
 
 // event hears of a digit that the kernel carried.
@@ -260,6 +326,12 @@ func (s *shortcut) Report() quality.Report {
 func (s *shortcut) Freeze() {
 	s.halt()
 	s.carrier.Freeze()
+}
+
+// Yield takes both ways back, and the path below does the rest.
+func (s *shortcut) Yield(within time.Duration) bool {
+	s.halt()
+	return s.carrier.Yield(within)
 }
 
 // Thaw lets it go over again.

@@ -39,6 +39,8 @@ type EndpointSnapshot struct {
 	// Opened is where the peer's own stream stands on a leg that is terminated. Where SRTP passes,
 	// Report.Stream tells it.
 	Opened *srtp.Position `json:"opened,omitempty"`
+	// Frozen is what Handover adds.
+	Frozen *FrozenSnapshot `json:"frozen,omitempty"`
 }
 
 // RemoteSnapshot is a Remote.
@@ -83,6 +85,10 @@ func (r RemoteSnapshot) String() string   { return fmt.Sprintf("%s %s", r.RTP, r
 func (s *Session) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.snapshotLocked()
+}
+
+func (s *Session) snapshotLocked() Snapshot {
 	snap := Snapshot{ID: s.id, Endpoints: make([]EndpointSnapshot, 0, len(s.endpoints))}
 	for _, e := range s.endpoints {
 		es := EndpointSnapshot{Leg: e.leg, Port: e.port, IPv6: e.home.public.Is6(), Bridged: slices.Index(s.endpoints, e.peer), Report: e.carrier.Report()}
@@ -115,16 +121,21 @@ func (s *Session) Snapshot() Snapshot {
 // bridges and counters, packets flowing. On an error nothing of it stays.
 func (r *Relay) Restore(snap Snapshot) (*Session, error) {
 	s := r.NewSession(snap.ID)
-	if err := s.restore(snap); err != nil {
+	if err := s.restore(snap, nil); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("restore media of %s: %w", snap.ID, err)
 	}
 	return s, nil
 }
 
-func (s *Session) restore(snap Snapshot) error {
-	for _, es := range snap.Endpoints {
-		e, err := s.readd(es)
+// restore takes the sockets that there are, of one endpoint after the other.
+func (s *Session) restore(snap Snapshot, sockets [][]int) error {
+	for i, es := range snap.Endpoints {
+		var own []int
+		if i < len(sockets) {
+			own = sockets[i]
+		}
+		e, err := s.readd(es, own)
 		if err != nil {
 			return fmt.Errorf("leg %s: %w", es.Leg, err)
 		}
@@ -138,7 +149,9 @@ func (s *Session) restore(snap Snapshot) error {
 		if err := e.Set(remote); err != nil {
 			return fmt.Errorf("leg %s: %w", es.Leg, err)
 		}
-		e.resume(es)
+		if err := e.resume(es); err != nil {
+			return fmt.Errorf("leg %s: %w", es.Leg, err)
+		}
 	}
 	for i, es := range snap.Endpoints {
 		if j := es.Bridged; j > i && j < len(s.endpoints) {
@@ -148,21 +161,17 @@ func (s *Session) restore(snap Snapshot) error {
 	return nil
 }
 
-func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
+func (s *Session) readd(es EndpointSnapshot, sockets []int) (*Endpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	family := netip.IPv4Unspecified()
-	if es.IPv6 {
-		family = netip.IPv6Unspecified()
-	}
-	at, err := s.relay.home(family)
+	at, err := s.relay.home(OfferedPort{IPv6: es.IPv6}.family())
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.relay.rebind(at, es.Port, es.Report)
+	c, err := s.relay.rebind(s.id, at, es.Port, es.Report, sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -173,11 +182,14 @@ func (s *Session) readd(es EndpointSnapshot) (*Endpoint, error) {
 // goes on in the clear, if it comes from an endpoint, whose numbers tell where it is by now. Under a
 // key it begins anew, with another SSRC: the snapshot may be older than the last packet that was
 // sent, and counting on from it would use an index twice (RFC 3711 §9.1).
-func (e *Endpoint) resume(es EndpointSnapshot) {
+func (e *Endpoint) resume(es EndpointSnapshot) error {
 	e.session.mu.Lock()
 	defer e.session.mu.Unlock()
 	if es.Announced.IsValid() {
 		e.lookout.restore(es.Announced, e.remote.RTP)
+	}
+	if es.Frozen != nil {
+		return e.thawLocked(*es.Frozen)
 	}
 	if e.remote.Suite != sdp.NoSuite && es.Opened != nil {
 		e.openLocked().Expect(*es.Opened, true)
@@ -187,6 +199,7 @@ func (e *Endpoint) resume(es EndpointSnapshot) {
 		e.out.Restore(*s, time.Since(e.session.relay.epoch))
 	}
 	e.publishLocked()
+	return nil
 }
 
 func (rs RemoteSnapshot) remote() (Remote, error) {

@@ -106,6 +106,9 @@ func (l *Lane) Begin(owner any, epoch time.Time, before quality.Report) {
 	l.reporter.Restore(before.Reported)
 }
 
+// Resume is Begin of a lane that has begun and carried nothing yet: counting goes on from before.
+func (l *Lane) Resume(before quality.Report) { l.Begin(l.Owner, l.epoch, before) }
+
 // Now is the time since the epoch: the arrival of what comes just now.
 func (l *Lane) Now() time.Duration { return time.Since(l.epoch) }
 

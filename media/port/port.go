@@ -28,6 +28,7 @@ type Allocator struct {
 	mu    sync.Mutex
 	queue []resting // the free pairs, longest-released first
 	used  map[uint16]bool
+	lent  map[uint16]bool // another process has them
 	total int
 }
 
@@ -38,7 +39,7 @@ type resting struct {
 
 // New covers the even ports of min–max whose odd neighbour is in the range too.
 func New(minimum, maximum uint16, rest time.Duration) (*Allocator, error) {
-	a := &Allocator{rest: rest, used: map[uint16]bool{}}
+	a := &Allocator{rest: rest, used: map[uint16]bool{}, lent: map[uint16]bool{}}
 	for p := max(2, int(minimum)+int(minimum)%2); p+1 <= int(maximum); p += 2 {
 		a.queue = append(a.queue, resting{port: uint16(p)})
 	}
@@ -66,6 +67,11 @@ func (a *Allocator) Take() (port uint16, shortened bool, err error) {
 func (a *Allocator) Reserve(port uint16) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.lent[port] {
+		delete(a.lent, port)
+		a.used[port] = true
+		return nil
+	}
 	for i, r := range a.queue {
 		if r.port == port {
 			a.queue = append(a.queue[:i:i], a.queue[i+1:]...)

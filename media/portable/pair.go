@@ -43,6 +43,20 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Pair
 	return p, nil
 }
 
+// Adopt is Open with sockets that another process has bound and reads no more. The pair is frozen: what waits in the
+// sockets is read behind Thaw. They are the pair's, or closed if there is an error.
+func (path *Path) Adopt(sockets [2]int, before quality.Report) (*Pair, error) {
+	p := new(Pair)
+	p.Begin(p, path.epoch, before)
+	if err := p.adopt(path, sockets); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Yield does nothing: who has the descriptors of a frozen pair reads it.
+func (*Pair) Yield(time.Duration) bool { return true }
+
 // Send writes one packet of the edge's own. b is borrowed until return.
 func (p *Pair) Send(b []byte, to netip.AddrPort) { write(lane.Departure{Out: &p.Lane, To: to, B: b}) }
 

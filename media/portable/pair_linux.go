@@ -37,12 +37,28 @@ func (p *Pair) open(path *Path, ip netip.Addr, port uint16) error {
 		}
 		s.fds[i] = fd
 	}
+	return p.begin(path)
+}
+
+func (p *Pair) adopt(path *Path, sockets [2]int) error {
+	p.sockets.fds, p.sockets.frozen = sockets, true
+	if err := p.begin(path); err != nil {
+		return err
+	}
+	p.Freeze() // or the poller would look at them again and again
+	return nil
+}
+
+func (p *Pair) begin(path *Path) error {
 	if err := path.readers.read(p); err != nil {
 		p.Close()
 		return fmt.Errorf("poll: %w", err)
 	}
 	return nil
 }
+
+// Descriptors are those of a pair that is frozen, lent until Close: another process can go on with them.
+func (p *Pair) Descriptors() []int { return p.sockets.fds[:] }
 
 // send does not wait for room: what finds none is lost, as it would be on the way.
 func (p *Pair) send(by lane.Side, b []byte, to netip.AddrPort) error {

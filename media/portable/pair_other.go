@@ -38,6 +38,11 @@ func (p *Pair) open(_ *Path, ip netip.Addr, port uint16) error {
 	return nil
 }
 
+func (*Pair) adopt(*Path, [2]int) error { return errors.ErrUnsupported }
+
+// Descriptors are none here: they can't be handed to another process.
+func (*Pair) Descriptors() []int { return nil }
+
 func (p *Pair) send(s lane.Side, b []byte, to netip.AddrPort) error {
 	_, err := p.sockets.conns[s].WriteToUDPAddrPort(b, to)
 	return err

@@ -183,6 +183,9 @@ func (l *lookup) leave(port uint16) { atomic.CompareAndSwapUint64(l.cell(port), 
 // hand gives a port to a socket, from whichever had it.
 func (l *lookup) hand(port uint16, place uint64) { atomic.StoreUint64(l.cell(port), place) }
 
+// holder is the place of the socket that has a port.
+func (l *lookup) holder(port uint16) uint64 { return atomic.LoadUint64(l.cell(port)) }
+
 // silence takes a port from a socket, unless another has it by now.
 func (l *lookup) silence(port uint16, place uint64) {
 	atomic.CompareAndSwapUint64(l.cell(port), place, 0)

@@ -104,6 +104,16 @@ func (path *Path) Close() {
 // Open takes a pair of ports of the range; all is dropped until Forward. Counting goes on from before,
 // which is zero for a new call. Whoever had the pair in a process that shares the pins has it no more.
 func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port, error) {
+	return path.openPort(ip, port, before, false)
+}
+
+// Take is Open of a pair that another process has: it is frozen, and what comes from now on waits for Resume and Thaw.
+// That process sees by Yield that it has it no more.
+func (path *Path) Take(ip netip.Addr, port uint16) (*Port, error) {
+	return path.openPort(ip, port, quality.Report{}, true)
+}
+
+func (path *Path) openPort(ip netip.Addr, port uint16, before quality.Report, frozen bool) (*Port, error) {
 	switch listen := path.cfg.Listen; {
 	case path.closed.Load():
 		return nil, net.ErrClosed
@@ -122,7 +132,7 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port
 		}
 		path.taken[n-path.cfg.First].Store(true)
 	}
-	p := &Port{number: port, system: system{path: path, ip: ip}}
+	p := &Port{number: port, system: system{path: path, ip: ip, frozen: frozen}}
 	p.worker = path.workers[int(path.next.Add(1))%len(path.workers)]
 	p.Begin(p, path.cfg.Epoch, before)
 	for n := port; n <= port+1; n++ {
@@ -136,6 +146,12 @@ func (path *Path) Open(ip netip.Addr, port uint16, before quality.Report) (*Port
 	}
 	return p, nil
 }
+
+// Shares tells whether another process can take the ports of this one.
+func (path *Path) Shares() bool { return path.cfg.Pins != "" }
+
+// Reclaim silences the ports without a call again, after another process that did so has ended.
+func (path *Path) Reclaim() error { return path.lookup.swallow(path.pit) }
 
 func (path *Path) forget(p *Port) {
 	if path.closed.Load() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"time"
 
 	"handoff/media/quality"
 )
@@ -33,6 +34,16 @@ func (*Port) Send([]byte, netip.AddrPort) {}
 func (*Port) Freeze()                     {}
 func (*Port) Thaw()                       {}
 func (*Port) Close()                      {}
+func (*Port) Descriptors() []int          { return nil }
+func (*Port) Yield(time.Duration) bool    { return false }
+
+// Take is Open.
+func (path *Path) Take(ip netip.Addr, port uint16) (*Port, error) {
+	return path.Open(ip, port, quality.Report{})
+}
+
+func (*Path) Shares() bool   { return false }
+func (*Path) Reclaim() error { return nil }
 
 // Unpin has nothing to do.
 func Unpin(string) error { return nil }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -154,4 +155,34 @@ func (p *Port) Close() {
 	}
 	p.path.sending.Lock()
 	defer p.path.sending.Unlock()
+}
+
+// Descriptors are none: the socket is that of all ports.
+func (p *Port) Descriptors() []int { return nil }
+
+// Yield waits until another process has taken the pair (Take), and hands on what had come before. Behind it nothing
+// comes here any more. It is false, and the pair is ours, when nobody has taken it within that time.
+func (p *Port) Yield(within time.Duration) bool {
+	for deadline := time.Now().Add(within); p.owned(); time.Sleep(yieldPoll) {
+		if time.Now().After(deadline) {
+			for n := p.number; n <= p.number+1; n++ {
+				p.path.lookup.hand(n, p.worker.place)
+			}
+			return false
+		}
+	}
+	// Twice: the system may still be putting a packet into the socket that it has looked up before.
+	p.worker.empty()
+	time.Sleep(time.Millisecond)
+	p.worker.empty()
+	return true
+}
+
+// yieldPoll is how often it is looked whether somebody has taken a pair.
+const yieldPoll = 50 * time.Microsecond
+
+// owned tells whether either port is still ours.
+func (p *Port) owned() bool {
+	lookup, place := p.path.lookup, p.worker.place
+	return lookup.holder(p.number) == place || lookup.holder(p.number+1) == place
 }

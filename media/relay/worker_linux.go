@@ -132,6 +132,15 @@ func (w *worker) turn() (n int, more bool) {
 	return n, n == batch || len(w.left) > 0
 }
 
+// empty handles all that has come so far.
+func (w *worker) empty() {
+	for {
+		if n, more := w.turn(); n == 0 && !more {
+			return
+		}
+	}
+}
+
 // handle takes a datagram to its port. One of a port that was closed meanwhile is dropped as if it had
 // come later.
 func (w *worker) handle(d datagram, b []byte) {

@@ -44,6 +44,8 @@ type Call struct {
 	left    legacy    // of a call that another process began
 	written stand     // as the journal has it
 	fork    string    // the tag of the last early dialog that it has
+	move    *Mover    // who wants to take it to another process, until it was asked
+	moved   bool      // it is there
 	outlets []*outlet // of requests whose transactions may still be alive
 }
 
@@ -133,6 +135,11 @@ func (c *Call) run(begin func()) {
 		for _, f := range c.mail.take() {
 			c.guarded(f)
 		}
+		c.guarded(c.leave)
+	}
+	if c.moved {
+		c.depart()
+		return
 	}
 	c.finish()
 }
@@ -159,7 +166,7 @@ func (c *Call) guarded(f func()) {
 
 // over tells whether nothing can happen any more.
 func (c *Call) over() bool {
-	if c.ending.abandoned {
+	if c.ending.abandoned || c.moved {
 		return true
 	}
 	if c.a.State() != leg.Over { // so it is most of the time
@@ -212,6 +219,7 @@ type callWire struct {
 type outlet struct {
 	sink func(leg.TxEvent)
 	made time.Time
+	over atomic.Bool // the first final result has come
 }
 
 // outletTime is 64*T1: when the transaction of an ordinary request is over. One that lasts longer, an INVITE that
@@ -226,13 +234,12 @@ func (c *Call) forgetOutlets() {
 // Send lets the first final result always through; provisional responses and repeated finals come as
 // often as the peer likes, and so pass the bound.
 func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
-	out := &outlet{sink, time.Now()}
+	out := &outlet{sink: sink, made: time.Now()}
 	w.call.outlets = append(w.call.outlets, out)
 	mail, full := w.call.mail, w.full
-	var final atomic.Bool
 	return w.Wire.Send(req, to, func(ev leg.TxEvent) {
 		provisional := ev.Response != nil && ev.Response.IsProvisional()
-		if !provisional && !final.Swap(true) {
+		if !provisional && !out.over.Swap(true) {
 			mail.put(func() { out.sink(ev) })
 			return
 		}

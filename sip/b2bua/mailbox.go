@@ -68,6 +68,13 @@ func (m *mailbox) push(f func()) {
 	}
 }
 
+// empty tells whether nothing is queued.
+func (m *mailbox) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue) == 0
+}
+
 // take returns all that is queued, in order.
 func (m *mailbox) take() []func() {
 	m.mu.Lock()

@@ -36,7 +36,7 @@ func (e *Engine) Restore(kept journal.Kept) {
 		e.deps.Bury(dialog.ID(id))
 	}
 	for i, record := range kept.Records {
-		c, err := e.rules.Load().rebuild(record)
+		c, err := e.rules.Load().rebuild(record, nil)
 		if err != nil {
 			e.deps.Log.Error("call lost: its record makes no call", zap.String("call", record.ID), zap.Error(err))
 			e.deps.Observer.Recovered(metrics.RecoveryUnread)
@@ -54,15 +54,16 @@ type legacy struct {
 	parting []*leg.Leg // their BYE may have left, and is sent again
 	ringing []*leg.Leg // their INVITE has no transaction any more
 	ask     time.Duration
-	err     error // why it can't go on; nil: it does
+	err     error      // why it can't go on; nil: it does
+	as      *Departure // of a call that was let go; nil: the process before has died
 }
 
 // errUnanswered is why a call that was being set up does not go on.
 var errUnanswered = errors.New("the caller was not answered yet")
 
 // rebuild makes the call of a record, without a goroutine. What keeps it from going on is in its legacy; an error means that
-// not even its legs can be ended.
-func (e *rules) rebuild(r journal.Record) (*Call, error) {
+// not even its legs can be ended. as is how another process has let go of the call; nil: it has died.
+func (e *rules) rebuild(r journal.Record, as *Departure) (*Call, error) {
 	from, err := uri.Parse(r.AgentFrom)
 	if err != nil && r.AgentFrom != "" {
 		return nil, fmt.Errorf("agent_from: %w", err)
@@ -81,12 +82,13 @@ func (e *rules) rebuild(r journal.Record) (*Call, error) {
 	c.talk.a.clear()
 	c.talk.b.clear()
 	c.talk.terminated, c.agent.bridged, c.handoff.outcomes = r.Terminated, r.Bridged, r.Outcomes
+	c.left.as = as
 	sessions := make(map[metrics.Leg]journal.Session)
-	for _, l := range r.Legs {
+	for i, l := range r.Legs {
 		if t := r.Transfer; t != nil && t.Attempted == metrics.MethodRefer.String() && l.Name == metrics.LegA.String() && l.ReferSent == 0 {
 			l.ReferSent = l.Dialog.LocalCSeq + 1 // it has left behind what is written, if it has
 		}
-		if err := c.rebuildLeg(l, !r.Answered.IsZero(), sessions); err != nil {
+		if err := c.rebuildLeg(i, l, !r.Answered.IsZero(), sessions); err != nil {
 			return nil, fmt.Errorf("leg %s: %w", l.Name, err)
 		}
 	}
@@ -103,8 +105,8 @@ func (e *rules) rebuild(r journal.Record) (*Call, error) {
 	return c, nil
 }
 
-// rebuildLeg puts a leg in its place.
-func (c *Call) rebuildLeg(l journal.Leg, answered bool, sessions map[metrics.Leg]journal.Session) error {
+// rebuildLeg puts leg i of the record in its place.
+func (c *Call) rebuildLeg(i int, l journal.Leg, answered bool, sessions map[metrics.Leg]journal.Session) error {
 	s, err := snapshotOf(l)
 	if err != nil {
 		return err
@@ -123,7 +125,12 @@ func (c *Call) rebuildLeg(l journal.Leg, answered bool, sessions map[metrics.Leg
 	case s.Name == metrics.LegC && c.engine.cfg.Domain != nil:
 		cfg.Credentials = c.engine.cfg.Domain.Credentials
 	}
-	restored := leg.Restore(s, cfg, c.legDeps())
+	var restored *leg.Leg
+	if as := c.left.as; as != nil && i < len(as.Flows) {
+		restored = leg.Continue(s, as.Flows[i], cfg, c.legDeps())
+	} else {
+		restored = leg.Restore(s, cfg, c.legDeps())
+	}
 	c.dialogs = append(c.dialogs, restored.Dialog())
 	switch s.State {
 	case leg.Leaving:
@@ -186,7 +193,12 @@ func (c *Call) rebuildMedia(written any, sessions map[metrics.Leg]journal.Sessio
 		return fmt.Errorf("media: %w", err)
 	}
 	var err error
-	if c.talk.media, err = c.engine.deps.Media.Restore(snapshot); err != nil {
+	if c.left.as != nil {
+		c.talk.media, err = c.engine.deps.Media.Adopt(snapshot, c.left.as.Sockets)
+	} else {
+		c.talk.media, err = c.engine.deps.Media.Restore(snapshot)
+	}
+	if err != nil {
 		return err
 	}
 	c.talk.told = make(map[metrics.Leg]quality.Report)

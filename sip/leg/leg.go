@@ -127,6 +127,9 @@ func (l *Leg) Dialog() dialog.ID { return l.dialog.ID }
 // Numbers returns the last CSeq numbers of the dialog, ours and the peer's.
 func (l *Leg) Numbers() (local, remote uint32) { return l.dialog.LocalCSeq, l.dialog.RemoteCSeq }
 
+// Flow returns the connection of the last message; nil for none.
+func (l *Leg) Flow() Flow { return l.flow }
+
 // Alive tells whether the dialog can still carry requests.
 func (l *Leg) Alive() bool { return l.state == Answered || l.state == Up }
 

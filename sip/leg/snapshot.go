@@ -54,6 +54,24 @@ func (l *Leg) Snapshot() Snapshot {
 	}
 }
 
+// Quiet tells whether the leg is up and nothing of it is under way: no request of either side waits for an answer, and
+// no answer for its ACK. Then another process can go on with it by Continue.
+func (l *Leg) Quiet() bool {
+	return l.state == Up && !l.byeSent && len(l.waiting) == 0 && l.offer == (offerState{}) && !l.silence.asking
+}
+
+// Continue returns the leg of a snapshot that was taken of one that was quiet, in a process that does nothing with it any
+// more: numbers and timers go on where they were, over the same connection; nil is none.
+func Continue(s Snapshot, flow Flow, cfg Config, deps Deps) *Leg {
+	l := restore(s, cfg, deps)
+	l.flow = flow
+	if l.state == Up {
+		l.goOnTimer(s.SessionInterval, s.Refreshes, s.SessionSince)
+		l.keepAlive()
+	}
+	return l
+}
+
 // unwritten is how many requests a leg may have sent since its snapshot was taken. A number that was used is refused by
 // the peer, one that was left out is not (RFC 3261 §12.2.2).
 const unwritten = 100
@@ -62,21 +80,10 @@ const unwritten = 100
 // snapshot: credentials and timers. The session timer goes on, in the middle of its interval. A 2xx of ours that waited for its ACK is
 // taken for acknowledged, and a BYE of ours for not sent: AskAfter and Bye find out.
 func Restore(s Snapshot, cfg Config, deps Deps) *Leg {
-	d := s.Dialog
-	d.RouteSet = slices.Clone(d.RouteSet)
 	if s.State != Over {
-		d.LocalCSeq += unwritten
+		s.Dialog.LocalCSeq += unwritten
 	}
-	cfg.Name, cfg.Peer, cfg.Contact, cfg.Names = s.Name, s.Peer, d.Contact, slices.Clone(s.Names)
-	l := &Leg{
-		Config: cfg,
-		deps:   deps,
-		state:  s.State,
-		dialog: &d,
-		invite: inviteRole{cseq: s.InviteCSeq, branch: s.InviteBranch},
-		refers: referState{received: s.Refers, accepted: s.ReferAccepted, sent: s.ReferSent},
-		timer:  sessionTimer{update: s.TakesUPDATE},
-	}
+	l := restore(s, cfg, deps)
 	switch s.State {
 	case Answered, Leaving:
 		l.state = Up
@@ -93,6 +100,22 @@ func Restore(s Snapshot, cfg Config, deps Deps) *Leg {
 	return l
 }
 
+// restore makes a leg without timers.
+func restore(s Snapshot, cfg Config, deps Deps) *Leg {
+	d := s.Dialog
+	d.RouteSet = slices.Clone(d.RouteSet)
+	cfg.Name, cfg.Peer, cfg.Contact, cfg.Names = s.Name, s.Peer, d.Contact, slices.Clone(s.Names)
+	return &Leg{
+		Config: cfg,
+		deps:   deps,
+		state:  s.State,
+		dialog: &d,
+		invite: inviteRole{cseq: s.InviteCSeq, branch: s.InviteBranch},
+		refers: referState{received: s.Refers, accepted: s.ReferAccepted, sent: s.ReferSent},
+		timer:  sessionTimer{update: s.TakesUPDATE},
+	}
+}
+
 // AskAfter asks the peer whether it still knows the dialog, once d is over: of one that ended while nobody was here it
 // says 481, and then the leg ends.
 func (l *Leg) AskAfter(d time.Duration) {
@@ -101,6 +124,13 @@ func (l *Leg) AskAfter(d time.Duration) {
 			l.ask()
 		}
 	})
+}
+
+// AskIfLost is AskAfter where the dialog's connection is lost: its peer may have no way to us until there is another.
+func (l *Leg) AskIfLost(d time.Duration) {
+	if l.flow != nil && !l.flow.Open() {
+		l.AskAfter(d)
+	}
 }
 
 // Abandon ends a UAC's INVITE of which the transaction is lost, as well as that still goes: by CANCEL with the

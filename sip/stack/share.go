@@ -211,7 +211,7 @@ func (sh *sharing) reread(f *Flow, raw []byte) *inbound {
 	if f == nil {
 		return nil
 	}
-	fr, ok := frameDatagram(raw)
+	fr, ok := frameDatagram(raw, sh.stack.cfg.MaxHeaderLines)
 	if !ok {
 		return nil
 	}

@@ -37,6 +37,11 @@ func (x *Executor) Record() Record {
 	}
 }
 
+// Over tells whether nothing of the transfer is left: no proof can come any more that would change it.
+func (x *Executor) Over() bool {
+	return x.machine.State() == refer.StateOver && x.owed == 0 && !x.parting
+}
+
 // Owes tells whether something of the transfer is still to be written down.
 func (x *Executor) Owes() bool { return x.Running() || x.owed != 0 }
 

@@ -26,6 +26,7 @@ func TestVocabulariesAreClosedAndDistinct(t *testing.T) {
 		{"context", words(Contexts()), Context(len(contexts))},
 		{"reject", words(Rejects()), Reject(len(rejects))},
 		{"recovery", words(Recoveries()), Recovery(len(recoveries))},
+		{"upgrade", words(Upgrades()), Upgrade(len(upgrades))},
 		{"webhook", words(Webhooks()), Webhook(len(webhooks))},
 		{"webhook result", words(WebhookResults()), WebhookResult(len(webhookResults))},
 	}

@@ -55,7 +55,7 @@ type beside struct {
 func newBeside(t *testing.T, yaml string) *beside {
 	t.Helper()
 	b := &beside{restarts: newRestarts(t, restartConfig{YAML: yaml, Ports: "21000-23999"}), at: map[string]netip.AddrPort{}}
-	ctx, cancel := context.WithTimeout(t.Context(), patienceOf())
+	ctx, cancel := context.WithTimeout(t.Context(), attackPatience())
 	t.Cleanup(cancel)
 	b.ctx = ctx
 	text, err := os.ReadFile(b.config)

@@ -19,6 +19,8 @@ import (
 type opsClient struct {
 	Ops       string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
 	TokenFile string `type:"path" env:"HANDOFF_OPS_TOKEN_FILE" help:"File with the token that it wants (ops.token_file)."`
+
+	patience time.Duration // 0: as long as most answers take
 }
 
 type callsCmd struct {
@@ -98,7 +100,7 @@ func (c opsClient) request(method, path string, body, answer any) error {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: max(c.patience, 10*time.Second), Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
 		return err

@@ -33,8 +33,10 @@ type edge struct {
 	engine *b2bua.Engine
 	prober atomic.Pointer[probe.Prober]
 	ops    *ops.Server
-	// journal keeps the calls; nil when none shall outlive the process.
-	journal *journal.Bolt
+	// store is where calls are written down, and journal the file of this process; nil when none shall outlive it, and while
+	// another process has it.
+	store   *journal.Switch
+	journal atomic.Pointer[journal.Bolt]
 	// webhooks answers Twilio, as hooks says at present; nil when that is not configured.
 	webhooks *ops.Server
 	hooks    atomic.Pointer[http.Handler]
@@ -59,6 +61,9 @@ type edgeDeps struct {
 	Operator control.Process
 	// Level is that of Log, which a reload may change.
 	Level zap.AtomicLevel
+	// Before is the process that this one may follow. Then the edge listens at its sockets, takes nothing and keeps
+	// nothing until that process lets it. nil: there is none.
+	Before *predecessor
 }
 
 // newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
@@ -76,7 +81,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		}
 	}()
 
-	e.media, err = media.New(mediaConfig(cfg), media.Deps{Log: deps.Log, Observer: counters})
+	streams := mediaConfig(cfg)
+	streams.Waits = deps.Before != nil
+	e.media, err = media.New(streams, media.Deps{Log: deps.Log, Observer: counters})
 	if err != nil {
 		return nil, err
 	}
@@ -89,17 +96,18 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 
-	store, file, kept, err := openJournal(cfg, deps.Log, counters)
-	if err != nil {
-		return nil, err
-	}
-	e.journal = file
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
+	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
+	var kept journal.Kept
+	if deps.Before == nil {
+		if kept, err = e.openJournal(); err != nil {
+			return nil, err
+		}
+	}
 	now, err := newRules(cfg, deps.Clear, w, deps.Log)
 	if err != nil {
 		return nil, err
 	}
-	e.wire, e.running, e.counters = w, cfg, counters
 	w.admitted.Store(&now)
 	e.watch(cfg, now)
 	now.with.Health = e.prober.Load()
@@ -107,7 +115,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Log:        deps.Log,
 		Wire:       w,
 		Media:      e.media,
-		Journal:    store,
+		Journal:    e.store,
 		Observer:   counters,
 		Ringback:   tone.Ringback(),
 		Bury:       w.bury,
@@ -120,11 +128,15 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.ops, err = ops.New(ops.Config{Listen: cfg.Ops.Listen, Token: token}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
+	e.ops, err = ops.New(ops.Config{
+		Listen: cfg.Ops.Listen, Token: token, Inherited: deps.Before.httpSocket(opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
+	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
 	if err != nil {
 		return nil, err
 	}
-	e.stack, err = stack.New(stackConfig(cfg), stack.Deps{
+	sip := stackConfig(cfg)
+	sip.Waits = deps.Before != nil
+	e.stack, err = stack.New(sip, stack.Deps{
 		Log:      deps.Log,
 		Observer: counters,
 		Admit: func(from netip.AddrPort, _ stack.Transport) metrics.Peer {
@@ -133,6 +145,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Handler:  &handler{e.engine, w},
 		Tap:      deps.Tap,
 		Resolver: deps.Resolver,
+		Inherited: func(t stack.Transport, at netip.AddrPort) int {
+			return deps.Before.socket(socketName(t.String(), at))
+		},
+		Knows: e.engine.Knows,
 	})
 	if err != nil {
 		return nil, err
@@ -141,11 +157,18 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.engine.Restore(kept)
 	w.open()
 	w.lookUp(now.trunks, now.engine.Domain)
-	e.webhooks, err = e.newWebhooks(cfg, now.policy)
+	e.webhooks, err = e.newWebhooks(cfg, now.policy, deps.Before)
 	if err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// configuration is the one that is followed at present.
+func (e *edge) configuration() *configs.Config {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	return e.running
 }
 
 // clip is what a file holds, or without one a tone.
@@ -173,10 +196,8 @@ func (e *edge) closeSockets() {
 	if e.media != nil {
 		e.media.Close()
 	}
-	if e.journal != nil {
-		if err := e.journal.Close(); err != nil {
-			e.log.Error("journal", zap.Error(err))
-		}
+	if err := e.closeJournal(); err != nil {
+		e.log.Error("journal", zap.Error(err))
 	}
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {

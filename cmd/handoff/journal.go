@@ -9,27 +9,41 @@ import (
 	"handoff/sip/journal"
 )
 
-// openJournal opens what keeps the calls, and returns what the process before has left in it. The file is nil where
-// nothing shall outlive the process.
-func openJournal(cfg *configs.Config, log *zap.Logger, observer journal.Observer) (journal.Store, *journal.Bolt, journal.Kept, error) {
-	if cfg.Journal.Kind != configs.JournalBolt {
-		return journal.Discard{}, nil, journal.Kept{}, nil
+// openJournal opens what keeps the calls, and returns what the process before has left in it. There is no file where
+// nothing shall outlive the process. On an error nothing is kept.
+func (e *edge) openJournal() (journal.Kept, error) {
+	cfg := e.configuration().Journal
+	if cfg.Kind != configs.JournalBolt {
+		e.store.Turn(journal.Discard{})
+		return journal.Kept{}, nil
 	}
-	file, kept, err := journal.Open(cfg.Journal.Path, journal.Deps{Log: log, Observer: observer})
+	file, kept, err := journal.Open(cfg.Path, journal.Deps{Log: e.log, Observer: e.counters})
 	if err != nil {
-		return nil, nil, kept, fmt.Errorf("%w (journal.path is where calls are kept, so that they outlive this process; with journal.kind: memory they are not)", err)
+		e.store.Turn(journal.Discard{})
+		return kept, fmt.Errorf("%w (journal.path is where calls are kept, so that they outlive this process; with journal.kind: memory they are not)", err)
 	}
-	log.Info("journal", zap.String("path", cfg.Journal.Path), zap.Int("calls", len(kept.Records)))
-	return file, file, kept, nil
+	e.log.Info("journal", zap.String("path", cfg.Path), zap.Int("calls", len(kept.Records)))
+	e.journal.Store(file)
+	e.store.Turn(file)
+	return kept, nil
+}
+
+// closeJournal lets another process have the file.
+func (e *edge) closeJournal() error {
+	if file := e.journal.Swap(nil); file != nil {
+		return file.Close()
+	}
+	return nil
 }
 
 // details are the further lines of /readyz.
 func (e *edge) details() []string {
 	lines := e.targetsInWords()
-	if e.journal == nil {
+	file := e.journal.Load()
+	if file == nil {
 		return lines
 	}
-	if err := e.journal.Failing(); err != nil {
+	if err := file.Failing(); err != nil {
 		return append(lines, "journal is not written, calls would not outlive this process: "+err.Error())
 	}
 	return append(lines, "journal is written")

@@ -32,6 +32,7 @@ type cli struct {
 	Calls    callsCmd    `cmd:"" help:"List, hang up and transfer calls of a running edge."`
 	Drain    drainCmd    `cmd:"" help:"Let a running edge take no new calls, and end when the others have."`
 	Reload   reloadCmd   `cmd:"" help:"Let a running edge read its configuration again."`
+	Upgrade  upgradeCmd  `cmd:"" help:"Let a new process take the place of a running edge, without a gap."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

@@ -18,15 +18,20 @@ type operator struct {
 	config string
 	within time.Duration // unless somebody says another
 	above  *supervisor
+	linger time.Duration // how long this process stays behind an upgrade
+	before *predecessor  // may be nil
 
 	mu    sync.Mutex
 	edge  *edge // nil until it serves
 	until time.Time
 	again chan struct{} // capacity 1: until has changed
+	next  *successor    // nil but during an upgrade
 }
 
-func newOperator(log *zap.Logger, config string, within time.Duration) *operator {
-	return &operator{log: log, config: config, within: within, above: newSupervisor(log), again: make(chan struct{}, 1)}
+func newOperator(log *zap.Logger, config string, within, linger time.Duration, before *predecessor) *operator {
+	return &operator{
+		log: log, config: config, within: within, above: newSupervisor(log), linger: linger, before: before, again: make(chan struct{}, 1),
+	}
 }
 
 // attach tells whose process this is.
@@ -96,19 +101,19 @@ func (o *operator) reload() (control.Reloaded, error) {
 const progressEvery = 5 * time.Second
 
 // serve waits until the process shall end, and returns when the edge is down. The first signal to end drains, a second one
-// means now; hangup reloads.
-func (o *operator) serve(end, hangup <-chan os.Signal) {
+// means now; hangup reloads, and upgrade lets another process take the place of this one.
+func (o *operator) serve(end, hangup, upgrade <-chan os.Signal) {
 	o.above.ready()
 	ctx, leave := context.WithCancel(context.Background())
 	var watched sync.WaitGroup
 	watched.Go(func() { o.above.watch(ctx, o.edge) }) // ends when the edge is down
 	defer watched.Wait()
 	defer leave()
-	o.rule(end, hangup)
+	o.rule(end, hangup, upgrade)
 }
 
 // rule does what serve says.
-func (o *operator) rule(end, hangup <-chan os.Signal) {
+func (o *operator) rule(end, hangup, upgrade <-chan os.Signal) {
 	for o.Draining().IsZero() {
 		select {
 		case got := <-end:
@@ -116,11 +121,14 @@ func (o *operator) rule(end, hangup <-chan os.Signal) {
 			o.Drain(0)
 		case <-hangup:
 			_, _ = o.Reload() // it has told
+		case <-upgrade:
+			_, _ = o.Upgrade() // likewise
 		case <-o.again:
 		}
 	}
 	o.above.stopping()
 	o.log.Info("draining", zap.Int("calls", o.edge.engine.Calls()), zap.Duration("at_most", time.Until(o.Draining()).Round(time.Second)))
+	o.before.dismiss()
 	ctx, now := context.WithCancel(context.Background())
 	down := make(chan struct{})
 	go func() { // ends with the last call, at the latest when ctx does
@@ -135,6 +143,7 @@ func (o *operator) rule(end, hangup <-chan os.Signal) {
 		select {
 		case <-down:
 			now()
+			o.part()
 			return
 		case <-end:
 			o.log.Info("a second signal: now")
@@ -146,6 +155,7 @@ func (o *operator) rule(end, hangup <-chan os.Signal) {
 		case <-progress.C:
 			o.log.Info("draining", zap.Int("calls", o.edge.engine.Calls()), zap.Duration("at_most", time.Until(o.Draining()).Round(time.Second)))
 		case <-hangup: // there is nobody left to follow it
+		case <-upgrade:
 		}
 	}
 }

@@ -29,10 +29,10 @@ import (
 type restarts struct {
 	*scene
 	*serving
+	as     restartConfig
 	config string
 	ops    string
 	token  string
-	as     func(*exec.Cmd, string)
 	sip    uint16    // over TLS
 	served time.Time // since when the process does
 }
@@ -40,11 +40,13 @@ type restarts struct {
 // restartConfig adds to the stage's configuration what lets another process take its place.
 type restartConfig struct {
 	stageConfig
-	YAML  string                          // further keys, each a line "section: key: value"
-	Ports string                          // for media; empty: some
-	Files map[string]string               // further secrets beside the configuration, by their names
-	Token string                          // of the ops listener; empty: it wants none
-	As    func(cmd *exec.Cmd, dir string) // changes who the edge runs as; nil: this test's user
+	YAML    string                          // further keys, each a line "section: key: value"
+	Ports   string                          // for media; empty: some
+	Files   map[string]string               // further secrets beside the configuration, by their names
+	Token   string                          // of the ops listener; empty: it wants none
+	As      func(cmd *exec.Cmd, dir string) // changes who the edge runs as; nil: this test's user
+	Program string                          // that serves; empty: this one
+	Args    []string                        // further ones
 
 	Journal string // its path; empty: in the world's own folder
 }
@@ -57,7 +59,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	r := &restarts{scene: &scene{t: t, ctx: ctx, stage: &stage{violations: &simulator.Violations{}, dir: t.TempDir()}}}
+	r := &restarts{as: cfg, scene: &scene{t: t, ctx: ctx, stage: &stage{violations: &simulator.Violations{}, dir: t.TempDir()}}}
 	authority, err := simulator.NewAuthority()
 	r.must(err)
 	own := cfg.WatsonSet
@@ -142,9 +144,9 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 
 func (r *restarts) start() {
 	r.t.Helper()
-	r.serving = serve(r.t, r.config, func(cmd *exec.Cmd) {
-		if r.as != nil {
-			r.as(cmd, r.dir)
+	r.serving = serveBy(r.t, cmp.Or(r.as.Program, os.Args[0]), r.config, r.as.Args, func(cmd *exec.Cmd) {
+		if r.as.As != nil {
+			r.as.As(cmd, r.dir)
 		}
 	})
 	r.await(r.t, `"serving"`)

@@ -15,11 +15,24 @@ import (
 type serveCmd struct {
 	Config string        `required:"" type:"path" help:"Configuration file."`
 	Drain  time.Duration `default:"5s" help:"How long calls may go on after SIGTERM before they are ended with BYE."`
+	Linger time.Duration `default:"10m" help:"How long calls that can't move and connections may stay in the old process after an upgrade."`
 }
 
 // Run serves until SIGTERM, SIGINT or `handoff drain`. The first signal drains; a second one means now. SIGHUP
-// reloads.
+// reloads, SIGUSR2 upgrades. Started by an upgrade, it follows the process before, and tells that if it can't.
 func (s serveCmd) Run() error {
+	before, err := precede()
+	if err != nil {
+		return err
+	}
+	err = s.serve(before)
+	if err != nil && before != nil {
+		before.fail(err)
+	}
+	return err
+}
+
+func (s serveCmd) serve(before *predecessor) error {
 	cfg, warnings, err := loadConfig(s.Config)
 	if err != nil {
 		return err
@@ -35,21 +48,29 @@ func (s serveCmd) Run() error {
 	}
 	defer func() { _ = log.Sync() }() // stderr can't always be synced
 
-	end, hangup := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	end, hangup, upgrade := make(chan os.Signal, 2), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(end)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	notifyUpgrade(upgrade)
+	defer signal.Stop(upgrade)
 
-	o := newOperator(log, s.Config, s.Drain)
-	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level})
+	o := newOperator(log, s.Config, s.Drain, s.Linger, before)
+	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level, Before: before})
 	if err != nil {
 		return err
+	}
+	if before != nil {
+		if err := before.follow(e); err != nil {
+			e.closeSockets()
+			return err
+		}
 	}
 	o.attach(e)
 	log.Info("serving", zap.String("version", buildVersion()), zap.Stringers("listen", cfg.SIP.Listen), zap.Stringer("ops", e.ops.Addr()),
 		zap.String("webhooks", cfg.Webhooks.PublicURL))
-	o.serve(end, hangup)
+	o.serve(end, hangup, upgrade)
 	log.Info("stopped")
 	return nil
 }

@@ -60,19 +60,29 @@ type lines struct {
 // serve starts one, as changed.
 func serve(t *testing.T, config string, change ...func(*exec.Cmd)) *serving {
 	t.Helper()
-	s := &serving{cmd: exec.Command(os.Args[0], "serve", "--config", config), log: &lines{found: make(chan string, 100_000)}}
+	return serveBy(t, os.Args[0], config, nil, change...)
+}
+
+// serveBy is serve by another name of the program.
+func serveBy(t *testing.T, program, config string, args []string, change ...func(*exec.Cmd)) *serving {
+	t.Helper()
+	s := &serving{cmd: exec.Command(program, append([]string{"serve", "--config", config}, args...)...), log: &lines{found: make(chan string, 100_000)}}
 	s.cmd.Env = append(os.Environ(), asCommand+"=1")
 	for _, f := range change {
 		f(s.cmd)
 	}
-	out, err := s.cmd.StderrPipe()
+	out, in, err := os.Pipe() // which outlives the process: another one may follow it, and has the same
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
+	s.cmd.Stderr = in
+	err = s.cmd.Start()
+	in.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { // ends when the process does
+	go func() { // ends when the last process does that has the other end
+		defer out.Close()
 		for scanner := bufio.NewScanner(out); scanner.Scan(); {
 			s.log.found <- scanner.Text()
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 // newWebhooks listens for Twilio's requests; nil when that is not configured.
-func (e *edge) newWebhooks(cfg *configs.Config, policy refer.Policy) (*ops.Server, error) {
+func (e *edge) newWebhooks(cfg *configs.Config, policy refer.Policy, before *predecessor) (*ops.Server, error) {
 	w := cfg.Webhooks
 	if w.PublicURL == "" {
 		return nil, nil
@@ -29,7 +29,7 @@ func (e *edge) newWebhooks(cfg *configs.Config, policy refer.Policy) (*ops.Serve
 		return nil, err
 	}
 	e.hooks.Store(&handler)
-	listen := ops.Config{Listen: w.Listen}
+	listen := ops.Config{Listen: w.Listen, Inherited: before.httpSocket(webhooksSocket, w.Listen), Waits: before != nil}
 	if w.Secure() {
 		pair, err := certificate.Read(w.TLS.Certificate, w.TLS.Key, e.log, func(time.Time) {})
 		if err != nil {

@@ -24,6 +24,7 @@ type Set struct {
 	media     mediaMetrics
 	journal   journalMetrics
 	webhooks  *prometheus.CounterVec
+	upgrades  *prometheus.CounterVec
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -36,6 +37,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		media:     newMediaMetrics(f),
 		journal:   newJournalMetrics(f),
 		webhooks:  newWebhookMetrics(f),
+		upgrades:  newUpgradeMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

@@ -38,6 +38,7 @@ func exercise(s *Set) {
 	s.CallSetup(time.Second)
 	s.CallEnded(metrics.ReasonTransferred, time.Minute)
 	s.HeadersHeld(2)
+	s.Upgraded(metrics.UpgradeDone)
 	s.MailboxFull()
 	s.JournalLate()
 	s.JournalWritten(3, time.Millisecond)
@@ -74,6 +75,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_journal_healthy":                     nil,
 		"handoff_journal_late_total":                  nil,
 		"handoff_journal_recovered_total":             {"result"},
+		"handoff_upgrades_total":                      {"result"},
 		"handoff_journal_write_seconds":               nil,
 		"handoff_journal_written_total":               nil,
 		"handoff_mailbox_full_total":                  nil,

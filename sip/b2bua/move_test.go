@@ -138,7 +138,7 @@ func (r *rig) reoffer(b *dialogue) uint32 {
 	if code := tx.final(); code != 200 {
 		r.t.Errorf("a re-INVITE heard %d", code)
 	}
-	r.engine.OnACK(r.build(b, "ACK", "", ""))
+	r.ack(b, "")
 	return passed.req.CSeq().SeqNo
 }
 
@@ -150,12 +150,12 @@ func TestACallStaysWhileSomethingIsUnderWay(t *testing.T) {
 			return func() {
 				passed.answer(200, offerSDP)
 				tx.final()
-				r.engine.OnACK(r.build(a, "ACK", "", ""))
+				r.ack(a, "")
 			}
 		},
 		"an ACK": func(r *rig, _, b *dialogue) func() {
 			r.request(b, "INVITE", "", strings.Replace(offerSDP, "sendrecv", "inactive", 1)).final()
-			return func() { r.engine.OnACK(r.build(b, "ACK", "", "")) }
+			return func() { r.ack(b, "") }
 		},
 		"a transfer that fails": func(r *rig, a, b *dialogue) func() {
 			r.refer(b)

@@ -10,6 +10,8 @@
 //	GET  /api/v1/drain                  {"draining": true, "until": "...", "calls": 3}
 //	POST /api/v1/drain                  {"within": "30s"}; without: as long as the edge was started with
 //	POST /api/v1/reload                 {} is answered {"changed": [...], "restart": [...]}
+//	GET  /api/v1/upgrade                {"pid": 4712, "before": 4711, "calls": 3, "connections": 2, "until": "..."}
+//	POST /api/v1/upgrade                {} is answered so when the new process serves
 package control
 
 import (

@@ -52,6 +52,16 @@ func (p process) Reload() (Reloaded, error) {
 	return Reloaded{Changed: []string{"transfer"}}, nil
 }
 
+func (p process) Upgrade() (Upgraded, error) {
+	p.e.did = append(p.e.did, "upgrade")
+	if len(p.e.did) > 1 {
+		return Upgraded{}, errors.New("the new process says: edge.yaml:3:1: unknown key")
+	}
+	return Upgraded{PID: 2, Before: 1, Calls: 3}, nil
+}
+
+func (p process) Upgrading() Upgraded { return Upgraded{PID: 2} }
+
 func known(id string) error {
 	switch id {
 	case "c1":

@@ -17,6 +17,21 @@ type Process interface {
 	Draining() time.Time
 	// Reload reads the configuration again. On an error nothing has changed.
 	Reload() (Reloaded, error)
+	// Upgrade lets a new process take the place of this one, and returns when it serves. On an error this one goes on
+	// as if nothing had been.
+	Upgrade() (Upgraded, error)
+	// Upgrading tells how far the upgrade is by which this process came to be.
+	Upgrading() Upgraded
+}
+
+// Upgraded is how far an upgrade is: the process that serves, and what the one before still holds.
+type Upgraded struct {
+	PID int `json:"pid"`
+	// Before is 0 when that process has ended, or there was none.
+	Before      int       `json:"before,omitempty"`
+	Calls       int       `json:"calls"`
+	Connections int       `json:"connections"`
+	Until       time.Time `json:"until,omitzero"`
 }
 
 // Reloaded is what became of a configuration: the keys that are followed from now on, and those that have changed too
@@ -47,6 +62,16 @@ func (a *api) serveProcess(mux *http.ServeMux, p Process) {
 			p.Drain(within)
 			a.drained(w, http.StatusAccepted, p)
 			return nil
+		})
+	})
+	mux.HandleFunc("GET /api/v1/upgrade", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, p.Upgrading()) })
+	mux.HandleFunc("POST /api/v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		a.ask(w, r, &struct{}{}, func(context.Context) error {
+			what, err := p.Upgrade()
+			if err == nil {
+				reply(w, http.StatusOK, what)
+			}
+			return err
 		})
 	})
 	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, r *http.Request) {

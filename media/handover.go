@@ -62,9 +62,12 @@ const yieldTime = time.Second
 
 // Handover freezes a session and writes it down for another process. Where ports are shared it lets that process know of
 // them first, by offer, upon which it calls Take; else it lends the descriptors of the sockets, endpoint by endpoint.
-// Thereafter either Thaw or Depart follows; behind an error only Thaw.
+// Thereafter either Depart follows, or Retake and Thaw; behind an error these.
 func (s *Session) Handover(offer func(Offer) error) (Snapshot, [][]int, error) {
 	shared, err := s.relay.path.shares()
+	if err == nil {
+		err = s.playsNothing()
+	}
 	if err == nil && shared {
 		err = s.yield(offer)
 	}
@@ -80,7 +83,7 @@ func (s *Session) Handover(offer func(Offer) error) (Snapshot, [][]int, error) {
 	snap, sockets, now := s.snapshotLocked(), make([][]int, len(s.endpoints)), time.Since(s.relay.epoch)
 	for i, e := range s.endpoints {
 		sockets[i] = e.carrier.Descriptors()
-		if e.player != nil || !shared && len(sockets[i]) == 0 {
+		if !shared && len(sockets[i]) == 0 {
 			return Snapshot{}, nil, fmt.Errorf("%w: leg %s", ErrStays, e.leg)
 		}
 		if e.set {
@@ -89,6 +92,18 @@ func (s *Session) Handover(offer func(Offer) error) (Snapshot, [][]int, error) {
 		}
 	}
 	return snap, sockets, nil
+}
+
+// playsNothing: a player can't go along.
+func (s *Session) playsNothing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.endpoints {
+		if e.player != nil {
+			return fmt.Errorf("%w: leg %s hears something", ErrStays, e.leg)
+		}
+	}
+	return nil
 }
 
 // yield lets another process have the ports.
@@ -103,15 +118,24 @@ func (s *Session) yield(offer func(Offer) error) error {
 	}
 	for _, e := range all {
 		if !e.carrier.Yield(yieldTime) {
+			s.Retake()
 			return fmt.Errorf("%w: nobody takes the ports of leg %s", ErrStays, e.leg)
 		}
 	}
 	return nil
 }
 
+// Retake has the ports again of a session that was offered and has not departed.
+func (s *Session) Retake() {
+	for _, e := range s.Endpoints() {
+		e.carrier.Retake()
+	}
+}
+
 // Take takes the ports of a session from another process; what comes for them waits for Adopt. If it fails that process
 // sees that they are still its own.
 func (r *Relay) Take(o Offer) error {
+	r.drop(o.ID) // it was offered before, and has stayed
 	all := make([]carrier, 0, len(o.Ports))
 	for _, p := range o.Ports {
 		c, err := r.takePort(p)
@@ -127,6 +151,17 @@ func (r *Relay) Take(o Offer) error {
 	defer r.mu.Unlock()
 	r.offered[o.ID] = all
 	return nil
+}
+
+// drop closes what was taken for a session that has not come.
+func (r *Relay) drop(id string) {
+	r.mu.Lock()
+	all := r.offered[id]
+	delete(r.offered, id)
+	r.mu.Unlock()
+	for _, c := range all {
+		c.Close()
+	}
 }
 
 func (r *Relay) takePort(p OfferedPort) (carrier, error) {
@@ -222,7 +257,7 @@ func (e *Endpoint) thawLocked(f FrozenSnapshot) error {
 	return nil
 }
 
-// LendPorts gives free ports to another process that has the same range, and Ports takes them there; see
+// LendPorts gives free ports to another process that has the same range, and OnlyPorts takes them there; see
 // port.Allocator.
 func (r *Relay) LendPorts() []uint16 {
 	defer r.tellPorts()
@@ -241,6 +276,12 @@ func (r *Relay) OnlyPorts(given []uint16) {
 // RegainPorts says that the other process has none any more.
 func (r *Relay) RegainPorts() error {
 	defer r.tellPorts()
+	r.mu.Lock()
+	left := slices.Collect(maps.Keys(r.offered))
+	r.mu.Unlock()
+	for _, id := range left {
+		r.drop(id)
+	}
 	r.ports.Regain()
 	return r.path.reclaim()
 }

@@ -50,6 +50,8 @@ type carrier interface {
 	// Yield waits until another process has taken the pair, where it shares ports, and hands on what had come
 	// before. It is false, and nothing has changed, if none does within that time.
 	Yield(within time.Duration) bool
+	// Retake has a pair again that another process has taken and not gone on with.
+	Retake()
 	// Resume counts on from before, in a carrier that was taken, before Thaw.
 	Resume(before quality.Report)
 	Close()

@@ -82,9 +82,6 @@ func New(cfg Config, deps Deps) (*Relay, error) {
 	return r, nil
 }
 
-// Config returns what the relay was made of, with defaults in place.
-func (r *Relay) Config() Config { return r.cfg }
-
 // Path tells which path new sessions begin on.
 func (r *Relay) Path() metrics.Path { return r.path.kind() }
 

@@ -81,7 +81,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	for name, secret := range cfg.Files {
 		r.must(os.WriteFile(filepath.Join(r.dir, name), []byte(secret), 0o600))
 	}
-	r.token, r.as = cfg.Token, cfg.As
+	r.token = cfg.Token
 
 	r.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
 	r.sip = freePort(cfg.At.Edge)

@@ -232,7 +232,6 @@ type callers struct {
 
 	mu   sync.Mutex
 	gone int
-	errs []error
 }
 
 func (r *restarts) callers(perSecond int) *callers {

@@ -57,6 +57,9 @@ func (path *Path) Adopt(sockets [2]int, before quality.Report) (*Pair, error) {
 // Yield does nothing: who has the descriptors of a frozen pair reads it.
 func (*Pair) Yield(time.Duration) bool { return true }
 
+// Retake does nothing likewise.
+func (*Pair) Retake() {}
+
 // Send writes one packet of the edge's own. b is borrowed until return.
 func (p *Pair) Send(b []byte, to netip.AddrPort) { write(lane.Departure{Out: &p.Lane, To: to, B: b}) }
 

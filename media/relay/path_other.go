@@ -36,6 +36,7 @@ func (*Port) Thaw()                       {}
 func (*Port) Close()                      {}
 func (*Port) Descriptors() []int          { return nil }
 func (*Port) Yield(time.Duration) bool    { return false }
+func (*Port) Retake()                     {}
 
 // Take is Open.
 func (path *Path) Take(ip netip.Addr, port uint16) (*Port, error) {

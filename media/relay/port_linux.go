@@ -165,9 +165,7 @@ func (p *Port) Descriptors() []int { return nil }
 func (p *Port) Yield(within time.Duration) bool {
 	for deadline := time.Now().Add(within); p.owned(); time.Sleep(yieldPoll) {
 		if time.Now().After(deadline) {
-			for n := p.number; n <= p.number+1; n++ {
-				p.path.lookup.hand(n, p.worker.place)
-			}
+			p.Retake()
 			return false
 		}
 	}
@@ -176,6 +174,13 @@ func (p *Port) Yield(within time.Duration) bool {
 	time.Sleep(time.Millisecond)
 	p.worker.empty()
 	return true
+}
+
+// Retake has the pair again, whoever has taken it.
+func (p *Port) Retake() {
+	for n := p.number; n <= p.number+1; n++ {
+		p.path.lookup.hand(n, p.worker.place)
+	}
 }
 
 // yieldPoll is how often it is looked whether somebody has taken a pair.

@@ -80,6 +80,7 @@ func (e *Engine) Take(d Departure) {
 		e.deps.Observer.Recovered(metrics.RecoveryUnread)
 		return
 	}
+	c.left.as = nil // it has been read
 	e.calls.readmit(c)
 	go c.run(c.onTaken) // ends when all legs are over
 }
@@ -106,6 +107,7 @@ func (c *Call) leave() {
 	}
 	by.Still(func() { c.moved = c.mail.empty() && c.handOver(by) })
 	if !c.moved {
+		c.talk.media.Retake()
 		c.talk.media.Thaw()
 	}
 }

@@ -31,8 +31,7 @@ func (r *rig) heir() *heir {
 	r.t.Helper()
 	now := r.engine.rules.Load()
 	deps := now.deps
-	own := now.deps.Media.Config()
-	relay, err := media.New(own, media.Deps{})
+	relay, err := media.New(r.media, media.Deps{})
 	if err != nil {
 		r.t.Fatal(err)
 	}

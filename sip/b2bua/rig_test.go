@@ -36,6 +36,7 @@ type rig struct {
 	engine  *Engine
 	wire    *wire
 	journal *journal.Memory
+	media   media.Config
 	seen    *seen
 	ended   chan metrics.Reason
 
@@ -169,6 +170,7 @@ func newRigWith(t *testing.T, m media.Config, targets ...string) *rig {
 	local := netip.MustParseAddr("127.0.0.1")
 	first := uint16(31000 + rigs.Add(1)%50*20) // rigs run side by side
 	m.Listen, m.Public, m.Ports, m.Rest = local, local, media.Ports{Min: first, Max: first + 19}, time.Millisecond
+	r.media = m
 	relay, err := media.New(m, media.Deps{})
 	if err != nil {
 		t.Fatal(err)

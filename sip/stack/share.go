@@ -179,16 +179,15 @@ func (s *Stack) OnPassed(on SharedFlow, raw []byte) {
 		return
 	}
 	in := sh.reread(sh.borrow(on), raw)
-	if in == nil {
-		return
-	}
 	if !sh.leaves {
-		s.dispatch(in)
+		if in != nil {
+			s.dispatch(in)
+		}
 		return
 	}
 	sh.way.RLock()
 	defer sh.way.RUnlock()
-	if !s.knows(in) {
+	if in == nil || !s.knows(in) { // of a socket, perhaps, that only the follower has
 		sh.partner.Return(on, raw)
 		return
 	}

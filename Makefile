@@ -21,7 +21,7 @@ demo: ## a hand-off by each of the three methods, in each of the three deploymen
 	$(GO) run ./cmd/handoff demo --deployment c
 
 test: ## all tests, with the race detector, in random order; then without it those that it would mislead
-	$(GO) test -race -shuffle=on -parallel 8 -timeout 10m ./...
+	$(GO) test -race -shuffle=on -parallel 8 -timeout 20m ./...
 	$(GO) test -run 'Allocates?Nothing$$' ./media/srtp ./media/splice ./media/lane
 	$(GO) test -run '^TestMediaUnderLoad$$' ./cmd/handoff
 

@@ -32,10 +32,10 @@ const (
 	soakSlope = 5 << 20
 )
 
-// sample is what a process held at a time.
+// sample is what a process held at a time. live is what the last collection of garbage left, by Go's own goal at GOGC=100.
 type sample struct {
-	at                                             time.Duration
-	resident, goroutines, descriptors, ports, held int
+	at                                                   time.Duration
+	resident, live, goroutines, descriptors, ports, held int
 }
 
 func (r *restarts) sample(began time.Time) sample {
@@ -53,7 +53,7 @@ func (r *restarts) sample(began time.Time) sample {
 	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.cmd.Process.Pid))
 	r.must(err)
 	return sample{
-		time.Since(began), resident(r.t, r.cmd.Process.Pid), gauge("go_goroutines"), len(open), gauge("handoff_media_ports_free"), gauge("handoff_calls_active"),
+		time.Since(began), resident(r.t, r.cmd.Process.Pid), gauge("go_memstats_next_gc_bytes") / 2, gauge("go_goroutines"), len(open), gauge("handoff_media_ports_free"), gauge("handoff_calls_active"),
 	}
 }
 
@@ -176,9 +176,9 @@ func growth(samples []sample) float64 {
 // soakTable has at most some twenty rows.
 func soakTable(start sample, samples []sample) string {
 	var b strings.Builder
-	b.WriteString("| at | calls | resident MB | goroutines | descriptors | ports free |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| at | calls | resident MB | live MB | goroutines | descriptors | ports free |\n|---|---|---|---|---|---|---|\n")
 	row := func(name string, s sample) {
-		fmt.Fprintf(&b, "| %s | %d | %.1f | %d | %d | %d |\n", name, s.held, float64(s.resident)/(1<<20), s.goroutines, s.descriptors, s.ports)
+		fmt.Fprintf(&b, "| %s | %d | %.1f | %.1f | %d | %d | %d |\n", name, s.held, float64(s.resident)/(1<<20), float64(s.live)/(1<<20), s.goroutines, s.descriptors, s.ports)
 	}
 	row("before", start)
 	step := max(len(samples)/20, 1)

@@ -309,7 +309,7 @@ func Default() *Config {
 			Pins:       "/sys/fs/bpf/handoff",
 			SRTPKeys:   SRTPKeysPass,
 			Rest:       30 * time.Second,
-			Timeout:    time.Minute,
+			Timeout:    5 * time.Minute,
 		},
 		Ops:      Ops{Listen: netip.MustParseAddrPort("127.0.0.1:9090"), CoreDumps: CoreDumpsOff},
 		Webhooks: Webhooks{Listen: netip.MustParseAddrPort("0.0.0.0:8443")},

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -17,6 +19,8 @@ type supervisor struct {
 	// within is how long it waits for a sign of life before it kills the process (WatchdogSec); 0: for ever.
 	within time.Duration
 	told   string // the last STATUS
+	// follower is the process that is told of instead of this one, since an upgrade; 0: none.
+	follower atomic.Int64
 }
 
 // statusEvery is how often a supervisor learns how many calls there are.
@@ -32,6 +36,9 @@ func newSupervisor(log *zap.Logger) *supervisor {
 
 // tell sends assignments such as READY=1.
 func (s *supervisor) tell(assignments ...string) {
+	if s.follower.Load() != 0 {
+		return
+	}
 	if _, err := daemon.SdNotify(false, strings.Join(assignments, "\n")); err != nil {
 		s.log.Warn("the supervisor can't be told", zap.Strings("what", assignments), zap.Error(err))
 	}
@@ -43,6 +50,19 @@ func (s *supervisor) reloading() {
 }
 
 func (s *supervisor) ready() { s.tell(daemon.SdNotifyReady) }
+
+// followedBy tells that the process to be watched is another one from now on. What becomes of this one is nobody's
+// business any more.
+func (s *supervisor) followedBy(pid int) {
+	s.tell(fmt.Sprintf("MAINPID=%d", pid))
+	s.follower.Store(int64(pid))
+}
+
+// aloneAgain takes followedBy back.
+func (s *supervisor) aloneAgain() {
+	s.follower.Store(0)
+	s.tell(fmt.Sprintf("MAINPID=%d", os.Getpid()))
+}
 
 func (s *supervisor) stopping() { s.tell(daemon.SdNotifyStopping) }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -127,5 +129,24 @@ func TestAnEdgeThatStandsStillGivesNoSignOfLife(t *testing.T) {
 	n.await("END=1")
 	if more := n.all[seen : len(n.all)-1]; len(more) > 0 {
 		t.Errorf("told %q", more)
+	}
+}
+
+// TestASupervisorIsToldOfAnUpgrade: from then on it watches the new process, and the old one says nothing.
+func TestASupervisorIsToldOfAnUpgrade(t *testing.T) {
+	n := superviseThis(t, "400000")
+	r := newRestarts(t, restartConfig{YAML: portable, Args: []string{"--linger", "2s"}})
+	n.await("READY=1")
+	pid := r.upgrade()
+	n.await(fmt.Sprintf("MAINPID=%d", pid))
+	for range 3 {
+		n.await("WATCHDOG=1")
+	}
+	r.until("the process before has ended", func() bool { return r.upgraded().Before == 0 })
+	for range 3 {
+		n.await("WATCHDOG=1") // of whom, if not of the new one
+	}
+	if slices.Contains(n.all, "STOPPING=1") {
+		t.Errorf("the service seemed to end: %q", n.all)
 	}
 }

@@ -71,6 +71,7 @@ func (o *operator) Upgrade() (control.Upgraded, error) {
 	until := time.Now().Add(o.linger)
 	now := control.Upgraded{PID: next.child.Process.Pid, Before: os.Getpid(), Calls: e.engine.Calls(), Until: until}
 	o.log.Info("the new process serves", zap.Int("pid", now.PID), zap.Int("calls_here", now.Calls))
+	o.above.followedBy(now.PID)
 	o.upgrades(next)
 	go func() { // ends at the latest when linger is over
 		switch err := next.move(until); {
@@ -80,6 +81,7 @@ func (o *operator) Upgrade() (control.Upgraded, error) {
 			o.Drain(0)
 		default:
 			e.counters.Upgraded(metrics.UpgradeLost)
+			o.above.aloneAgain()
 			o.upgrades(nil)
 		}
 	}()

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
+	if os.Getenv("WATCHDOG_PID") != "" {
+		err = errors.Join(err, errors.New("WATCHDOG_PID was handed on"))
+	}
 	echo(channel, err)
 }
 
@@ -130,6 +133,7 @@ func TestSpawnedProcessInheritsTheChannel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("WATCHDOG_PID", "1") // the child would take itself for unwatched
 	child, err := Spawn(self)
 	if err != nil {
 		t.Fatal(err)

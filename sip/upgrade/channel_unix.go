@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,7 +94,9 @@ func Spawn(path string, args ...string) (*Child, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
-	cmd.Env = append(os.Environ(), inherited+"=3")
+	// WATCHDOG_PID is who systemd hears of this process, sd_watchdog_enabled(3); the new one is to follow it there, too.
+	ours := func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_PID=") }
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), ours), inherited+"=3")
 	if err := cmd.Start(); err != nil {
 		_ = channel.Close()
 		return nil, err

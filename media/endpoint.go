@@ -28,6 +28,7 @@ type Endpoint struct {
 	player  *player   // what the peer is played
 	lookout *lookout  // nil before Set
 	keys    keys
+	hearing hearing
 }
 
 func newEndpoint(s *Session, leg metrics.Leg, at home, number uint16, c carrier) *Endpoint {
@@ -63,7 +64,11 @@ func (e *Endpoint) Set(remote Remote) error {
 	if err := e.rekeyLocked(remote); err != nil {
 		return err
 	}
+	if !e.set {
+		e.lookLocked() // at the first packet
+	}
 	e.remote, e.set = remote, true
+	e.hearing.looked, e.hearing.wrong = false, false
 	e.out.SetClock(remote.Clock)
 	if e.player != nil {
 		e.player.aim(remote)
@@ -85,6 +90,7 @@ func (e *Endpoint) flowLocked() {
 	if !e.set {
 		return
 	}
+	e.hearing.openLocked(e.bridgedLocked() && e.peer.remote.Receive && e.remote.Send && e.remote.RTP.IsValid())
 	r, passing := e.remote, e.passingLocked()
 	f := &lane.Flow{RTP: r.RTP, RTCP: r.RTCP, Clock: r.Clock, Events: r.events(), Near: e.lookout.near, Voice: e.voice}
 	if p := e.peer; e.bridgedLocked() {

@@ -43,7 +43,7 @@ type lookout struct {
 	heard   uint64 // packets received before the address was announced
 	guesses atomic.Int32
 	opener  *srtp.Opener   // nil for plain RTP
-	types   [2]uint64      // a bit for each payload type that the peer may send
+	types   payloadTypes   // that the peer may send
 	learnt  netip.AddrPort // guarded by session.mu
 }
 
@@ -66,12 +66,7 @@ func (e *Endpoint) newLookout(r Remote, learns bool, heard uint64) *lookout {
 	if !learns {
 		return l
 	}
-	l.until = time.Now().Add(learnWindow)
-	for _, codecs := range [][]sdp.Codec{r.Ours, r.Theirs} {
-		for _, c := range codecs {
-			l.types[c.PT/64] |= 1 << (c.PT % 64)
-		}
-	}
+	l.until, l.types = time.Now().Add(learnWindow), r.types()
 	if r.Suite != sdp.NoSuite {
 		l.opener, _ = srtp.NewOpener(r.Suite, r.RemoteKey) // Set has checked the key
 		if seen := e.carrier.Report().Stream; seen.Started {
@@ -102,8 +97,7 @@ func (l *lookout) near(b []byte, from netip.AddrPort) {
 // payload type that was agreed on.
 func (l *lookout) convinces(b []byte) bool {
 	if l.opener == nil {
-		pt := b[1] & 0x7f
-		return l.types[pt/64]>>(pt%64)&1 == 1
+		return l.types.has(b)
 	}
 	_, ok := l.opener.RTP(b)
 	return ok

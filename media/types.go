@@ -26,6 +26,25 @@ func translation(from, to Remote) (types *splice.Types) {
 	return types
 }
 
+// payloadTypes is a set of them, a bit each.
+type payloadTypes [2]uint64
+
+// types are those that the peer may send: the numbers that it was told, and its own.
+func (r Remote) types() (set payloadTypes) {
+	for _, codecs := range [][]sdp.Codec{r.Ours, r.Theirs} {
+		for _, c := range codecs {
+			set[c.PT/64] |= 1 << (c.PT % 64)
+		}
+	}
+	return set
+}
+
+// has tells whether the payload type of a packet is in the set.
+func (set payloadTypes) has(b []byte) bool {
+	pt := b[1] & 0x7f
+	return set[pt/64]>>(pt%64)&1 == 1
+}
+
 // numberAt is the payload type of a codec among those that a peer takes. What it does not take passes for it
 // to ignore, unless it takes something else under that number.
 func numberAt(c sdp.Codec, taken []sdp.Codec) uint8 {

@@ -19,6 +19,7 @@ func TestVocabulariesAreClosedAndDistinct(t *testing.T) {
 		{"leg", words(Legs()), Leg(len(legs))},
 		{"path", words(Paths()), Path(len(paths))},
 		{"foreign", words(Foreigns()), Foreign(len(foreigns))},
+		{"one way", words(OneWays()), OneWay(len(oneWays))},
 		{"result", words(Results()), Result(len(results))},
 		{"reason", words(Reasons()), Reason(len(reasons))},
 		{"method", words(Methods()), Method(len(methods))},

@@ -41,6 +41,9 @@ func (l *Lane) onRTP(f *Flow, b []byte, from netip.AddrPort, arrival time.Durati
 	if f.Arrives != nil {
 		f.Arrives()
 	}
+	if l.sampling.Load() != 0 {
+		l.keep(f, b)
+	}
 	size, ok := len(b), true
 	if f.Opener != nil {
 		if b, ok = f.Opener.RTP(b); !ok {

@@ -94,6 +94,8 @@ type Lane struct {
 	stream   quality.Stream
 	reporter control.Peer
 	event    atomic.Uint64 // SSRC and timestamp of the last one
+	sampling atomic.Int64  // how many bytes of the next packet are to be kept
+	sample   atomic.Pointer[sample]
 	counters counters
 }
 

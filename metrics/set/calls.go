@@ -38,13 +38,13 @@ func newCallMetrics(f *factory) callMetrics {
 func (s *Set) CallStarted() { s.calls.active.Inc() }
 
 // CallSetup observes how long the caller waited for the answer.
-func (s *Set) CallSetup(d time.Duration) { s.calls.setup.Observe(d.Seconds()) }
+func (s *Set) CallSetup(call string, d time.Duration) { observe(s.calls.setup, d.Seconds(), call) }
 
 // CallEnded counts a call that CallStarted has counted, d after that.
-func (s *Set) CallEnded(reason metrics.Reason, d time.Duration) {
+func (s *Set) CallEnded(call string, reason metrics.Reason, d time.Duration) {
 	s.calls.active.Dec()
-	s.calls.total.WithLabelValues(reason.Result().String(), reason.String()).Inc()
-	s.calls.duration.Observe(d.Seconds())
+	increase(s.calls.total.WithLabelValues(reason.Result().String(), reason.String()), call)
+	observe(s.calls.duration, d.Seconds(), call)
 }
 
 // HeadersHeld counts headers of a caller that did not go to Watson against the policy.

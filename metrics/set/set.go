@@ -5,12 +5,14 @@
 // satisfies. Its methods may be called from any goroutine and do not block. It implements no RFC.
 //
 // Labels come from the closed vocabularies of package metrics, so that every series of them exists
-// from the start and a rate has no gap at its first event. Never is a Call-ID, number or address a label.
+// from the start and a rate has no gap at its first event. Never is a Call-ID, number or address a label; which call it
+// was stands in the exemplars (OpenMetrics).
 package set
 
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -86,13 +88,36 @@ func (f *factory) gauges(name, help string, labels ...string) *prometheus.GaugeV
 }
 
 func (f *factory) histogram(name, help string, buckets []float64) prometheus.Histogram {
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
+	h := prometheus.NewHistogram(histogramOpts(name, help, buckets))
 	f.register(h)
 	return h
 }
 
 func (f *factory) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	h := prometheus.NewHistogramVec(histogramOpts(name, help, buckets), labels)
 	f.register(h)
 	return h
+}
+
+// histogramOpts make a histogram that is classic, with these buckets, and native for who scrapes that: buckets at most a
+// tenth wider than the one before, of which there are at most 100 until they are made coarser.
+func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+// exemplar names a call beside a value, so that a point on a dashboard leads to its log, CDR and trace. A call's name is
+// no label: there are as many as calls.
+func exemplar(call string) prometheus.Labels { return prometheus.Labels{"call": call} }
+
+func increase(c prometheus.Counter, call string) {
+	c.(prometheus.ExemplarAdder).AddWithExemplar(1, exemplar(call))
+}
+
+func observe(o prometheus.Observer, value float64, call string) {
+	o.(prometheus.ExemplarObserver).ObserveWithExemplar(value, exemplar(call))
 }

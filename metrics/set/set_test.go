@@ -1,6 +1,7 @@
 package set
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -35,8 +36,8 @@ func exercise(s *Set) {
 	s.WatsonTarget("public.0001.example", true, time.Unix(1, 0))
 	s.CallStarted()
 	s.CallStarted()
-	s.CallSetup(time.Second)
-	s.CallEnded(metrics.ReasonTransferred, time.Minute)
+	s.CallSetup("call-1", time.Second)
+	s.CallEnded("call-1", metrics.ReasonTransferred, time.Minute)
 	s.HeadersHeld(2)
 	s.Upgraded(metrics.UpgradeDone)
 	s.MailboxFull()
@@ -48,9 +49,10 @@ func exercise(s *Set) {
 	s.Recovered(metrics.RecoveryGoesOn)
 	s.TransferStarted()
 	s.TransferStarted()
-	s.TransferEnded(metrics.MethodRefer, metrics.TransferProved, 300*time.Millisecond)
-	s.TransferContext(metrics.ContextDelivered)
-	s.DeadAir(20 * time.Millisecond)
+	s.TransferEnded("call-1", metrics.MethodRefer, metrics.TransferProved, 300*time.Millisecond)
+	s.TransferCorrected("call-1", metrics.TransferProved)
+	s.TransferContext("call-1", metrics.ContextDelivered)
+	s.DeadAir("call-1", 20*time.Millisecond)
 	s.Sessions(metrics.PathPortable, 1)
 	s.PortsFree(9996)
 	s.PortRestShortened()
@@ -58,6 +60,9 @@ func exercise(s *Set) {
 	s.Lost(metrics.LegA, 2)
 	s.Jitter(metrics.LegB, .004)
 	s.Foreign(metrics.LegB, metrics.ForeignSource, 3)
+	s.MOS("call-1", metrics.LegA, 4.4)
+	s.ReportedMOS("call-1", metrics.LegA, 4.3)
+	s.OneWay("call-1", metrics.LegB, metrics.OneWaySource)
 }
 
 func TestFamiliesAreThoseOfTheContract(t *testing.T) {
@@ -82,6 +87,9 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_media_port_rest_shortened_total":     nil,
 		"handoff_media_ports_free":                    nil,
 		"handoff_media_sessions":                      {"path"},
+		"handoff_mos":                                 {"leg"},
+		"handoff_mos_reported":                        {"leg"},
+		"handoff_rtp_one_way_total":                   {"leg", "reason"},
 		"handoff_rtp_foreign_packets_total":           {"leg", "reason"},
 		"handoff_rtp_jitter_seconds":                  {"leg"},
 		"handoff_rtp_lost_total":                      {"leg"},
@@ -147,6 +155,10 @@ func TestClosedLabelsHaveAllTheirSeriesFromTheStart(t *testing.T) {
 		"handoff_rtp_lost_total":                      len(metrics.Legs()),
 		"handoff_rtp_jitter_seconds":                  len(metrics.Legs()),
 		"handoff_rtp_foreign_packets_total":           len(metrics.Legs()) * len(metrics.Foreigns()),
+		"handoff_rtp_one_way_total":                   len(metrics.Legs()) * len(metrics.OneWays()),
+		"handoff_mos":                                 len(metrics.Legs()),
+		"handoff_mos_reported":                        len(metrics.Legs()),
+		"handoff_journal_recovered_total":             len(metrics.Recoveries()),
 		"handoff_media_sessions":                      len(metrics.Paths()),
 	} {
 		got, err := testutil.GatherAndCount(reg, name)
@@ -163,7 +175,7 @@ func TestNoSeriesIsAddedByWhatTheNetworkSends(t *testing.T) {
 	s, reg := newSet(t)
 	for _, method := range []string{"", "invite", "BREW", strings.Repeat("X", 1000)} {
 		s.Request(metrics.In, method, metrics.PeerTwilio)
-		for _, code := range []int{-1, 0, 99, 700, 1 << 30} {
+		for _, code := range []int{-1, 0, 99, 299, 666, 700, 1 << 30} {
 			s.Response(metrics.In, method, code, metrics.PeerWatson)
 		}
 	}
@@ -224,6 +236,49 @@ handoff_watson_target_up{target="public.0001.example"} 0
 	} {
 		if got := value(families(t, reg)[name], labels); got != 1 {
 			t.Errorf("%s%v is %v, want 1", name, labels, got)
+		}
+	}
+}
+
+// A point on a dashboard leads to a call; a bad second does, and a good one does not.
+func TestExemplarsNameTheCall(t *testing.T) {
+	s, reg := newSet(t)
+	exercise(s)
+	s.MOS("call-2", metrics.LegB, 2.1)
+	got := families(t, reg)
+	calls := map[string]string{} // metric → call of its last exemplar
+	for name, family := range got {
+		for _, m := range family.Metric {
+			all := []*dto.Exemplar{m.GetCounter().GetExemplar()}
+			for _, b := range m.GetHistogram().GetBucket() {
+				all = append(all, b.Exemplar)
+			}
+			for _, e := range all {
+				if e != nil {
+					calls[name] = e.Label[0].GetName() + " " + e.Label[0].GetValue()
+				}
+			}
+		}
+	}
+	want := map[string]string{
+		"handoff_calls_total": "call call-1", "handoff_call_setup_seconds": "call call-1", "handoff_call_duration_seconds": "call call-1",
+		"handoff_transfers_total": "call call-1", "handoff_transfer_seconds": "call call-1", "handoff_transfer_context_total": "call call-1",
+		"handoff_transfer_dead_air_seconds": "call call-1", "handoff_transfers_corrected_total": "call call-1",
+		"handoff_rtp_one_way_total": "call call-1", "handoff_mos": "call call-2",
+	}
+	if !maps.Equal(calls, want) {
+		t.Errorf("got %v\nwant %v", calls, want)
+	}
+}
+
+func TestHistogramsAreNativeToo(t *testing.T) {
+	s, reg := newSet(t)
+	exercise(s)
+	for name, family := range families(t, reg) {
+		if family.GetType() == dto.MetricType_HISTOGRAM && strings.HasPrefix(name, namespace) {
+			if h := family.Metric[0].GetHistogram(); h.Schema == nil || len(h.Bucket) == 0 {
+				t.Errorf("%s: schema %v and %d classic buckets", name, h.Schema, len(h.Bucket))
+			}
 		}
 	}
 }

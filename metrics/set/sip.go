@@ -67,12 +67,23 @@ func methodLabel(method string) string {
 	return other
 }
 
-// codeLabel keeps the exact code: 486 and 487 are different stories.
+// codeLabel keeps the exact code of those that IANA has registered: 486 and 487 are different stories. A peer may invent
+// hundreds.
 func codeLabel(code int) string {
-	if code < 100 || code > 699 {
-		return other
+	if slices.Contains(codes(), code) {
+		return strconv.Itoa(code)
 	}
-	return strconv.Itoa(code)
+	return other
+}
+
+// codes are the SIP response codes that are registered.
+func codes() []int {
+	return []int{
+		100, 180, 181, 182, 183, 199, 200, 202, 204, 300, 301, 302, 305, 380,
+		400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 412, 413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 425, 428, 429,
+		430, 433, 436, 437, 438, 439, 440, 469, 470, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494,
+		500, 501, 502, 503, 504, 505, 513, 555, 580, 600, 603, 604, 606, 607, 608,
+	}
 }
 
 // Request counts a request that was read or written.

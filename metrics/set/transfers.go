@@ -48,22 +48,22 @@ func newTransferMetrics(f *factory) transferMetrics {
 func (s *Set) TransferStarted() { s.transfers.active.Inc() }
 
 // TransferEnded counts a transfer that TransferStarted has counted, d after that.
-func (s *Set) TransferEnded(m metrics.Method, reason metrics.TransferReason, d time.Duration) {
+func (s *Set) TransferEnded(call string, m metrics.Method, reason metrics.TransferReason, d time.Duration) {
 	s.transfers.active.Dec()
-	s.transfers.total.WithLabelValues(m.String(), reason.Result().String(), reason.String()).Inc()
-	s.transfers.seconds.WithLabelValues(m.String()).Observe(d.Seconds())
+	increase(s.transfers.total.WithLabelValues(m.String(), reason.Result().String(), reason.String()), call)
+	observe(s.transfers.seconds.WithLabelValues(m.String()), d.Seconds(), call)
 }
 
 // TransferCorrected counts what an indeterminate transfer turned out to be. TransferEnded has counted
 // it before, and a counter does not go back.
-func (s *Set) TransferCorrected(reason metrics.TransferReason) {
-	s.transfers.late.WithLabelValues(reason.Result().String(), reason.String()).Inc()
+func (s *Set) TransferCorrected(call string, reason metrics.TransferReason) {
+	increase(s.transfers.late.WithLabelValues(reason.Result().String(), reason.String()), call)
 }
 
 // TransferContext counts what became of the key of one transfer.
-func (s *Set) TransferContext(c metrics.Context) {
-	s.transfers.context.WithLabelValues(c.String()).Inc()
+func (s *Set) TransferContext(call string, c metrics.Context) {
+	increase(s.transfers.context.WithLabelValues(c.String()), call)
 }
 
 // DeadAir observes how long a transferred caller was kept on the edge's leg.
-func (s *Set) DeadAir(d time.Duration) { s.transfers.deadAir.Observe(d.Seconds()) }
+func (s *Set) DeadAir(call string, d time.Duration) { observe(s.transfers.deadAir, d.Seconds(), call) }

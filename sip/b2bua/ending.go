@@ -234,7 +234,7 @@ func (c *Call) report() {
 	if !c.ending.answered.IsZero() {
 		talked = c.ending.ended.Sub(c.ending.answered)
 	}
-	c.engine.deps.Observer.CallEnded(c.ending.reason, duration)
+	c.engine.deps.Observer.CallEnded(c.id, c.ending.reason, duration)
 	c.log.Info("call ended",
 		zap.Stringer("result", c.ending.reason.Result()),
 		zap.Stringer("reason", c.ending.reason),

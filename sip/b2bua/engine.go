@@ -79,12 +79,18 @@ type Limits struct {
 }
 
 // Observer is told what happens to calls. Its methods do not block.
+// What has a call tells which one, by its id.
 type Observer interface {
-	transfer.Observer
 	Rejected(metrics.Reject)
 	CallStarted()
-	CallSetup(time.Duration)
-	CallEnded(metrics.Reason, time.Duration)
+	CallSetup(call string, took time.Duration)
+	CallEnded(call string, why metrics.Reason, lasted time.Duration)
+	// As of transfer.Observer.
+	TransferStarted()
+	TransferEnded(call string, by metrics.Method, why metrics.TransferReason, took time.Duration)
+	TransferCorrected(call string, why metrics.TransferReason)
+	TransferContext(call string, became metrics.Context)
+	DeadAir(call string, lasted time.Duration)
 	// HeadersHeld counts headers of a caller that were to go to Watson and could not.
 	HeadersHeld(int)
 	MailboxFull()
@@ -95,6 +101,11 @@ type Observer interface {
 	Lost(metrics.Leg, uint64)
 	Jitter(metrics.Leg, float64)
 	Foreign(metrics.Leg, metrics.Foreign, uint64)
+	// MOS is of a second of what a leg sent, ReportedMOS of what its peer says to have heard.
+	MOS(call string, leg metrics.Leg, mos float64)
+	ReportedMOS(call string, leg metrics.Leg, mos float64)
+	// OneWay counts a leg that is not heard any more.
+	OneWay(call string, leg metrics.Leg, why metrics.OneWay)
 }
 
 // Deps are the engine's ways out.

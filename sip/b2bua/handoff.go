@@ -53,7 +53,7 @@ func (c *Call) onReferred(l *leg.Leg, r *leg.Refer) {
 		l.RejectRefer(r, 403, "Forbidden")
 		return
 	case c.handoff.running():
-		countRefused(observer, metrics.TransferBusy)
+		c.countRefused(metrics.TransferBusy)
 		l.RejectRefer(r, 491, "Request Pending")
 		return
 	}
@@ -168,7 +168,7 @@ func (c *Call) begin(machine refer.Config, what asked, request refer.Request, r 
 
 func (c *Call) transferDeps(p plan) transfer.Deps {
 	return transfer.Deps{
-		Log: c.log, Observer: c.engine.deps.Observer, Call: transferCall{c}, Watson: c.b, Caller: c.a,
+		Log: c.log, Observer: transferObserver{c}, Call: transferCall{c}, Watson: c.b, Caller: c.a,
 		Method: p.method(c),
 	}
 }
@@ -236,10 +236,10 @@ func (p plan) method(c *Call) func(metrics.Method, func(refer.Event)) transfer.M
 
 // refuse counts and logs a transfer that is not carried out, and returns what its REFER hears.
 func (c *Call) refuse(err error) (code int, text string) {
-	observer := c.engine.deps.Observer
+	observer := transferObserver{c}
 	refusal := &refer.Refusal{Code: 500, Reason: metrics.TransferInternal, Text: "Server Internal Error"}
 	errors.As(err, &refusal)
-	countRefused(observer, refusal.Reason)
+	c.countRefused(refusal.Reason)
 	switch {
 	case errors.Is(err, refer.ErrMismatch):
 		observer.TransferContext(metrics.ContextMismatch)
@@ -251,7 +251,8 @@ func (c *Call) refuse(err error) (code int, text string) {
 }
 
 // countRefused counts a transfer that ended before it began.
-func countRefused(observer Observer, why metrics.TransferReason) {
+func (c *Call) countRefused(why metrics.TransferReason) {
+	observer := transferObserver{c}
 	observer.TransferStarted()
 	observer.TransferEnded(metrics.MethodNone, why, 0)
 }
@@ -301,6 +302,25 @@ func (h *handoff) record() *journal.Transfer {
 	}
 	return t
 }
+
+// transferObserver tells the engine's Observer whose transfer it is.
+type transferObserver struct{ c *Call }
+
+func (t transferObserver) TransferStarted() { t.c.engine.deps.Observer.TransferStarted() }
+
+func (t transferObserver) TransferEnded(m metrics.Method, why metrics.TransferReason, took time.Duration) {
+	t.c.engine.deps.Observer.TransferEnded(t.c.id, m, why, took)
+}
+
+func (t transferObserver) TransferCorrected(why metrics.TransferReason) {
+	t.c.engine.deps.Observer.TransferCorrected(t.c.id, why)
+}
+
+func (t transferObserver) TransferContext(became metrics.Context) {
+	t.c.engine.deps.Observer.TransferContext(t.c.id, became)
+}
+
+func (t transferObserver) DeadAir(d time.Duration) { t.c.engine.deps.Observer.DeadAir(t.c.id, d) }
 
 // transferCall is the call as its transfer sees it.
 type transferCall struct{ c *Call }

@@ -385,21 +385,26 @@ func (s *seen) all() string {
 }
 
 func (s *seen) TransferStarted() {}
-func (s *seen) TransferEnded(m metrics.Method, r metrics.TransferReason, _ time.Duration) {
+func (s *seen) TransferEnded(_ string, m metrics.Method, r metrics.TransferReason, _ time.Duration) {
 	s.note("transfer %s %s", m, r)
 }
-func (s *seen) TransferCorrected(r metrics.TransferReason)                   { s.note("corrected %s", r) }
-func (s *seen) TransferContext(c metrics.Context)                            { s.note("context %s", c) }
-func (s *seen) DeadAir(time.Duration)                                        {}
-func (s *seen) Rejected(r metrics.Reject)                                    { s.note("rejected %s", r) }
-func (s *seen) CallStarted()                                                 {}
-func (s *seen) CallSetup(time.Duration)                                      {}
-func (s *seen) CallEnded(r metrics.Reason, _ time.Duration)                  { s.rig.ended <- r }
-func (s *seen) HeadersHeld(n int)                                            { s.note("%d headers held", n) }
-func (s *seen) MailboxFull()                                                 { s.note("mailbox full") }
-func (s *seen) JournalLate()                                                 { s.note("journal late") }
-func (s *seen) Recovered(r metrics.Recovery)                                 { s.note("recovered %s", r) }
-func (s *seen) Lost(metrics.Leg, uint64)                                     {}
-func (s *seen) Jitter(metrics.Leg, float64)                                  {}
+func (s *seen) TransferCorrected(_ string, r metrics.TransferReason)  { s.note("corrected %s", r) }
+func (s *seen) TransferContext(_ string, c metrics.Context)           { s.note("context %s", c) }
+func (s *seen) DeadAir(string, time.Duration)                         {}
+func (s *seen) Rejected(r metrics.Reject)                             { s.note("rejected %s", r) }
+func (s *seen) CallStarted()                                          {}
+func (s *seen) CallSetup(string, time.Duration)                       {}
+func (s *seen) CallEnded(_ string, r metrics.Reason, _ time.Duration) { s.rig.ended <- r }
+func (s *seen) HeadersHeld(n int)                                     { s.note("%d headers held", n) }
+func (s *seen) MailboxFull()                                          { s.note("mailbox full") }
+func (s *seen) JournalLate()                                          { s.note("journal late") }
+func (s *seen) Recovered(r metrics.Recovery)                          { s.note("recovered %s", r) }
+func (s *seen) Lost(metrics.Leg, uint64)                              {}
+func (s *seen) Jitter(metrics.Leg, float64)                           {}
+func (s *seen) MOS(string, metrics.Leg, float64)                      {}
+func (s *seen) ReportedMOS(string, metrics.Leg, float64)              {}
+func (s *seen) OneWay(_ string, l metrics.Leg, w metrics.OneWay) {
+	s.note("leg %s not heard: %s", l, w)
+}
 func (s *seen) Foreign(metrics.Leg, metrics.Foreign, uint64)                 {}
 func (s *seen) Packets(metrics.Leg, metrics.Direction, metrics.Path, uint64) {}

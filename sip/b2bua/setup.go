@@ -219,7 +219,7 @@ func (c *Call) answerCaller(answer []byte) {
 		return // he gave up meanwhile
 	}
 	c.ending.answered = time.Now()
-	c.engine.deps.Observer.CallSetup(time.Since(c.ending.started))
+	c.engine.deps.Observer.CallSetup(c.id, time.Since(c.ending.started))
 	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
 	c.a.Accept(answer)
 	c.setup = nil

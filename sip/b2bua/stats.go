@@ -1,8 +1,10 @@
 package b2bua
 
 import (
+	"slices"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"handoff/media/quality"
@@ -17,6 +19,7 @@ const tickTime = time.Second
 func (c *Call) watch() {
 	c.after(tickTime, func() {
 		c.count()
+		c.listen()
 		c.forgetOutlets()
 		c.noteChange()
 		c.endStuck()
@@ -52,12 +55,57 @@ func (c *Call) count() {
 		}
 		if now.Received > before.Received {
 			observer.Jitter(now.Leg, now.Stream.Jitter().Seconds())
+			observer.MOS(c.id, now.Leg, received(now.Report, before).MOS())
+		}
+		if now.Reported.Reports > before.Reported.Reports {
+			observer.ReportedMOS(c.id, now.Leg, reported(now.Report).MOS())
 		}
 		for i, n := range now.Foreign {
 			if more := n - before.Foreign[i]; more > 0 {
 				observer.Foreign(now.Leg, metrics.Foreign(i), more)
 			}
 		}
+	}
+}
+
+// received is the way of what a leg has sent since before.
+func received(now, before quality.Report) quality.Way {
+	came := now.Received - before.Received
+	lost := now.Stream.Lost() - min(before.Stream.Lost(), now.Stream.Lost())
+	return quality.Way{Loss: share(lost, lost+came), Jitter: now.Stream.Jitter(), RoundTrip: now.Reported.RoundTrip}
+}
+
+// reported is the way of what a leg is sent, by the last report of its peer.
+func reported(now quality.Report) quality.Way {
+	r := now.Reported
+	return quality.Way{Loss: r.Loss(), Jitter: r.Jitter, RoundTrip: r.RoundTrip}
+}
+
+func share(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// listen tells of each leg that is not heard, once until it is heard again or the reason is another one. A hold is what
+// Watson does before each transfer; who sends what while that runs is not known.
+func (c *Call) listen() {
+	if c.talk.media == nil || c.a.State() != leg.Up || c.handoff.running() {
+		return
+	}
+	before := c.talk.unheard
+	c.talk.unheard = c.talk.media.Unheard()
+	for _, u := range c.talk.unheard {
+		if slices.Contains(before, u) {
+			continue
+		}
+		level := zap.WarnLevel
+		if u.Why == metrics.OneWayHold {
+			level = zap.DebugLevel
+		}
+		c.log.Log(level, "leg is not heard", zap.Stringer("leg", u.Leg), zap.Stringer("why", u.Why))
+		c.engine.deps.Observer.OneWay(c.id, u.Leg, u.Why)
 	}
 }
 

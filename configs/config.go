@@ -32,6 +32,7 @@ type Config struct {
 	Limits   Limits
 	Log      Log
 	Journal  Journal
+	CDR      CDR
 
 	// origin tells Validate and Check where in the file a key stands.
 	origin origin
@@ -257,6 +258,15 @@ type Journal struct {
 	Path string
 }
 
+// CDR is where calls that ended are told of.
+type CDR struct {
+	Kind CDRKind
+	// Path is the file of CDRFile, which is rotated at MaxMegabytes, and Keep how many such are kept.
+	Path         string
+	MaxMegabytes int
+	Keep         int
+}
+
 // Default returns the values that hold for absent keys. It is not valid by itself: sip.public,
 // watson.targets and, for its tls: listener, sip.tls have no default.
 func Default() *Config {
@@ -319,5 +329,6 @@ func Default() *Config {
 		},
 		Log:     Log{Level: zapcore.InfoLevel, Format: LogJSON},
 		Journal: Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
+		CDR:     CDR{Kind: CDRFile, Path: "/var/lib/handoff/cdr.jsonl", MaxMegabytes: 100, Keep: 10},
 	}
 }

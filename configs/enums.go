@@ -172,6 +172,18 @@ const (
 	JournalBolt JournalKind = "bbolt"
 )
 
+// CDRKind is where call detail records go.
+type CDRKind string
+
+const (
+	// CDRFile is a file that is rotated.
+	CDRFile CDRKind = "file"
+	// CDRStdout is standard output; the log is on standard error.
+	CDRStdout CDRKind = "stdout"
+	// CDROff keeps none.
+	CDROff CDRKind = "off"
+)
+
 // vocabulary reads one of words. The words of later belong to the contract of the file too, but
 // this version has not built what they ask for.
 func vocabulary[T ~string](words []T, later ...T) func(string) (T, error) {

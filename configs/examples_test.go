@@ -59,6 +59,7 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := strings.Fields(`
+		cdr cdr.keep cdr.kind cdr.max_megabytes cdr.path
 		journal journal.kind journal.path
 		limits limits.body_bytes limits.calls limits.connections limits.connections_per_source limits.duration limits.header_lines limits.invites_per_second
 		limits.message_bytes limits.per_source limits.sdp_bytes

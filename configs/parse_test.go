@@ -25,11 +25,11 @@ func TestMistakesAreNamedWithLineKeyAndExpectation(t *testing.T) {
 		want      []string
 	}{
 		{"unknown key at the top", "", "sipp: {}\n",
-			[]string{`edge.yaml:8:1: sipp: unknown key; expected journal, limits, log, media, node, ops, sip, transfer, twilio, watson`}},
+			[]string{`edge.yaml:8:1: sipp: unknown key; expected cdr, journal, limits, log, media, node, ops, sip, transfer, twilio, watson`}},
 		{"unknown key in a section", "", "limits:\n  call: 1\n",
 			[]string{`edge.yaml:9:3: limits.call: unknown key; expected body_bytes, calls, connections, connections_per_source, duration, header_lines, invites_per_second, message_bytes, per_source, sdp_bytes`}},
 		{"unknown key that would blur the message", "", "\"a b\": 1\n",
-			[]string{`edge.yaml:8:1: "a b": unknown key; expected journal,`}},
+			[]string{`edge.yaml:8:1: "a b": unknown key; expected cdr, journal,`}},
 		{"duplicate section", "", "sip: {}\n",
 			[]string{`edge.yaml:8:1: sip: duplicate key, the first is in line 1`}},
 		{"duplicate key", "  public_ip: 203.0.113.10\n", "  public_ip: 203.0.113.10\n  public_ip: 203.0.113.11\n",
@@ -88,7 +88,7 @@ func TestMistakesAreNamedWithLineKeyAndExpectation(t *testing.T) {
 		{"tag", "", "node: !!str edge\n", []string{`node: expected a single value`}},
 		{"merge key", "", "log:\n  <<: {level: info}\n", []string{`edge.yaml:9:3: log: expected a plain key`}},
 		{"two documents", "", "---\nnode: x\n", []string{`edge.yaml:`, `expected one YAML document`}},
-		{"list at the top", whole, "- a\n", []string{`edge.yaml:1:1: expected a section with the keys journal,`}},
+		{"list at the top", whole, "- a\n", []string{`edge.yaml:1:1: expected a section with the keys cdr, journal,`}},
 		{"not YAML", "", "a: [\n", []string{`edge.yaml:8:`, `: not YAML: `}},
 		{"tab", "", "log:\n\tlevel: info\n", []string{`edge.yaml:`, `: not YAML: `}},
 		{"brackets without end", whole, strings.Repeat("[", 30_000), []string{`edge.yaml:1:33: expected at most 32 levels`}},

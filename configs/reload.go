@@ -76,6 +76,7 @@ var settings = []setting{
 	{"limits.sdp_bytes", true, func(c *Config) any { return &c.Limits.SDPBytes }},
 	{"log.level", true, func(c *Config) any { return &c.Log.Level }},
 	{"log.format", false, func(c *Config) any { return &c.Log.Format }},
+	{"cdr", false, func(c *Config) any { return &c.CDR }},
 	{"journal", false, func(c *Config) any { return &c.Journal }},
 }
 

@@ -135,6 +135,12 @@ func schema(c *Config, dir string) fields {
 			"kind": one(&c.Journal.Kind, vocabulary([]JournalKind{JournalBolt, JournalMemory})),
 			"path": one(&c.Journal.Path, file(dir)),
 		}),
+		"cdr": section(fields{
+			"kind":          one(&c.CDR.Kind, vocabulary([]CDRKind{CDRFile, CDRStdout, CDROff})),
+			"path":          one(&c.CDR.Path, file(dir)),
+			"max_megabytes": one(&c.CDR.MaxMegabytes, between(1, 1_000_000)),
+			"keep":          one(&c.CDR.Keep, between(1, 1000)),
+		}),
 		"webhooks": section(fields{
 			"listen":          one(&c.Webhooks.Listen, addrPort),
 			"public_url":      one(&c.Webhooks.PublicURL, webURL),

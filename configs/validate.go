@@ -28,6 +28,7 @@ func (c *Config) validate(f *findings) {
 	c.validateMedia(f)
 	f.need(!c.Ops.Listen.Addr().IsLoopback() && c.Ops.TokenFile == "", "ops.token_file", "required unless ops.listen is a loopback address: a file with the token that requests must show")
 	f.need(c.Journal.Kind == JournalBolt && c.Journal.Path == "", "journal.path", "required by journal.kind bbolt: the file that keeps the calls")
+	f.need(c.CDR.Kind == CDRFile && c.CDR.Path == "", "cdr.path", "required by cdr.kind file: the file that tells of calls that ended")
 }
 
 // validateListeners refuses sockets that cannot be bound beside each other.

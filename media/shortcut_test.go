@@ -207,3 +207,19 @@ func TestADigitCountsOnceWhoeverCarriesIt(t *testing.T) {
 		eventually(t, func() bool { return c.Stats()[0].Events == 2 })
 	})
 }
+
+// What the kernel carries is not seen by anybody: a packet is fetched to be looked at, and the next one is carried again.
+func TestAPacketOfTheKernelIsLookedAt(t *testing.T) {
+	onKernelPath(t, []mode{passed}, func(t *testing.T, _ mode, c talk) {
+		number(t, c, 101)
+		c.goesOver(t)
+		c.looks(t, c.saysA, c.saysB)
+		c.pb.secure(sdp.SHA80, keyOf(t, 'Z'), c.pb.told)
+		set(t, c.b, c.b.remote)
+		c.looks(t, c.saysA, c.saysB, Unheard{metrics.LegB, metrics.OneWayAuth})
+		eventually(t, func() bool {
+			c.saysB()
+			return carried(c.b)
+		})
+	})
+}

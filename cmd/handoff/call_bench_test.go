@@ -46,6 +46,7 @@ media: {listen: 127.0.0.1, ports: %s, rest: 0s}
 limits: {calls: 1000, invites_per_second: 10000, per_source: 10000}
 ops: {listen: "127.0.0.1:0"}
 journal: {kind: memory}
+cdr: {kind: "off"}
 `, rangeOfPorts())
 	cfg, err := configs.Parse(filepath.Join(b.TempDir(), "edge.yaml"), []byte(text), os.LookupEnv)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"handoff/media"
 	"handoff/media/tone"
 	"handoff/metrics"
+	"handoff/metrics/cdr"
 	"handoff/metrics/ops"
 	"handoff/metrics/set"
 	"handoff/sip/b2bua"
@@ -33,6 +34,8 @@ type edge struct {
 	engine *b2bua.Engine
 	prober atomic.Pointer[probe.Prober]
 	ops    *ops.Server
+	// cdr takes the stories of calls that ended; nil when nobody wants them.
+	cdr *cdr.Writer
 	// store is where calls are written down, and journal the file of this process; nil when none shall outlive it, and while
 	// another process has it.
 	store   *journal.Switch
@@ -96,6 +99,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 
+	if e.cdr, err = openCDR(cfg, deps.Log, counters); err != nil {
+		return nil, err
+	}
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
 	var kept journal.Kept
@@ -113,6 +119,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	now.with.Health = e.prober.Load()
 	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
 		Log:        deps.Log,
+		CDR:        cdrs(e.cdr),
 		Wire:       w,
 		Media:      e.media,
 		Journal:    e.store,
@@ -198,6 +205,11 @@ func (e *edge) closeSockets() {
 	}
 	if err := e.closeJournal(); err != nil {
 		e.log.Error("journal", zap.Error(err))
+	}
+	if e.cdr != nil {
+		if err := e.cdr.Close(); err != nil {
+			e.log.Error("CDR", zap.Error(err))
+		}
 	}
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {

@@ -39,6 +39,11 @@ func (e *edge) closeJournal() error {
 // details are the further lines of /readyz.
 func (e *edge) details() []string {
 	lines := e.targetsInWords()
+	if e.cdr != nil {
+		if err := e.cdr.Failing(); err != nil {
+			lines = append(lines, "call detail records are not written: "+err.Error())
+		}
+	}
 	file := e.journal.Load()
 	if file == nil {
 		return lines

@@ -108,6 +108,7 @@ watson:
   health: {options_every: 0s}
 media: {listen: %[1]s, ports: 10000-59999, rest: 0s}
 journal: {kind: memory}
+cdr: {kind: "off"}
 limits: {calls: 100000, invites_per_second: 10000, per_source: 10000}
 log: {level: warn, format: json}
 ops: {listen: "%[1]s:9090"}

@@ -111,6 +111,7 @@ media:
   rest: 0s
 ops: {listen: "%[1]s:0"}
 journal: {kind: memory}
+cdr: {kind: "off"}
 `, s.Edge, s.Twilio, s.Watson, s.Spare, certificate, key, ca, watsonName, mediaPorts, strings.Join(targets, `", "`), s.Proxy)
 	cfg, err := configs.Parse("peers.yaml", []byte(text), os.LookupEnv)
 	s.must(err)

@@ -133,6 +133,7 @@ watson:
 media: {listen: "%[1]s", public_ip: "%[1]s", ports: %[6]s, pins: ""}
 ops: {listen: "%[7]s:0"}
 journal: {kind: memory}
+cdr: {kind: "off"}
 `
 
 func (s *stage) startEdge(cfg stageConfig, authority *simulator.Authority) error {

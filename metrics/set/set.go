@@ -25,6 +25,7 @@ type Set struct {
 	transfers transferMetrics
 	media     mediaMetrics
 	journal   journalMetrics
+	cdr       cdrMetrics
 	webhooks  *prometheus.CounterVec
 	upgrades  *prometheus.CounterVec
 }
@@ -38,6 +39,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		transfers: newTransferMetrics(f),
 		media:     newMediaMetrics(f),
 		journal:   newJournalMetrics(f),
+		cdr:       newCDRMetrics(f),
 		webhooks:  newWebhookMetrics(f),
 		upgrades:  newUpgradeMetrics(f),
 	}

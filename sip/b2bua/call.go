@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/metrics"
+	"handoff/metrics/cdr"
 	"handoff/sip/dialog"
 	"handoff/sip/leg"
 	"handoff/sip/trunk"
@@ -44,6 +45,7 @@ type Call struct {
 	left    legacy    // of a call that another process began
 	written stand     // as the journal has it
 	fork    string    // the tag of the last early dialog that it has
+	story   cdr.Story // for the CDR
 	move    *Mover    // who wants to take it to another process, until it was asked
 	moved   bool      // it is there
 	outlets []*outlet // of requests whose transactions may still be alive
@@ -121,6 +123,8 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 		return nil, err
 	}
 	c.dialogs = append(c.dialogs, c.a.Dialog())
+	c.story = cdr.Story{From: strings.Clone(trunk.User(from.URI)), To: c.caller.dialled}
+	c.entry(c.a)
 	c.ending.started = time.Now()
 	return c, nil
 }
@@ -304,6 +308,7 @@ func (c *Call) legs() []*leg.Leg {
 
 // onLeg is told what happens on a leg and sends it to the file that is about it.
 func (c *Call) onLeg(l *leg.Leg, ev leg.Event) {
+	c.tellLeg(l, ev)
 	switch ev := ev.(type) {
 	case leg.Inviting:
 		c.note() // so that another process can end it

@@ -126,6 +126,7 @@ func (c *Call) hangUp(why metrics.Reason) {
 func (c *Call) endCaller() {
 	if c.a.State() == leg.Calling {
 		code, text := callerCode(c.ending.reason)
+		c.entry(c.a).Code = code
 		c.a.Reject(code, text)
 		return
 	}
@@ -235,6 +236,7 @@ func (c *Call) report() {
 		talked = c.ending.ended.Sub(c.ending.answered)
 	}
 	c.engine.deps.Observer.CallEnded(c.id, c.ending.reason, duration)
+	c.tell(duration, talked)
 	c.log.Info("call ended",
 		zap.Stringer("result", c.ending.reason.Result()),
 		zap.Stringer("reason", c.ending.reason),

@@ -16,6 +16,7 @@ import (
 	"handoff/media/sdp"
 	"handoff/media/tone"
 	"handoff/metrics"
+	"handoff/metrics/cdr"
 	"handoff/refer"
 	"handoff/sip/b2bua/transfer"
 	"handoff/sip/dialog"
@@ -115,12 +116,17 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
+	// CDR may be nil.
+	CDR CDRs
 	// Ringback is what the caller hears while the agent's phone rings.
 	Ringback *tone.Clip
 	// Bury answers late messages of a dialog that is over.
 	Bury func(dialog.ID)
 	Changeable
 }
+
+// CDRs takes the story of each call that ended. It does not block.
+type CDRs interface{ Write(cdr.Record) }
 
 // Changeable are those that follow the configuration, and go with it to Reload.
 type Changeable struct {

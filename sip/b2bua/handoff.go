@@ -12,6 +12,7 @@ import (
 
 	"handoff/media/tone"
 	"handoff/metrics"
+	"handoff/metrics/cdr"
 	"handoff/refer"
 	"handoff/sip/b2bua/transfer"
 	"handoff/sip/journal"
@@ -161,6 +162,9 @@ func (c *Call) begin(machine refer.Config, what asked, request refer.Request, r 
 		return err
 	}
 	c.handoff.executor, c.handoff.asked = executor, what
+	c.story.AddTransfer(cdr.Transfer{
+		At: time.Now(), AskedBy: machine.Origin.String(), Target: request.Target.String(), KeySHA256: request.Key.Hash(),
+	})
 	c.play(c.engine.deps.Hold)
 	executor.Begin()
 	return nil
@@ -221,6 +225,10 @@ func (c *Call) fit(method metrics.Method, p *plan) (err error) {
 // method returns the way that carries the plan out.
 func (p plan) method(c *Call) func(metrics.Method, func(refer.Event)) transfer.Method {
 	return func(method metrics.Method, report func(refer.Event)) transfer.Method {
+		now := c.story.LastTransfer(underWay)
+		if word := method.String(); !slices.Contains(now.Tried, word) { // a restored one is tried on
+			now.Tried = append(now.Tried, word)
+		}
 		switch method {
 		case metrics.MethodREST:
 			return transfer.ByREST{
@@ -252,9 +260,10 @@ func (c *Call) refuse(err error) (code int, text string) {
 
 // countRefused counts a transfer that ended before it began.
 func (c *Call) countRefused(why metrics.TransferReason) {
-	observer := transferObserver{c}
+	observer := c.engine.deps.Observer
 	observer.TransferStarted()
-	observer.TransferEnded(metrics.MethodNone, why, 0)
+	observer.TransferEnded(c.id, metrics.MethodNone, why, 0)
+	endTransfer(c.story.AddTransfer(cdr.Transfer{At: time.Now()}), metrics.MethodNone, why, 0)
 }
 
 // beside runs wait on a goroutine of its own, for at most the time of a method, and what it returns
@@ -302,25 +311,6 @@ func (h *handoff) record() *journal.Transfer {
 	}
 	return t
 }
-
-// transferObserver tells the engine's Observer whose transfer it is.
-type transferObserver struct{ c *Call }
-
-func (t transferObserver) TransferStarted() { t.c.engine.deps.Observer.TransferStarted() }
-
-func (t transferObserver) TransferEnded(m metrics.Method, why metrics.TransferReason, took time.Duration) {
-	t.c.engine.deps.Observer.TransferEnded(t.c.id, m, why, took)
-}
-
-func (t transferObserver) TransferCorrected(why metrics.TransferReason) {
-	t.c.engine.deps.Observer.TransferCorrected(t.c.id, why)
-}
-
-func (t transferObserver) TransferContext(became metrics.Context) {
-	t.c.engine.deps.Observer.TransferContext(t.c.id, became)
-}
-
-func (t transferObserver) DeadAir(d time.Duration) { t.c.engine.deps.Observer.DeadAir(t.c.id, d) }
 
 // transferCall is the call as its transfer sees it.
 type transferCall struct{ c *Call }

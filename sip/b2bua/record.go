@@ -27,6 +27,9 @@ func (c *Call) record() journal.Record {
 		Bridged:    c.agent.bridged,
 		Outcomes:   c.handoff.outcomes[:len(c.handoff.outcomes):len(c.handoff.outcomes)],
 	}
+	if c.engine.deps.CDR != nil {
+		r.CDR = c.recordStory()
+	}
 	if c.setup != nil && c.setup.answering {
 		r.Answered = time.Now() // by the time that anybody reads it
 	}

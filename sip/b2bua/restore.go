@@ -79,6 +79,8 @@ func (e *rules) rebuild(r journal.Record, as *Departure) (*Call, error) {
 	if why, known := metrics.ParseReason(r.Reason); known {
 		c.ending.reason, c.ending.ended = why, r.Ended
 	}
+	_ = json.Unmarshal(r.CDR, &c.story) // without it, which older records have not, less is told
+	c.story.End(time.Now())
 	c.talk.a.clear()
 	c.talk.b.clear()
 	c.talk.terminated, c.agent.bridged, c.handoff.outcomes = r.Terminated, r.Bridged, r.Outcomes

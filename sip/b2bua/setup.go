@@ -81,6 +81,7 @@ func (c *Call) refuseMedia(err error) {
 
 func (c *Call) refuseCaller(why metrics.Reason, code int, text string, headers ...[2]string) {
 	c.ending.because(why)
+	c.entry(c.a).Code = code
 	c.a.Reject(code, text, headers...)
 }
 
@@ -126,6 +127,7 @@ func (c *Call) tryNextTarget() {
 	}, c.legDeps(), inv)
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
+	c.entry(c.b).Target = now.uri.Host
 	c.log.Info("dialling", zap.String("target", now.uri.Host))
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
@@ -221,6 +223,7 @@ func (c *Call) answerCaller(answer []byte) {
 	c.ending.answered = time.Now()
 	c.engine.deps.Observer.CallSetup(c.id, time.Since(c.ending.started))
 	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
+	c.entry(c.a).Code = 200
 	c.a.Accept(answer)
 	c.setup = nil
 	c.watch()

@@ -106,6 +106,12 @@ func (c *Call) listen() {
 		}
 		c.log.Log(level, "leg is not heard", zap.Stringer("leg", u.Leg), zap.Stringer("why", u.Why))
 		c.engine.deps.Observer.OneWay(c.id, u.Leg, u.Why)
+		c.story.Unheard(u.Leg.String(), u.Why.String(), time.Now())
+	}
+	for _, u := range before {
+		if !slices.Contains(c.talk.unheard, u) {
+			c.story.HeardAgain(u.Leg.String(), u.Why.String(), time.Now())
+		}
 	}
 }
 

@@ -47,6 +47,8 @@ type Record struct {
 	Reason   string    `json:"reason,omitempty"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Outcomes []string  `json:"outcomes,omitempty"`
+	// CDR is what the call's CDR has to tell so far.
+	CDR json.RawMessage `json:"cdr,omitempty"`
 }
 
 // Leg is one side of the call.

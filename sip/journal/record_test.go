@@ -27,6 +27,7 @@ func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 			Asked: json.RawMessage(`{"to":"x"}`), Attempted: "refer", Owed: 200, Parting: true,
 		},
 		Terminated: true, Bridged: true, Reason: "transferred", Ended: began, Outcomes: []string{"refer proved"},
+		CDR: json.RawMessage(`{"from":"x"}`),
 	}
 	// Every field is filled, or a field that is not written down would be missed here.
 	assertFilled(t, reflect.ValueOf(want), "Record")

@@ -1,0 +1,176 @@
+package cdr
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Config says where Records go.
+type Config struct {
+	// Node names the edge in each Record.
+	Node string
+	// Path is the file, made with its directory; empty is Deps.Out.
+	Path string
+	// MaxBytes is how large the file grows before it becomes Path.1, and Keep how many such there are.
+	MaxBytes int64
+	Keep     int
+}
+
+// Observer counts. Its methods do not block.
+type Observer interface {
+	CDRWritten()
+	// CDRFailed counts a try that failed, CDRDropped a Record that is lost.
+	CDRFailed()
+	CDRDropped()
+}
+
+// Deps are the Writer's ways out.
+type Deps struct {
+	Log      *zap.Logger
+	Observer Observer
+	Out      io.Writer // where there is no Path
+}
+
+const (
+	// room is how many Records wait for a disk that does not write: half an hour of two calls a second, some 8 MB.
+	room = 4096
+	// retryTime is between two tries to write the same Record.
+	retryTime = time.Second
+	// closeTime is how long Close waits for what still waits.
+	closeTime = 2 * time.Second
+)
+
+// output takes whole lines: one that failed has left nothing behind.
+type output interface {
+	append(line []byte) error
+	close() error
+}
+
+// Writer appends Records. What can't be written is tried again each second, and what finds no room meanwhile is counted.
+type Writer struct {
+	node string
+	deps Deps
+	out  output
+
+	mu     sync.Mutex // so that nothing is put into the queue once it is closed
+	closed bool
+	queue  chan []byte
+	hurry  chan struct{} // closed by Close: each Record is tried once more
+	done   chan struct{}
+	err    atomic.Pointer[error] // of the last try, nil if it went well
+}
+
+// New opens the file. The error says why it can't be written.
+func New(cfg Config, deps Deps) (*Writer, error) { return newWriter(cfg, deps, room) }
+
+func newWriter(cfg Config, deps Deps, room int) (*Writer, error) {
+	w := &Writer{
+		node: cfg.Node, deps: deps, out: stream{deps.Out},
+		queue: make(chan []byte, room), hurry: make(chan struct{}), done: make(chan struct{}),
+	}
+	if cfg.Path != "" {
+		f, err := openFile(cfg, deps.Log)
+		if err != nil {
+			return nil, err
+		}
+		w.out = f
+	}
+	go w.run() // ends with Close
+	return w, nil
+}
+
+// Write takes a Record. Without room for it, or after Close, it is dropped and counted.
+func (w *Writer) Write(r Record) {
+	r.Version, r.Node = Version, w.node
+	r.Started, r.Answered, r.Ended = r.Started.UTC(), r.Answered.UTC(), r.Ended.UTC()
+	line, err := json.Marshal(r)
+	if err != nil { // a float that is no number
+		w.deps.Log.Error("CDR lost", zap.String("call", r.Call), zap.Error(err))
+		w.deps.Observer.CDRDropped()
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		select {
+		case w.queue <- append(line, '\n'):
+			return
+		default:
+		}
+	}
+	w.deps.Observer.CDRDropped()
+}
+
+// Failing returns why Records are not written at present, nil while they are.
+func (w *Writer) Failing() error {
+	if err := w.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Close tries for a while to write what waits and counts the rest as dropped.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+		close(w.hurry)
+	}
+	w.mu.Unlock()
+	select {
+	case <-w.done:
+		return w.out.close()
+	case <-time.After(closeTime): // somebody does not read our output
+		for range w.queue {
+			w.deps.Observer.CDRDropped()
+		}
+		return w.Failing()
+	}
+}
+
+func (w *Writer) run() {
+	defer close(w.done)
+	for line := range w.queue {
+		w.write(line)
+	}
+}
+
+// write tries until it works or the process ends.
+func (w *Writer) write(line []byte) {
+	for {
+		err := w.out.append(line)
+		if err == nil {
+			if w.err.Swap(nil) != nil {
+				w.deps.Log.Info("CDRs are written again")
+			}
+			w.deps.Observer.CDRWritten()
+			return
+		}
+		w.deps.Observer.CDRFailed()
+		if w.err.Swap(&err) == nil {
+			w.deps.Log.Error("CDRs are not written", zap.Int("room", cap(w.queue)), zap.Error(err))
+		}
+		select {
+		case <-w.hurry:
+			w.deps.Observer.CDRDropped()
+			return
+		case <-time.After(retryTime):
+		}
+	}
+}
+
+// stream is an output that somebody else keeps.
+type stream struct{ io.Writer }
+
+func (s stream) append(line []byte) error {
+	_, err := s.Write(line)
+	return err
+}
+
+func (stream) close() error { return nil }

@@ -1,0 +1,122 @@
+package b2bua
+
+import (
+	"encoding/json"
+	"time"
+
+	"handoff/media/quality"
+	"handoff/metrics"
+	"handoff/metrics/cdr"
+	"handoff/sip/leg"
+)
+
+// tellLeg notes in the CDR what happened on a leg.
+func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
+	switch ev := ev.(type) {
+	case leg.Connected:
+		c.entry(l).Code = 200
+	case leg.Failed:
+		c.entry(l).Code = ev.Code
+	case leg.Ended:
+		entry := c.entry(l)
+		entry.Ended = ev.Cause.String()
+		if unanswered := ev.Cause == leg.ByCancel || ev.Cause == leg.ByLoss; unanswered && entry.Code == 0 && l == c.a {
+			entry.Code = 487
+		}
+	}
+}
+
+// entry is the CDR's of a leg.
+func (c *Call) entry(l *leg.Leg) *cdr.Leg {
+	return c.story.OnLeg(l.Name.String(), l.Dialog().CallID)
+}
+
+// transferObserver tells the engine's Observer whose transfer it is, and the CDR what becomes of it.
+type transferObserver struct{ c *Call }
+
+func (t transferObserver) TransferStarted() { t.c.engine.deps.Observer.TransferStarted() }
+
+func (t transferObserver) TransferEnded(m metrics.Method, why metrics.TransferReason, took time.Duration) {
+	t.c.engine.deps.Observer.TransferEnded(t.c.id, m, why, took)
+	endTransfer(t.c.story.LastTransfer(underWay), m, why, took)
+}
+
+func endTransfer(t *cdr.Transfer, m metrics.Method, why metrics.TransferReason, took time.Duration) {
+	t.Method, t.Result, t.Reason, t.Took = m.String(), why.Result().String(), why.String(), took.Seconds()
+}
+
+func underWay(t cdr.Transfer) bool { return t.Result == "" }
+
+func (t transferObserver) TransferCorrected(why metrics.TransferReason) {
+	t.c.engine.deps.Observer.TransferCorrected(t.c.id, why)
+	t.c.story.LastTransfer(unproved).Corrected = why.String()
+}
+
+func unproved(t cdr.Transfer) bool {
+	return t.Result == metrics.Indeterminate.String() && t.Corrected == ""
+}
+
+func (t transferObserver) TransferContext(became metrics.Context) {
+	t.c.engine.deps.Observer.TransferContext(t.c.id, became)
+	t.c.story.LastTransfer(func(t cdr.Transfer) bool { return t.Reason != metrics.TransferBusy.String() }).Context = became.String()
+}
+
+func (t transferObserver) DeadAir(d time.Duration) {
+	t.c.engine.deps.Observer.DeadAir(t.c.id, d)
+	t.c.story.LastTransfer(func(cdr.Transfer) bool { return true }).DeadAir = d.Seconds()
+}
+
+// recordStory is the CDR so far, for the journal.
+func (c *Call) recordStory() json.RawMessage {
+	story, _ := json.Marshal(c.story) // plain data: it always marshals
+	return story
+}
+
+// tell writes the CDR.
+func (c *Call) tell(duration, talked time.Duration) {
+	if c.engine.deps.CDR == nil {
+		return
+	}
+	c.story.End(c.ending.ended)
+	r := cdr.Record{
+		Call:    c.id,
+		Started: c.ending.started, Answered: c.ending.answered, Ended: c.ending.ended,
+		Duration: duration.Seconds(), Talked: talked.Seconds(),
+		Result: c.ending.reason.Result().String(), Reason: c.ending.reason.String(),
+		Kind: string(c.caller.kind), Source: c.caller.source,
+		TwilioCallSID: c.caller.sid, TwilioParentCallSID: c.caller.parent,
+		Story: c.story,
+	}
+	for _, name := range metrics.Legs() {
+		if report, there := c.talk.told[name]; there {
+			r.Media = append(r.Media, mediaOf(name, report))
+		}
+	}
+	c.engine.deps.CDR.Write(r)
+}
+
+func mediaOf(name metrics.Leg, r quality.Report) cdr.Media {
+	m := cdr.Media{
+		Leg:      name.String(),
+		Received: cdr.Stream{Packets: r.Received, Lost: int64(r.Stream.Lost()), Jitter: r.Stream.Jitter().Seconds()},
+		Sent:     cdr.Stream{Packets: r.Sent, Lost: int64(r.Reported.Lost), Jitter: r.Reported.Jitter.Seconds()},
+		Digits:   r.Events, RoundTrip: r.Reported.RoundTrip.Seconds(),
+	}
+	if r.Received > 0 {
+		m.Received.MOS = received(r, quality.Report{}).MOS()
+	}
+	if r.Reported.Reports > 0 {
+		m.Sent.MOS = quality.Way{
+			Loss: share(uint64(max(r.Reported.Lost, 0)), r.Sent), Jitter: r.Reported.Jitter, RoundTrip: r.Reported.RoundTrip,
+		}.MOS()
+	}
+	for i, n := range r.Foreign {
+		if n > 0 {
+			if m.Dropped == nil {
+				m.Dropped = make(map[string]uint64)
+			}
+			m.Dropped[metrics.Foreign(i).String()] = n
+		}
+	}
+	return m
+}

@@ -25,7 +25,7 @@ import (
 )
 
 // restarts is a world whose edge is a process of its own, which can die and come back: `handoff serve`, with the journal
-// that it has by default. Of the scene all but the edge is there.
+// and the CDRs that it has by default. Of the scene all but the edge is there.
 type restarts struct {
 	*scene
 	*serving
@@ -91,7 +91,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	for old, new := range map[string]string{
 		"tls:127.0.0.1:0": fmt.Sprintf("tls:127.0.0.1:%d", r.sip), "tcp:127.0.0.1:0": fmt.Sprintf("tcp:127.0.0.1:%d", freePort(cfg.At.Edge)),
 		"udp:127.0.0.1:0": fmt.Sprintf("udp:127.0.0.1:%d", udp), `ops: {listen: "127.0.0.1:0"}`: `ops: {listen: "` + r.ops + `"}`,
-		"journal: {kind: memory}": "journal: {path: " + cmp.Or(cfg.Journal, "state/calls.db") + "}",
+		"journal: {kind: memory}": "journal: {path: " + cmp.Or(cfg.Journal, "state/calls.db") + "}", `cdr: {kind: "off"}`: "cdr: {path: state/cdr.jsonl}",
 	} {
 		if !strings.Contains(text, old) {
 			t.Fatalf("no %s in\n%s", old, text)

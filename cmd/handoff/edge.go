@@ -99,9 +99,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 
-	if e.cdr, err = openCDR(cfg, deps.Log, counters); err != nil {
-		return nil, err
-	}
+	e.cdr = openCDR(cfg, deps.Log, counters)
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
 	var kept journal.Kept

@@ -141,7 +141,9 @@ func (l *lab) live(w Way) {
 	s.setHop(h)
 	s.setWay(w)
 	s.refresh(l.deadline())
+	l.mu.Lock() // the path looks at its ways by itself
 	l.started[port] = &started{way: w, hop: h}
+	l.mu.Unlock()
 	s.turnOn()
 }
 

@@ -20,17 +20,13 @@ type file struct {
 	cut  bool // the last line has no end: a crash, or a full disk
 }
 
-func openFile(cfg Config, log *zap.Logger) (*file, error) {
-	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
-		return nil, fmt.Errorf("CDR: %w", err)
-	}
-	o := &file{cfg: cfg, log: log}
-	return o, o.open()
-}
-
-// open goes on behind what is there. A line that a crash has cut off stays, and stays alone.
+// open goes on behind what is there. A line that a crash has cut off stays, and stays alone. The numbers of callers are
+// nobody else's business.
 func (o *file) open() error {
-	f, err := os.OpenFile(o.cfg.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	if err := os.MkdirAll(filepath.Dir(o.cfg.Path), 0o700); err != nil {
+		return fmt.Errorf("CDR: %w", err)
+	}
+	f, err := os.OpenFile(o.cfg.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("CDR: %w", err)
 	}

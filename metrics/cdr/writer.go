@@ -65,23 +65,23 @@ type Writer struct {
 	err    atomic.Pointer[error] // of the last try, nil if it went well
 }
 
-// New opens the file. The error says why it can't be written.
-func New(cfg Config, deps Deps) (*Writer, error) { return newWriter(cfg, deps, room) }
+// New opens the file. One that can't be opened is tried again with each Record, and no call is refused for it.
+func New(cfg Config, deps Deps) *Writer { return newWriter(cfg, deps, room) }
 
-func newWriter(cfg Config, deps Deps, room int) (*Writer, error) {
+func newWriter(cfg Config, deps Deps, room int) *Writer {
 	w := &Writer{
 		node: cfg.Node, deps: deps, out: stream{deps.Out},
 		queue: make(chan []byte, room), hurry: make(chan struct{}), done: make(chan struct{}),
 	}
 	if cfg.Path != "" {
-		f, err := openFile(cfg, deps.Log)
-		if err != nil {
-			return nil, err
+		f := &file{cfg: cfg, log: deps.Log}
+		if err := f.open(); err != nil {
+			w.failed(err)
 		}
 		w.out = f
 	}
 	go w.run() // ends with Close
-	return w, nil
+	return w
 }
 
 // Write takes a Record. Without room for it, or after Close, it is dropped and counted.
@@ -152,16 +152,20 @@ func (w *Writer) write(line []byte) {
 			w.deps.Observer.CDRWritten()
 			return
 		}
-		w.deps.Observer.CDRFailed()
-		if w.err.Swap(&err) == nil {
-			w.deps.Log.Error("CDRs are not written", zap.Int("room", cap(w.queue)), zap.Error(err))
-		}
+		w.failed(err)
 		select {
 		case <-w.hurry:
 			w.deps.Observer.CDRDropped()
 			return
 		case <-time.After(retryTime):
 		}
+	}
+}
+
+func (w *Writer) failed(err error) {
+	w.deps.Observer.CDRFailed()
+	if w.err.Swap(&err) == nil {
+		w.deps.Log.Error("CDRs are not written", zap.Int("room", cap(w.queue)), zap.Error(err))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,10 +36,7 @@ func open(t *testing.T, cfg Config, room int) (*Writer, *counts) {
 		cfg.MaxBytes = math.MaxInt64
 	}
 	cfg.Node, cfg.Keep = "edge-1", max(cfg.Keep, 1)
-	w, err := newWriter(cfg, Deps{Log: zap.NewNop(), Observer: n}, room)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newWriter(cfg, Deps{Log: zap.NewNop(), Observer: n}, room)
 	t.Cleanup(func() { _ = w.Close() })
 	return w, n
 }
@@ -184,13 +182,37 @@ func TestNothingIsLostUncountedOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestAFolderThatIsMadeLater: no call waits for one who has forgotten it, and no record is lost.
+func TestAFolderThatIsMadeLater(t *testing.T) {
+	dir := t.TempDir()
+	obstacle := filepath.Join(dir, "state")
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(obstacle, "cdr.jsonl")
+	w, n := open(t, Config{Path: path}, 4)
+	if w.Failing() == nil || n.failed.Load() == 0 {
+		t.Error("nobody was told")
+	}
+	w.Write(call(0))
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, path); !slices.Equal(got, []string{"call-0"}) {
+		t.Errorf("%v", got)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 func TestStandardOutputThatNobodyReadsHoldsUpNobody(t *testing.T) {
 	r, out := io.Pipe()
 	n := &counts{}
-	w, err := newWriter(Config{Node: "edge-1"}, Deps{Log: zap.NewNop(), Observer: n, Out: out}, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newWriter(Config{Node: "edge-1"}, Deps{Log: zap.NewNop(), Observer: n, Out: out}, 2)
 	for i := range 10 {
 		w.Write(call(i))
 	}

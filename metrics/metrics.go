@@ -16,6 +16,16 @@ func name(words []string, v uint8) string {
 	return fmt.Sprintf("unknown(%d)", v)
 }
 
+// parse is the value of a closed vocabulary that prints as a word; known is false for none of them.
+func parse[T fmt.Stringer](all []T, word string) (value T, known bool) {
+	for _, v := range all {
+		if v.String() == word {
+			return v, true
+		}
+	}
+	return value, false
+}
+
 // Peer tells on whose behalf an address or a connection speaks.
 type Peer uint8
 
@@ -32,6 +42,9 @@ func (p Peer) String() string { return name(peers, uint8(p)) }
 
 // Peers lists the vocabulary.
 func Peers() []Peer { return []Peer{PeerUnknown, PeerTwilio, PeerWatson} }
+
+// ParsePeer reads the word of a peer; false, and PeerUnknown, says that it is none.
+func ParsePeer(word string) (Peer, bool) { return parse(Peers(), word) }
 
 // Direction is seen from the edge.
 type Direction uint8
@@ -63,6 +76,9 @@ func (l Leg) String() string { return name(legs, uint8(l)) }
 
 // Legs lists the vocabulary.
 func Legs() []Leg { return []Leg{LegA, LegB, LegC} }
+
+// ParseLeg reads the name of a leg; false says that it is none.
+func ParseLeg(word string) (Leg, bool) { return parse(Legs(), word) }
 
 // Path tells which of the three media paths carries a session.
 type Path uint8

@@ -20,8 +20,8 @@ import (
 
 // The processes of a load test: what is measured on one core, what loads it on the other.
 const (
-	loadCore     = "0"
-	measuredCore = "1"
+	loadCore     = 0
+	measuredCore = 1
 )
 
 // measured is a process under load, alone on its core, with the processes that it has started.
@@ -37,7 +37,7 @@ func (l *load) alone(name, dir string, env []string, command string, args ...str
 	l.must(err)
 	defer log.Close()
 	p := &program{surroundings: l.surroundings, name: name, dir: dir, ended: make(chan struct{})}
-	p.cmd = exec.CommandContext(l.Context(), "taskset", append([]string{"-c", measuredCore, command}, args...)...)
+	p.cmd = exec.CommandContext(l.Context(), "taskset", append([]string{"-c", strconv.Itoa(measuredCore), command}, args...)...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the group is what is counted, and ended
@@ -181,7 +181,7 @@ func (l *load) drive(w way, to string, rate, calls int) tally {
 			"Hold": w.hold, "Contact": w.contact(l.Watson),
 		})
 		return []string{
-			"-c", loadCore, "sipp", "-sf", scenario + ".xml", "-m", strconv.Itoa(calls), "-l", "15000",
+			"-c", strconv.Itoa(loadCore), "sipp", "-sf", scenario + ".xml", "-m", strconv.Itoa(calls), "-l", "15000",
 			"-i", ip, "-p", "5060", "-bind_local", "-mi", ip, "-nostdin", "-buff_size", "4194304",
 			"-trace_stat", "-stf", scenario + ".csv", "-fd", "1",
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The load test puts the edge, and in turn Kamailio, between two SIPps. As a plain test it is small and proves that
@@ -73,8 +76,14 @@ func TestCallsUnderLoad(t *testing.T) {
 
 func newLoad(t *testing.T) *load {
 	t.Helper()
-	pin(t, loadCore) // what runs in this process is load, too: the callee's TLS
-	t.Cleanup(func() { pin(t, fmt.Sprintf("0-%d", runtime.NumCPU()-1)) })
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	var one unix.CPUSet
+	one.Set(loadCore)
+	pin(t, one) // what runs in this process is load, too: the callee's TLS
+	t.Cleanup(func() { pin(t, all) })
 	net := network()
 	l := &load{surroundings: &surroundings{
 		T: t, dir: t.TempDir(), Edge: net(1), Twilio: net(2), Watson: net(3), authority: authority(t),
@@ -83,11 +92,23 @@ func newLoad(t *testing.T) *load {
 	return l
 }
 
-// pin keeps this process to cores.
-func pin(t *testing.T, cores string) {
+// pin keeps the threads of this process to cores: twice, for those that others have started meanwhile.
+func pin(t *testing.T, cores unix.CPUSet) {
 	t.Helper()
-	if out, err := exec.Command("taskset", "-a", "-p", "-c", cores, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
-		t.Fatalf("taskset: %v: %s", err, out)
+	for range 2 {
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			id, err := strconv.Atoi(thread.Name())
+			if err == nil {
+				err = unix.SchedSetaffinity(id, &cores)
+			}
+			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
+				t.Fatalf("thread %s: %v", thread.Name(), err)
+			}
+		}
 	}
 }
 
@@ -206,7 +227,7 @@ func (l *load) configuration() {
 	l.say("The edge: GOMAXPROCS=1, GOGC=%s, GOMEMLIMIT=%s, `sip` and `media` as they are by default (SRTP required, SDES keys passed), "+
 		"four media sockets a call, `media.rest: 0s`, `journal: memory`, `log.level: warn`, `/metrics` on, limits lifted. "+
 		"Kamailio: `-x fm`, one UDP worker (and one for TCP in the TLS rows), stateful, Record-Route, no log. "+
-		"A call: INVITE 100 180 200 ACK, %v, BYE 200, SDP bodies, 13 messages on both legs. SIPp calls and is called on core %s, the peer has core %s.\n",
+		"A call: INVITE 100 180 200 ACK, %v, BYE 200, SDP bodies, 13 messages on both legs. SIPp calls and is called on core %d, the peer has core %d.\n",
 		or(os.Getenv("GOGC"), strconv.Itoa(gcPercent)+" (its own default)"), or(os.Getenv("GOMEMLIMIT"), "half of the machine's memory"), talk, loadCore, measuredCore)
 	l.say("%s, %s, %s, %s, rmem_max %s.\n", first("kamailio", "-v"), first("sipp", "-v"), runtime.Version(), first("uname", "-sr"),
 		first("cat", "/proc/sys/net/core/rmem_max"))

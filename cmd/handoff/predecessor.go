@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"sync"
+	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -171,6 +174,9 @@ func (p *predecessor) listen() {
 		}
 	}
 	_ = p.Close()
+	if !p.done {
+		awaitEnd(p.greeted.PID, lastGasp)
+	}
 	e := p.edge
 	e.stack.Rejoin()
 	p.edge.regainMedia()
@@ -193,6 +199,22 @@ func (p *predecessor) listen() {
 	p.mu.Lock()
 	p.gone = true
 	p.mu.Unlock()
+}
+
+// lastGasp is how long a process that is being ended may still hold its sockets.
+const lastGasp = 2 * time.Second
+
+// awaitEnd waits for the end of a process, at most so long: its channel is closed with its first descriptors, and the
+// ports of its calls are free with its last.
+func awaitEnd(pid int, within time.Duration) {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return
+	}
+	defer process.Release()
+	for end := time.Now().Add(within); process.Signal(syscall.Signal(0)) == nil && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (p *predecessor) onItem(item upgrade.Item) error {

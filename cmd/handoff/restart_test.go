@@ -153,6 +153,24 @@ func (r *restarts) start() {
 	r.served = time.Now()
 }
 
+// useUp lets the first four calls do what a call may do in another process than it began in: each side hangs up, Watson
+// holds and transfers, the caller moves. The last one goes on.
+func (r *restarts) useUp(pairs []pair) {
+	r.t.Helper()
+	r.must(pairs[0].caller.Hangup(r.ctx))
+	r.must(pairs[1].assistant.Hangup(r.ctx))
+	r.must(pairs[2].assistant.Hold(r.ctx, watson.HoldInactive))
+	r.must(pairs[2].assistant.Resume(r.ctx))
+	r.must(hearMore(r.ctx, pairs[2].phones(), 5))
+	outcome, err := pairs[2].assistant.Refer(r.ctx, watson.Transfer{Key: testKey})
+	r.must(err)
+	r.told(outcome, 100, 200)
+	r.inFlex(pairs[2].caller, testKey)
+	if status, err := pairs[3].caller.Reinvite(r.ctx, twilio.Address); err != nil || status != 200 {
+		r.t.Errorf("a re-INVITE of the caller: %d, %v", status, err)
+	}
+}
+
 // kill ends the edge as the kernel does, without a word.
 func (r *restarts) kill() {
 	r.t.Helper()
@@ -294,18 +312,7 @@ func TestKilledInMidCall(t *testing.T) {
 				t.Errorf("%d calls are held", n)
 			}
 
-			r.must(pairs[0].caller.Hangup(r.ctx))
-			r.must(pairs[1].assistant.Hangup(r.ctx))
-			r.must(pairs[2].assistant.Hold(r.ctx, watson.HoldInactive))
-			r.must(pairs[2].assistant.Resume(r.ctx))
-			r.must(hearMore(r.ctx, pairs[2].phones(), 5))
-			outcome, err := pairs[2].assistant.Refer(r.ctx, watson.Transfer{Key: testKey})
-			r.must(err)
-			r.told(outcome, 100, 200)
-			r.inFlex(pairs[2].caller, testKey)
-			if status, err := pairs[3].caller.Reinvite(r.ctx, twilio.Address); err != nil || status != 200 {
-				t.Errorf("a re-INVITE of the caller: %d, %v", status, err)
-			}
+			r.useUp(pairs)
 			r.again() // what was agreed on since is known too
 			r.must(hearMore(r.ctx, pairs[3].phones(), 5))
 			for _, p := range pairs[3:] {

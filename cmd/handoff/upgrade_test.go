@@ -159,18 +159,7 @@ func TestUpgradeMovesCalls(t *testing.T) {
 
 			fresh := r.call(twilio.Options{})
 			r.must(hearMore(r.ctx, fresh.phones(), 5))
-			r.must(pairs[0].caller.Hangup(r.ctx))
-			r.must(pairs[1].assistant.Hangup(r.ctx))
-			r.must(pairs[2].assistant.Hold(r.ctx, watson.HoldInactive))
-			r.must(pairs[2].assistant.Resume(r.ctx))
-			r.must(hearMore(r.ctx, pairs[2].phones(), 5))
-			outcome, err := pairs[2].assistant.Refer(r.ctx, watson.Transfer{Key: testKey})
-			r.must(err)
-			r.told(outcome, 100, 200)
-			r.inFlex(pairs[2].caller, testKey)
-			if status, err := pairs[3].caller.Reinvite(r.ctx, twilio.Address); err != nil || status != 200 {
-				t.Errorf("a re-INVITE of the caller: %d, %v", status, err)
-			}
+			r.useUp(pairs)
 			r.must(hearMore(r.ctx, pairs[3].phones(), 5))
 			r.must(pairs[3].caller.Hangup(r.ctx))
 			r.must(fresh.caller.Hangup(r.ctx))

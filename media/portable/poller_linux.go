@@ -1,16 +1,14 @@
 package portable
 
 import (
-	"errors"
 	"net"
-	"os"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"handoff/media/epoll"
 	"handoff/media/lane"
 )
 
@@ -64,11 +62,9 @@ func (path *Path) Close() {
 }
 
 // poller reads the sockets of many pairs by one goroutine and into one buffer. They are in an epoll
-// that is level-triggered, and that is watched by Go's own poller in its turn: an epoll is readable
-// while one of its sockets is. So nobody waits in a system call.
+// that is level-triggered.
 type poller struct {
-	epoll *os.File
-	fd    int
+	epoll *epoll.Epoll
 	done  chan struct{}
 
 	mu     sync.Mutex
@@ -89,29 +85,18 @@ type ready struct {
 }
 
 func newPoller() (*poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	e, err := epoll.New()
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	err = unix.SetNonblock(fd, true) // or os.NewFile leaves it alone
-	l := &poller{
-		epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, done: make(chan struct{}),
-		pairs: map[uint64]*Pair{}, in: newReceiver(),
-	}
-	// A deadline is what only a file in Go's poller can have.
-	err = errors.Join(err, l.epoll.SetReadDeadline(time.Time{}))
-	conn, failed := l.epoll.SyscallConn()
-	if err = errors.Join(err, failed); err != nil {
-		_ = l.epoll.Close()
 		return nil, err
 	}
-	go l.run(conn) // ends when close takes the epoll away
+	l := &poller{epoll: e, done: make(chan struct{}), pairs: map[uint64]*Pair{}, in: newReceiver()}
+	go l.run() // ends when close takes the epoll away
 	return l, nil
 }
 
-func (l *poller) run(conn syscall.RawConn) {
+func (l *poller) run() {
 	defer close(l.done)
-	_ = conn.Read(l.drain) // the error is that of the end
+	l.epoll.Listen(l.drain)
 }
 
 // close ends the goroutine and waits for it.
@@ -119,7 +104,7 @@ func (l *poller) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	_ = l.epoll.Close()
+	l.epoll.Close()
 	<-l.done
 }
 
@@ -161,23 +146,20 @@ func (l *poller) controlLocked(op int, p *Pair, events uint32) error {
 	for i, fd := range p.sockets.fds {
 		e := unix.EpollEvent{Events: events}
 		setTag(&e, p.sockets.id, lane.Side(i))
-		if err := unix.EpollCtl(l.fd, op, fd, &e); err != nil {
-			return os.NewSyscallError("epoll_ctl", err)
+		if err := l.epoll.Control(op, fd, &e); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// drain reads until nothing is ready, and returns false: Go's poller is edge-triggered, and only from
-// then on it tells of what comes. One datagram of each socket is read in its turn, so that a flood at
-// one does not hold up the others; the level brings back what has more.
-func (l *poller) drain(uintptr) (done bool) {
+// drain reads until nothing is ready; from then on the epoll tells of what comes. One datagram of each
+// socket is read in its turn, so that a flood at one does not hold up the others; the level brings back
+// what has more.
+func (l *poller) drain() (done bool) {
 	for {
-		n, err := unix.EpollWait(l.fd, l.events[:], 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if n <= 0 {
+		n := l.epoll.Ready(l.events[:])
+		if n == 0 {
 			return false
 		}
 		l.find(n)

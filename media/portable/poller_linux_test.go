@@ -3,6 +3,7 @@ package portable
 import (
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -297,10 +298,15 @@ func TestDescriptorsThatAreUsedAgainMixUpNothing(t *testing.T) {
 
 func TestASocketInTroubleIsCounted(t *testing.T) {
 	x, _ := open(t)
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
 	x.sockets.reading.Lock()
 	sound := x.sockets.fds
 	defer func() { x.sockets.fds = sound }()
-	x.sockets.fds[lane.Media] = x.sockets.poller.fd // which is no socket
+	x.sockets.fds[lane.Media] = int(file.Fd()) // which is no socket
 	x.sockets.reading.Unlock()
 	if x.receive(lane.Media, newReceiver()) {
 		t.Error("reading what is no socket went well")

@@ -59,7 +59,7 @@ func newWorker(path *Path) (*worker, error) {
 		}
 	}
 	if err != nil {
-		w.bell.close()
+		w.bell.Close()
 		_ = unix.Close(fd)
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (w *worker) run() {
 // close ends the goroutine and waits for it.
 func (w *worker) close() {
 	w.closing.Store(true)
-	w.bell.close()
+	w.bell.Close()
 	<-w.done
 	_ = unix.Close(w.fd)
 	w.exits.close()

@@ -139,7 +139,9 @@ func (c *Call) run(begin func()) {
 		for _, f := range c.mail.take() {
 			c.guarded(f)
 		}
-		c.guarded(c.leave)
+		if c.move != nil {
+			c.guarded(c.leave)
+		}
 	}
 	if c.moved {
 		c.depart()

@@ -99,10 +99,10 @@ func (c *Call) onTaken() {
 	c.note()
 }
 
-// leave hands the call over if it was asked to go and can.
+// leave hands the call over, as it was asked to, if it can.
 func (c *Call) leave() {
 	by := c.move
-	if c.move = nil; by == nil || !c.quiet() {
+	if c.move = nil; !c.quiet() {
 		return
 	}
 	by.Still(func() { c.moved = c.mail.empty() && c.handOver(by) })

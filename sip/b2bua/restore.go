@@ -171,16 +171,8 @@ func snapshotOf(l journal.Leg) (leg.Snapshot, error) {
 		},
 	}
 	var named, spoken bool
-	for _, name := range metrics.Legs() {
-		if name.String() == l.Name {
-			s.Name, named = name, true
-		}
-	}
-	for _, peer := range metrics.Peers() {
-		if peer.String() == l.Peer {
-			s.Peer, spoken = peer, true
-		}
-	}
+	s.Name, named = metrics.ParseLeg(l.Name)
+	s.Peer, spoken = metrics.ParsePeer(l.Peer)
 	if !named || !spoken || l.Dialog.CallID == "" || l.Dialog.LocalTag == "" {
 		return s, fmt.Errorf("no leg %q of %q with a dialog", l.Name, l.Peer)
 	}

@@ -371,12 +371,8 @@ func (sh *sharing) datagrams(on SharedFlow) *Flow {
 }
 
 func (on SharedFlow) peer() metrics.Peer {
-	for _, p := range metrics.Peers() {
-		if p.String() == on.Peer {
-			return p
-		}
-	}
-	return metrics.PeerUnknown
+	peer, _ := metrics.ParsePeer(on.Peer)
+	return peer
 }
 
 // borrowedConn writes on a connection of the other process. Nobody reads it: what comes is passed.

@@ -141,9 +141,9 @@ func (w *Writer) run() {
 	}
 }
 
-// write tries until it works or the process ends.
+// write tries until it works or the process ends: once more then.
 func (w *Writer) write(line []byte) {
-	for {
+	for last := false; ; {
 		err := w.out.append(line)
 		if err == nil {
 			if w.err.Swap(nil) != nil {
@@ -153,10 +153,13 @@ func (w *Writer) write(line []byte) {
 			return
 		}
 		w.failed(err)
-		select {
-		case <-w.hurry:
+		if last {
 			w.deps.Observer.CDRDropped()
 			return
+		}
+		select {
+		case <-w.hurry:
+			last = true
 		case <-time.After(retryTime):
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unique"
 )
 
 // Codec is a payload type and what it means.
@@ -144,6 +145,7 @@ func codecs(formats []string, rtpmaps, fmtps map[uint8]string) []Codec {
 		}
 		c.Fmtp = fmtps[pt]
 		if known && carries(c.Fmtp) {
+			c.Name, c.Fmtp = unique.Make(c.Name).Value(), unique.Make(c.Fmtp).Value() // not the whole body's text
 			all = append(all, c)
 		}
 	}

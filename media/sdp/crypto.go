@@ -61,6 +61,7 @@ func NewKey(s Suite, text string) (Key, error) {
 	if size := masterKey + s.masterSalt(); err != nil || len(raw) != size || len(text) != base64.StdEncoding.EncodedLen(size) {
 		return Key{}, fmt.Errorf("%w: not %d bytes in base64", ErrCrypto, size)
 	}
+	text = strings.Clone(text) // not the whole body's
 	return Key{inline: &text}, nil
 }
 

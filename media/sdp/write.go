@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
@@ -93,11 +94,11 @@ func (o *Origin) Marshal(d Description) []byte {
 	if sum := h.Sum64(); sum != o.Sum {
 		o.Version, o.Sum = o.Version+1, sum
 	}
-	return slices.Replace(b, version, version+1, strconv.AppendUint(nil, o.Version, 10)...)
+	return bytes.Clone(slices.Replace(b, version, version+1, strconv.AppendUint(nil, o.Version, 10)...)) // a call keeps it
 }
 
-// usualBody is more than most take. A call keeps its bodies, so that it is not much more.
-const usualBody = 384
+// usualBody is more than most take.
+const usualBody = 512
 
 // writing is what is written of a description so far.
 type writing []byte

@@ -61,7 +61,7 @@ func (c *Call) dialAgent(offering offerer) error {
 		c.talk.c = opened
 	}
 	own := freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP), sdp.SHA80)
-	offer, err := offering(c.talk.a.local.Description, c.talk.a.remote.Description, c.talk.c.address(), own)
+	offer, err := offering(c.talk.a.local.Description(), c.talk.a.remote.Description(), c.talk.c.address(), own)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (c *Call) recodeCaller(theirs *described) error {
 	}
 	c.agent.answer = theirs
 	c.modify = modification{state: modifyRecoding}
-	c.a.Reinvite(c.talk.a.propose(c.talk.a.local.Recoded(c.talk.c.proposed.Description, theirs.Description)))
+	c.a.Reinvite(c.talk.a.propose(c.talk.a.local.Description().Recoded(c.talk.c.proposed.Description(), theirs.Description())))
 	return nil
 }
 
@@ -171,7 +171,7 @@ func (c *Call) onCallerRecoded(body []byte) {
 	}
 	theirs, err := c.read(&c.talk.a, body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
-		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
+		err = sdp.Accept(c.talk.a.proposed.Description(), theirs.Description())
 	}
 	if err != nil {
 		c.restore(c.a)
@@ -248,12 +248,12 @@ func (c *Call) readAgent(body []byte) (*described, error) {
 	if err != nil {
 		return nil, err
 	}
-	return theirs, sdp.Accept(c.talk.c.proposed.Description, theirs.Description)
+	return theirs, sdp.Accept(c.talk.c.proposed.Description(), theirs.Description())
 }
 
 // joinAgent lets media flow between the caller and the agent, who speak the same.
 func (c *Call) joinAgent(theirs *described) error {
-	if err := sdp.Joinable(sdp.InForce(c.talk.a.local.Description, c.talk.a.remote.Description), theirs.Description); err != nil {
+	if err := sdp.Joinable(sdp.InForce(c.talk.a.local.Description(), c.talk.a.remote.Description()), theirs.Description()); err != nil {
 		return err
 	}
 	c.hush()

@@ -88,8 +88,8 @@ func (c *Call) tell(duration, talked time.Duration) {
 		Story: c.story,
 	}
 	for _, name := range metrics.Legs() {
-		if report, there := c.talk.told[name]; there {
-			r.Media = append(r.Media, mediaOf(name, report))
+		if report := c.talk.told[name]; report != nil {
+			r.Media = append(r.Media, mediaOf(name, *report))
 		}
 	}
 	c.engine.deps.CDR.Write(r)

@@ -42,11 +42,11 @@ func (c *Call) forCaller() []byte {
 
 // prepareOffer takes Watson's answer to that, and makes of it what the caller will be offered.
 func (c *Call) prepareOffer(theirs *described) error {
-	if err := sdp.Accept(c.talk.b.proposed.Description, theirs.Description); err != nil {
+	if err := sdp.Accept(c.talk.b.proposed.Description(), theirs.Description()); err != nil {
 		return err
 	}
 	c.talk.b.agree(c.talk.b.proposed, theirs)
-	offer, err := sdp.Offer(c.talk.b.local.Description, theirs.Description, c.talk.a.address(), freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP), sdp.SHA80))
+	offer, err := sdp.Offer(c.talk.b.local.Description(), theirs.Description(), c.talk.a.address(), freshKeys(c.engine.cfg.TwilioSRTP.Offered(sdp.SAVP), sdp.SHA80))
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *Call) prepareOffer(theirs *described) error {
 func (c *Call) onLateAnswer(body []byte) {
 	theirs, err := c.read(&c.talk.a, body, c.engine.cfg.TwilioSRTP)
 	if err == nil {
-		err = sdp.Accept(c.talk.a.proposed.Description, theirs.Description)
+		err = sdp.Accept(c.talk.a.proposed.Description(), theirs.Description())
 	}
 	if err != nil {
 		c.log.Warn("answer in ACK refused", zap.Stringer("leg", metrics.LegA), zap.Error(err))
@@ -68,7 +68,7 @@ func (c *Call) onLateAnswer(body []byte) {
 	}
 	c.talk.a.agree(c.talk.a.proposed, theirs)
 	c.applyMedia()
-	if c.b.State() == leg.Up && sdp.Joinable(theirs.Description, c.talk.b.remote.Description) != nil {
+	if c.b.State() == leg.Up && sdp.Joinable(theirs.Description(), c.talk.b.remote.Description()) != nil {
 		c.passOffer(c.a, theirs, modifyFollowing) // of what Watson takes, he has chosen another codec than Watson speaks
 	}
 }

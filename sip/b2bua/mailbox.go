@@ -18,6 +18,7 @@ type mailbox struct {
 	room   int // left for the network
 	closed bool
 	wake   chan struct{} // capacity 1
+	left   func()        // who reads it has left, and this goes on reading; nil: he has not
 }
 
 func newMailbox() *mailbox {
@@ -62,6 +63,10 @@ func (m *mailbox) put(f func()) {
 
 func (m *mailbox) push(f func()) {
 	m.queue = append(m.queue, f)
+	if m.left != nil {
+		go m.left() // ends with the call, or leaves in its turn
+		m.left = nil
+	}
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -73,6 +78,17 @@ func (m *mailbox) empty() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.queue) == 0
+}
+
+// leave tells whether nothing is queued, and then calls back in a goroutine of its own when something is.
+func (m *mailbox) leave(back func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) > 0 {
+		return false
+	}
+	m.left = back
+	return true
 }
 
 // take returns all that is queued, in order.

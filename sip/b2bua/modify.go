@@ -48,7 +48,7 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 		return
 	}
 	if body == nil { // asked to offer: what is in force, but for a hold; the answer is in the ACK
-		side.agree(side.write(side.local.Directed(sdp.SendRecv)), side.remote)
+		side.agree(side.write(side.local.Description().Directed(sdp.SendRecv)), side.remote)
 		from.AnswerOffer(side.local.body)
 		return
 	}
@@ -57,8 +57,8 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 		c.refuseOffer(from, err)
 		return
 	}
-	change := sdp.Compare(side.remote.Description, offer.Description)
-	c.log.Info("re-offer", zap.Stringer("leg", from.Name), zap.Stringer("change", change), zap.Stringer("sdp", offer))
+	change := sdp.Compare(side.remote.Description(), offer.Description())
+	c.log.Info("re-offer", zap.Stringer("leg", from.Name), zap.Stringer("change", change), zap.Stringer("sdp", offer.Description()))
 	if change == sdp.Same || change == sdp.Hold && from == c.b {
 		c.answerAlone(from, offer)
 		return
@@ -69,7 +69,7 @@ func (c *Call) onOffered(from *leg.Leg, body []byte) {
 // answerAlone answers without asking the other leg.
 func (c *Call) answerAlone(from *leg.Leg, offer *described) {
 	side := c.side(from)
-	answer, err := sdp.HoldAnswer(side.local.Description, side.remote.Description, offer.Description, side.address())
+	answer, err := sdp.HoldAnswer(side.local.Description(), side.remote.Description(), offer.Description(), side.address())
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
@@ -86,7 +86,7 @@ func (c *Call) passOffer(from *leg.Leg, offer *described, state modifyState) {
 		from.RejectOffer(491, "Request Pending")
 		return
 	}
-	out, err := c.offerTo(offer.Description, c.side(to), c.side(to).keys())
+	out, err := c.offerTo(offer.Description(), c.side(to), c.side(to).keys())
 	if err != nil {
 		c.refuseOffer(from, err)
 		return
@@ -143,7 +143,7 @@ func (c *Call) joinOffer(m modification, by *leg.Leg, body []byte) ([]byte, erro
 		answering.agree(answering.proposed, theirs)
 		return nil, nil
 	}
-	answer, err := c.answerTo(m.offer.Description, theirs.Description, answering, offering)
+	answer, err := c.answerTo(m.offer.Description(), theirs.Description(), answering, offering)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (c *Call) onRefreshDue(l *leg.Leg) {
 // have: legs in different sessions do not hear each other.
 func (c *Call) restore(by *leg.Leg) {
 	c.modify = modification{state: modifyRestoring}
-	by.Reinvite(c.side(by).propose(c.side(by).local.Description))
+	by.Reinvite(c.side(by).propose(c.side(by).local.Description()))
 }
 
 // onOfferTaken brings a leg back to what is in force: it has taken an offer for whose answer nobody waits any more.
@@ -194,7 +194,7 @@ func (c *Call) takeAlone(from *leg.Leg, body []byte) {
 		c.log.Warn("answer refused", zap.Stringer("leg", from.Name), zap.Error(err))
 		return // what was in force stays: the peer has been told nothing else
 	}
-	change := sdp.Compare(side.remote.Description, answer.Description)
+	change := sdp.Compare(side.remote.Description(), answer.Description())
 	side.agree(side.local, answer)
 	c.applyMedia()
 	if change == sdp.Media {

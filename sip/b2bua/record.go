@@ -135,6 +135,9 @@ func (c *Call) stand() stand {
 		d.refreshed = l.Refreshed()
 	}
 	for name, r := range c.talk.told {
+		if r == nil {
+			continue
+		}
 		s.streams[name].ssrc, s.streams[name].quarters = r.Stream.SSRC, uint32(r.Stream.Index()>>14)
 	}
 	return s

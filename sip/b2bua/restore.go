@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"handoff/media"
-	"handoff/media/quality"
 	"handoff/media/sdp"
 	"handoff/metrics"
 	"handoff/refer"
@@ -69,7 +68,7 @@ func (e *rules) rebuild(r journal.Record, as *Departure) (*Call, error) {
 		return nil, fmt.Errorf("agent_from: %w", err)
 	}
 	c := &Call{
-		id: r.ID, engine: e, mail: newMailbox(), log: e.deps.Log.WithLazy(zap.String("call", r.ID)),
+		id: r.ID, engine: e, mail: newMailbox(), log: logOf(e.deps.Log, r.ID),
 		caller: caller{
 			kind: trunk.Kind(r.Kind), source: r.Source, sid: r.TwilioSID, parent: r.TwilioParentSID,
 			toAgent: trunk.Introduction{From: from, Name: r.AgentName},
@@ -195,9 +194,8 @@ func (c *Call) rebuildMedia(written any, sessions map[metrics.Leg]journal.Sessio
 	if err != nil {
 		return err
 	}
-	c.talk.told = make(map[metrics.Leg]quality.Report)
 	for _, s := range c.talk.media.Stats() {
-		c.talk.told[s.Leg] = s.Report
+		c.talk.told[s.Leg] = &s.Report
 	}
 	for _, e := range c.talk.media.Endpoints() {
 		s := &c.talk.b
@@ -235,9 +233,11 @@ func (s *side) restore(e *media.Endpoint, r journal.Session) error {
 		if err != nil {
 			return err
 		}
-		*to = &described{d, *body}
+		*to = &described{*body, &d}
 	}
-	s.settled = len(r.Local) > 0 && len(r.Remote) > 0
+	if len(r.Local) > 0 && len(r.Remote) > 0 {
+		s.agree(s.local, s.remote)
+	}
 	if r.OriginID == 0 { // it never spoke
 		s.origin = sdp.NewOrigin()
 	}

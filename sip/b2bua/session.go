@@ -25,13 +25,13 @@ type session struct {
 	c     *side // nil until an agent is dialled
 	// terminated tells that each leg has keys of the edge, or none: the legs differ, or shall.
 	terminated bool
-	closed     bool                           // no media flow any more
-	quiet      func()                         // stops what is played to the caller
-	clip       *tone.Clip                     // which is this one
-	sounded    sdp.Codec                      // in this codec
-	told       map[metrics.Leg]quality.Report // the counts that the observer has
-	heard      [3]time.Time                   // when media last came, by leg; zero: not yet, or it did not have to
-	unheard    []media.Unheard                // what the observer knows
+	closed     bool               // no media flow any more
+	quiet      func()             // stops what is played to the caller
+	clip       *tone.Clip         // which is this one
+	sounded    sdp.Codec          // in this codec
+	told       [3]*quality.Report // the counts that the observer has, by leg; nil: it has no media
+	heard      [3]time.Time       // when media last came, by leg; zero: not yet, or it did not have to
+	unheard    []media.Unheard    // what the observer knows
 }
 
 // side is one leg's part: the descriptions in force, ours and the peer's.
@@ -42,13 +42,38 @@ type side struct {
 
 	origin  sdp.Origin
 	settled bool // offer and answer are exchanged
+	talks   bool // and say that both sides send
 }
 
 // described is a description and its body. Of what a peer sent the journal keeps the body, since what we
 // would write of it is not all that it said.
+//
+// A call that goes on as it is needs neither, and the body is a third of it: fold keeps no more.
 type described struct {
-	sdp.Description
 	body []byte
+	read *sdp.Description // nil: folded, or nobody has said anything
+}
+
+// Description is what the body says.
+func (d *described) Description() sdp.Description {
+	if len(d.body) == 0 {
+		return sdp.Description{}
+	}
+	if d.read == nil {
+		read, _ := sdp.Parse(d.body) // it has been read or written once, and the journal lives on that it can be read
+		d.read = &read
+	}
+	return *d.read
+}
+
+// Audio is its audio stream.
+func (d *described) Audio() sdp.Audio { return d.Description().Audio() }
+
+// fold forgets what can be read again.
+func (d *described) fold() {
+	if d.read != nil { // it is not the undescribed of all calls
+		d.read = nil
+	}
 }
 
 // describe reads a peer's SDP body and holds it against a policy.
@@ -60,7 +85,7 @@ func (c *Call) describe(body []byte, policy sdp.Policy) (*described, error) {
 	if err != nil {
 		return undescribed, err
 	}
-	return &described{d, body}, policy.Admit(d)
+	return &described{body, &d}, policy.Admit(d)
 }
 
 // undescribed is what nobody has said anything of.
@@ -133,7 +158,7 @@ func (c *Call) offerToWatson() ([]byte, error) {
 	if c.talk.terminated {
 		own = freshKeys(wanted, c.watsonSuites()...)
 	}
-	offer, err := c.offerTo(c.talk.a.remote.Description, &c.talk.b, own)
+	offer, err := c.offerTo(c.talk.a.remote.Description(), &c.talk.b, own)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +185,7 @@ func (c *Call) watsonSuites() []sdp.Suite {
 // offerTo turns what one leg offers into our offer to the side of another: the same codecs under the same
 // numbers, among the m-lines that this side has.
 func (c *Call) offerTo(offer sdp.Description, to *side, own []sdp.Crypto) (sdp.Description, error) {
-	offer = offer.Within(to.local.Description)
+	offer = offer.Within(to.local.Description())
 	if c.talk.terminated {
 		return offer.Terminated(to.address(), own)
 	}
@@ -169,7 +194,7 @@ func (c *Call) offerTo(offer sdp.Description, to *side, own []sdp.Crypto) (sdp.D
 
 // answerTo turns the answer of one leg into ours to the side that offered.
 func (c *Call) answerTo(offer, theirs sdp.Description, from, to *side) (sdp.Description, error) {
-	if err := sdp.Accept(from.proposed.Description, theirs); err != nil {
+	if err := sdp.Accept(from.proposed.Description(), theirs); err != nil {
 		return sdp.Description{}, err
 	}
 	if !c.talk.terminated {
@@ -187,7 +212,7 @@ func (c *Call) connectMedia(body []byte) error {
 	if c.late() {
 		return c.prepareOffer(theirs)
 	}
-	answer, err := c.answerTo(c.talk.a.remote.Description, theirs.Description, &c.talk.b, &c.talk.a)
+	answer, err := c.answerTo(c.talk.a.remote.Description(), theirs.Description(), &c.talk.b, &c.talk.a)
 	if err != nil {
 		return err
 	}
@@ -233,7 +258,7 @@ func (s *side) key(suite sdp.Suite) sdp.Key {
 func (s *side) address() sdp.Local { return s.endpoint.Local() }
 
 // write makes the body of a description of ours.
-func (s *side) write(d sdp.Description) *described { return &described{d, s.origin.Marshal(d)} }
+func (s *side) write(d sdp.Description) *described { return &described{s.origin.Marshal(d), &d} }
 
 // propose keeps an offer of ours and returns its body.
 func (s *side) propose(d sdp.Description) []byte {
@@ -242,7 +267,26 @@ func (s *side) propose(d sdp.Description) []byte {
 }
 
 // agree puts a pair of descriptions in force.
-func (s *side) agree(local, remote *described) { s.local, s.remote, s.settled = local, remote, true }
+func (s *side) agree(local, remote *described) {
+	s.local, s.remote, s.settled = local, remote, true
+	s.talks = local.Audio().Direction == sdp.SendRecv && remote.Audio().Direction == sdp.SendRecv
+}
+
+// fold does so for each side.
+func (s *session) fold() {
+	s.a.fold()
+	s.b.fold()
+	if s.c != nil {
+		s.c.fold()
+	}
+}
+
+// fold forgets what the bodies of the side's descriptions tell, too.
+func (s *side) fold() {
+	for _, d := range []*described{s.local, s.remote, s.proposed} {
+		d.fold()
+	}
+}
 
 // apply lets media flow between the caller and the other side, as both now say.
 func (s *session) apply(other *side) error {
@@ -250,7 +294,7 @@ func (s *session) apply(other *side) error {
 		return nil
 	}
 	for _, side := range []*side{&s.a, other} {
-		remote, err := media.Negotiated(side.remote.Description, side.local.Description)
+		remote, err := media.Negotiated(side.remote.Description(), side.local.Description())
 		if err != nil {
 			return err
 		}
@@ -295,7 +339,7 @@ func (s *session) sound(clip *tone.Clip) error {
 
 // spoken are the codecs in force on the caller's leg.
 func (s *session) spoken() []sdp.Codec {
-	return sdp.InForce(s.a.local.Description, s.a.remote.Description).Audio().Codecs
+	return sdp.InForce(s.a.local.Description(), s.a.remote.Description()).Audio().Codecs
 }
 
 // resound begins anew what is played when the caller has changed his codec meanwhile. Where none that can be

@@ -18,11 +18,13 @@ const tickTime = time.Second
 // watch reads the media counters while the call is up.
 func (c *Call) watch() {
 	c.after(tickTime, func() {
+		c.calm = true
 		c.count()
 		c.listen()
 		c.forgetOutlets()
 		c.noteChange()
 		c.endStuck()
+		c.talk.fold()
 		if c.a.State() != leg.Over {
 			c.watch()
 		}
@@ -35,15 +37,17 @@ func (c *Call) count() {
 		return
 	}
 	observer := c.engine.deps.Observer
-	if c.talk.told == nil {
-		c.talk.told = make(map[metrics.Leg]quality.Report)
-	}
 	for _, now := range c.talk.media.Stats() {
-		before := c.talk.told[now.Leg]
-		c.talk.told[now.Leg] = now.Report
-		if now.Report == before {
+		told := c.talk.told[now.Leg]
+		if told == nil {
+			told = new(quality.Report)
+			c.talk.told[now.Leg] = told
+		}
+		if now.Report == *told {
 			continue
 		}
+		before := *told
+		*told = now.Report
 		if now.Received > before.Received || now.Reported.Reports > before.Reported.Reports {
 			c.talk.heard[now.Leg] = time.Now()
 		}
@@ -117,7 +121,11 @@ func (c *Call) listen() {
 
 // MarshalLogObject writes the packets of each leg, for the call's last line.
 func (s *session) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	for name, r := range s.told {
+	for _, name := range metrics.Legs() {
+		r := s.told[name]
+		if r == nil {
+			continue
+		}
 		err := enc.AddObject(name.String(), zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
 			enc.AddUint64("received", r.Received)
 			enc.AddUint64("sent", r.Sent)

@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"handoff/media/sdp"
 	"handoff/metrics"
 	"handoff/sip/leg"
 )
@@ -43,9 +42,8 @@ func (c *Call) silent(l *leg.Leg) bool {
 	if l == nil || timeout == 0 || !l.Alive() {
 		return false
 	}
-	side, heard := c.side(l), &c.talk.heard[l.Name]
-	talks := side.local.Audio().Direction == sdp.SendRecv && side.remote.Audio().Direction == sdp.SendRecv
-	if !talks || heard.IsZero() {
+	heard := &c.talk.heard[l.Name]
+	if !c.side(l).talks || heard.IsZero() {
 		*heard = time.Now() // from here on
 		return false
 	}

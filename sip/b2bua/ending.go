@@ -237,7 +237,11 @@ func (c *Call) report() {
 	}
 	c.engine.deps.Observer.CallEnded(c.id, c.ending.reason, duration)
 	c.tell(duration, talked)
-	c.log.Info("call ended",
+	line := c.log.Check(zap.InfoLevel, "call ended")
+	if line == nil {
+		return
+	}
+	line.Write(
 		zap.Stringer("result", c.ending.reason.Result()),
 		zap.Stringer("reason", c.ending.reason),
 		zap.String("twilio_call_sid", c.caller.sid),

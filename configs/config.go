@@ -33,6 +33,7 @@ type Config struct {
 	Log      Log
 	Journal  Journal
 	CDR      CDR
+	Trace    Trace
 
 	// origin tells Validate and Check where in the file a key stands.
 	origin origin
@@ -267,6 +268,12 @@ type CDR struct {
 	Keep         int
 }
 
+// Trace is how much of the last calls is remembered for who asks what became of them.
+type Trace struct {
+	// Calls are those remembered, live or ended; 0 remembers none. BytesPerCall bounds the messages of each.
+	Calls, BytesPerCall int
+}
+
 // Default returns the values that hold for absent keys. It is not valid by itself: sip.public,
 // watson.targets and, for its tls: listener, sip.tls have no default.
 func Default() *Config {
@@ -330,5 +337,6 @@ func Default() *Config {
 		Log:     Log{Level: zapcore.InfoLevel, Format: LogJSON},
 		Journal: Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
 		CDR:     CDR{Kind: CDRFile, Path: "/var/lib/handoff/cdr.jsonl", MaxMegabytes: 100, Keep: 10},
+		Trace:   Trace{Calls: 500, BytesPerCall: 256 << 10},
 	}
 }

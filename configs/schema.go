@@ -141,6 +141,10 @@ func schema(c *Config, dir string) fields {
 			"max_megabytes": one(&c.CDR.MaxMegabytes, between(1, 1_000_000)),
 			"keep":          one(&c.CDR.Keep, between(1, 1000)),
 		}),
+		"trace": section(fields{
+			"calls":          one(&c.Trace.Calls, between(0, 10_000)),
+			"bytes_per_call": one(&c.Trace.BytesPerCall, between(16<<10, 4<<20)),
+		}),
 		"webhooks": section(fields{
 			"listen":          one(&c.Webhooks.Listen, addrPort),
 			"public_url":      one(&c.Webhooks.PublicURL, webURL),

@@ -2,47 +2,65 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"handoff/metrics/trace"
-	"handoff/sip/b2bua"
-	"handoff/sip/control"
+	"handoff/metrics/cdr"
+	"handoff/sip/simulator/phone"
+	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
 )
 
-// keeps are the messages of one call.
-type keeps []trace.Message
-
-func (k keeps) Messages(id string) ([]trace.Message, error) {
-	if id != "c1" {
-		return nil, b2bua.ErrNoCall
+// handedOver plays a whole transfer and returns the call's id and the secrets that were used.
+func (sc *scene) handedOver() (id string, secrets []string) {
+	sc.t.Helper()
+	caller, assistant := sc.place(twilio.Options{})
+	sc.stillTalk(caller, assistant)
+	outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, Hold: watson.HoldSendOnly})
+	sc.must(err)
+	sc.told(outcome, 100, 200)
+	sc.over(caller, assistant)
+	secrets = []string{testKey, strings.ReplaceAll(testKey, ":", "%3A")}
+	for _, p := range []*phone.Phone{caller.Phone(), assistant.Phone()} {
+		for _, params := range p.Keys() {
+			key, _, _ := strings.Cut(strings.TrimPrefix(params, "inline:"), "|")
+			secrets = append(secrets, key)
+		}
 	}
-	return k, nil
+	if len(secrets) < 4 {
+		sc.t.Errorf("%d secrets are known", len(secrets))
+	}
+	var ended struct{ Calls []cdr.Record }
+	sc.must(json.Unmarshal([]byte(sc.get("/api/v1/calls/ended")), &ended))
+	if len(ended.Calls) != 1 {
+		sc.t.Fatalf("calls that ended: %+v", ended)
+	}
+	return ended.Calls[0].Call, secrets
 }
 
+// TestCallsPcap has tshark read what the command writes of a real call over TLS, a REFER and all, without a key in it.
 func TestCallsPcap(t *testing.T) {
-	const bye = "BYE sip:b@example.com SIP/2.0\r\n\r\n"
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/calls/{id}/pcap", control.Pcap(keeps{{Local: "192.0.2.1:5060", Remote: "192.0.2.2:5060", Raw: []byte(bye)}}))
-	server := httptest.NewServer(mux)
-	defer server.Close()
+	t.Parallel()
+	sc := newScene(t, stageConfig{})
+	id, secrets := sc.handedOver()
 	name := filepath.Join(t.TempDir(), "call.pcapng")
 	calls := func(args ...string) (exit int, out []byte, said string) {
 		var stdout, stderr bytes.Buffer
-		exit = run(append([]string{"calls", "--ops", server.URL, "pcap"}, args...), streams{&stdout, &stderr})
+		exit = run(append([]string{"calls", "--ops", "http://" + sc.edge.ops.Addr().String(), "pcap"}, args...), streams{&stdout, &stderr})
 		return exit, stdout.Bytes(), stderr.String()
 	}
 
-	exit, out, said := calls("c1")
-	if exit != exitOK || !bytes.Contains(out, []byte(bye)) {
-		t.Errorf("to standard output: %d %q %s", exit, out, said)
+	exit, out, said := calls(id)
+	if exit != exitOK || len(out) == 0 {
+		t.Fatalf("to standard output: %d %s", exit, said)
 	}
-	exit, nothing, said := calls("c1", "-o", name)
+	exit, nothing, said := calls(id[:8], "-o", name)
 	file, err := os.ReadFile(name)
 	if exit != exitOK || len(nothing) > 0 || !bytes.Equal(file, out) {
 		t.Errorf("to a file: %d %q %s, %v", exit, nothing, said, err)
@@ -50,11 +68,29 @@ func TestCallsPcap(t *testing.T) {
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != fs.FileMode(0o600) {
 		t.Errorf("the file: %v, %v", info, err)
 	}
-	if exit, _, said = calls("c2", "-o", name); exit != exitError || !strings.Contains(said, b2bua.ErrNoCall.Error()) {
+	if exit, _, said = calls("nobody", "-o", name); exit != exitError || !strings.Contains(said, "no such call") {
 		t.Errorf("an unknown call: %d %s", exit, said)
 	}
 	if again, err := os.ReadFile(name); err != nil || !bytes.Equal(again, file) {
-		t.Errorf("what an unknown call left of the file: %q, %v", again, err)
+		t.Errorf("an unknown call has changed the file: %v", err)
+	}
+	for _, secret := range secrets {
+		if bytes.Contains(file, []byte(secret)) {
+			t.Errorf("the file shows %s", secret)
+		}
+	}
+
+	requires(t, "tshark", "tshark")
+	methods, err := exec.Command("tshark", "-r", name, "-Y", "sip", "-T", "fields", "-e", "sip.Method", "-e", "sip.Status-Code").Output()
+	sc.must(err)
+	seen := strings.Fields(string(methods))
+	if n := len(sc.recorder.Messages()); len(seen) != n {
+		t.Errorf("tshark reads %d messages of %d: %q", len(seen), n, seen)
+	}
+	for _, want := range []string{"INVITE", "200", "ACK", "REFER", "202", "NOTIFY", "BYE"} {
+		if !slices.Contains(seen, want) {
+			t.Errorf("no %s among %q", want, seen)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"handoff/metrics/cdr"
 	"handoff/metrics/ops"
 	"handoff/metrics/set"
+	"handoff/metrics/trace/pcap"
 	"handoff/sip/b2bua"
 	"handoff/sip/control"
 	"handoff/sip/journal"
@@ -100,6 +101,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 
 	e.cdr = openCDR(cfg, deps.Log, counters)
+	traces, started := openTraces(cfg, counters), time.Now()
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
 	var kept journal.Kept
@@ -118,6 +120,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
 		Log:        deps.Log,
 		CDR:        cdrs(e.cdr),
+		Trace:      traceOf(traces),
 		Wire:       w,
 		Media:      e.media,
 		Journal:    e.store,
@@ -135,7 +138,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 	e.ops, err = ops.New(ops.Config{
 		Listen: cfg.Ops.Listen, Token: token, Inherited: deps.Before.httpSocket(opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
-	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
+	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(control.Deps{
+		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Write,
+		Overview: func() control.Overview { return e.overview(registry, started) },
+	})})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +154,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 			return w.admit(from.Addr())
 		},
 		Handler:  &handler{e.engine, w},
-		Tap:      deps.Tap,
+		Tap:      tapInto(traces, deps.Tap),
 		Resolver: deps.Resolver,
 		Inherited: func(t stack.Transport, at netip.AddrPort) int {
 			return deps.Before.socket(socketName(t.String(), at))

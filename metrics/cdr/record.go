@@ -22,12 +22,12 @@ type Record struct {
 	// Started is when the caller's INVITE came, Answered when he got his 200 (absent: never) and Ended when it was over.
 	Started  time.Time `json:"started"`
 	Answered time.Time `json:"answered,omitzero"`
-	Ended    time.Time `json:"ended"`
+	Ended    time.Time `json:"ended,omitzero"`
 	Duration float64   `json:"duration_seconds"`
 	Talked   float64   `json:"talked_seconds"`
 	// Result is who is answerable for the end, Reason why it came: metrics.Result and metrics.Reason.
-	Result string `json:"result"`
-	Reason string `json:"reason"`
+	Result string `json:"result,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	Kind   string `json:"kind"` // of leg A: pv, trunk
 	Source string `json:"source"`
 	// TwilioCallSID names leg A at Twilio, TwilioParentCallSID the caller's own call there.
@@ -90,6 +90,8 @@ type OneWay struct {
 // Media is the audio of one leg.
 type Media struct {
 	Leg string `json:"leg"`
+	// Path is what carried it last: metrics.Path.
+	Path string `json:"path,omitempty"`
 	// Received is what the leg sent, as the edge got it; Sent what it was sent, as its peer reports it by RTCP: without
 	// reports only the packets are known.
 	Received Stream `json:"received"`
@@ -120,6 +122,15 @@ func add[T any](list *[]T, v T) *T {
 	}
 	*list = append(*list, v)
 	return &(*list)[len(*list)-1]
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s Story) Clone() Story {
+	s.Legs, s.Transfers, s.OneWay = slices.Clone(s.Legs), slices.Clone(s.Transfers), slices.Clone(s.OneWay)
+	for i := range s.Transfers {
+		s.Transfers[i].Tried = slices.Clone(s.Transfers[i].Tried)
+	}
+	return s
 }
 
 // OnLeg returns the entry of a leg, a new one at its first mention.

@@ -28,6 +28,7 @@ type Set struct {
 	cdr       cdrMetrics
 	webhooks  *prometheus.CounterVec
 	upgrades  *prometheus.CounterVec
+	traces    prometheus.Counter
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -42,6 +43,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		cdr:       newCDRMetrics(f),
 		webhooks:  newWebhookMetrics(f),
 		upgrades:  newUpgradeMetrics(f),
+		traces:    newTraceMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

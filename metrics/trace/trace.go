@@ -27,7 +27,9 @@ type Message struct {
 	Transport string
 	// Local and Remote are addresses with a port.
 	Local, Remote string
-	Raw           []byte
+	// Leg is a, b or c; empty where that is not known.
+	Leg string
+	Raw []byte
 }
 
 // Recorder keeps the first messages that it is given.

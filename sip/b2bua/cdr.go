@@ -72,27 +72,49 @@ func (c *Call) recordStory() json.RawMessage {
 	return story
 }
 
-// tell writes the CDR.
+// tell writes the CDR, of which the trace keeps a copy.
 func (c *Call) tell(duration, talked time.Duration) {
-	if c.engine.deps.CDR == nil {
-		return
-	}
 	c.story.End(c.ending.ended)
-	r := cdr.Record{
-		Call:    c.id,
-		Started: c.ending.started, Answered: c.ending.answered, Ended: c.ending.ended,
-		Duration: duration.Seconds(), Talked: talked.Seconds(),
-		Result: c.ending.reason.Result().String(), Reason: c.ending.reason.String(),
+	r := c.head()
+	r.Ended, r.Duration, r.Talked = c.ending.ended, duration.Seconds(), talked.Seconds()
+	r.Result, r.Reason = c.ending.reason.Result().String(), c.ending.reason.String()
+	r.Story, r.Media = c.story, c.media()
+	if c.engine.deps.CDR != nil {
+		c.engine.deps.CDR.Write(r)
+	}
+	c.engine.deps.Trace.Record(c.id, r)
+}
+
+// head is what a CDR says of the call that does not change.
+func (c *Call) head() cdr.Record {
+	return cdr.Record{
+		Version: cdr.Version, Call: c.id, Started: c.ending.started.UTC(), Answered: c.ending.answered.UTC(),
 		Kind: string(c.caller.kind), Source: c.caller.source,
 		TwilioCallSID: c.caller.sid, TwilioParentCallSID: c.caller.parent,
-		Story: c.story,
 	}
+}
+
+// soFar is the CDR of a call that goes on. Nothing in it is shared with the call.
+func (c *Call) soFar() cdr.Record {
+	r := c.head()
+	r.Duration = time.Since(c.ending.started).Seconds()
+	if !c.ending.answered.IsZero() {
+		r.Talked = time.Since(c.ending.answered).Seconds()
+	}
+	r.Story, r.Media = c.story.Clone(), c.media()
+	return r
+}
+
+// media is what was heard, by leg.
+func (c *Call) media() (all []cdr.Media) {
 	for _, name := range metrics.Legs() {
 		if report, there := c.talk.told[name]; there {
-			r.Media = append(r.Media, mediaOf(name, report))
+			m := mediaOf(name, report)
+			m.Path = c.talk.path.String()
+			all = append(all, m)
 		}
 	}
-	c.engine.deps.CDR.Write(r)
+	return all
 }
 
 func mediaOf(name metrics.Leg, r quality.Report) cdr.Media {

@@ -116,8 +116,9 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
-	// CDR may be nil.
-	CDR CDRs
+	// CDR may be nil, and Trace.
+	CDR   CDRs
+	Trace Trace
 	// Ringback is what the caller hears while the agent's phone rings.
 	Ringback *tone.Clip
 	// Bury answers late messages of a dialog that is over.
@@ -189,6 +190,9 @@ type rules struct {
 
 // New returns an engine that admits calls.
 func New(cfg Config, deps Deps) (*Engine, error) {
+	if deps.Trace == nil {
+		deps.Trace = untraced{}
+	}
 	e := &Engine{deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories(), crowded: rate.Sometimes{Interval: time.Second}}
 	return e, e.Reload(cfg, deps.Changeable)
 }
@@ -402,6 +406,7 @@ func (e *Engine) Calls() int { return e.calls.len() }
 
 func (e *Engine) refuse(tx Inbound, why metrics.Reject, code int, reason string, headers ...[2]string) {
 	e.deps.Observer.Rejected(why)
+	e.deps.Trace.Refused(tx.Request().CallID().Value(), why)
 	level := zap.InfoLevel
 	switch why {
 	case metrics.RejectDialog, metrics.RejectLate: // ordinary behind the end of a call

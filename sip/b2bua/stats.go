@@ -9,6 +9,7 @@ import (
 
 	"handoff/media/quality"
 	"handoff/metrics"
+	"handoff/metrics/trace"
 	"handoff/sip/leg"
 )
 
@@ -20,6 +21,9 @@ func (c *Call) watch() {
 	c.after(tickTime, func() {
 		c.count()
 		c.listen()
+		if time.Since(c.talk.sampled) >= trace.SampleTime-tickTime/2 {
+			c.sample()
+		}
 		c.forgetOutlets()
 		c.noteChange()
 		c.endStuck()
@@ -36,10 +40,11 @@ func (c *Call) count() {
 	}
 	observer := c.engine.deps.Observer
 	if c.talk.told == nil {
-		c.talk.told = make(map[metrics.Leg]quality.Report)
+		c.talk.told, c.talk.then = make(map[metrics.Leg]quality.Report), make(map[metrics.Leg]quality.Report)
 	}
 	for _, now := range c.talk.media.Stats() {
 		before := c.talk.told[now.Leg]
+		c.talk.path = now.Path
 		c.talk.told[now.Leg] = now.Report
 		if now.Report == before {
 			continue

@@ -1,0 +1,211 @@
+package trace
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// mark stands before the hash of what was masked.
+const mark = "…sha256:"
+
+// Mask returns a message without its secrets: the session history key wherever Watson may have put it, the keys of SRTP
+// (RFC 4568 §6.1), credentials, passwords in URIs. Where one stood is mark and its hash, which for one key is the same in all
+// its forms, and the Content-Length fits again.
+func Mask(raw []byte) []byte {
+	m := masker{}
+	m.learn(raw)
+	return m.mask(raw)
+}
+
+// maskAll masks the messages of one call: what one of them tells as a secret is one in all of them.
+func maskAll(messages []Message) {
+	m := masker{}
+	for _, one := range messages {
+		m.learn(one.Raw)
+	}
+	for i := range messages {
+		messages[i].Raw = m.mask(messages[i].Raw)
+	}
+}
+
+// masker knows secrets, as they stand, by their masks.
+type masker struct{ known map[string]string }
+
+// tellable is how short a secret may be that is looked for outside of its place, too.
+const tellable = 12
+
+// learn notes what the places of secrets in a message hold.
+func (m *masker) learn(raw []byte) {
+	maskPlaces(raw, func(written, meant string) string {
+		masked := masked(written, meant)
+		plain, err := url.PathUnescape(meant)
+		if err != nil {
+			plain = meant
+		}
+		for _, form := range []string{written, meant, plain} {
+			if len(form) >= tellable && !strings.HasPrefix(form, mark) {
+				if m.known == nil {
+					m.known = make(map[string]string)
+				}
+				m.known[form] = masked
+			}
+		}
+		return masked
+	})
+}
+
+// mask takes all secrets out of a message.
+func (m *masker) mask(raw []byte) []byte {
+	text := maskPlaces(raw, masked)
+	for secret, masked := range m.known {
+		text = strings.ReplaceAll(text, secret, masked)
+	}
+	if text == string(raw) {
+		return raw
+	}
+	return fitLength(raw, text)
+}
+
+// masked is what stands for a secret that was written so, and meant so.
+func masked(written, meant string) string {
+	if strings.HasPrefix(written, mark) {
+		return written
+	}
+	return mark + shortHash(meant)
+}
+
+// maskPlaces rewrites what stands where secrets do.
+func maskPlaces(raw []byte, mask func(written, meant string) string) string {
+	var b strings.Builder
+	b.Grow(len(raw))
+	field, end := "", "" // a header field that may go on in the next line, as written
+	flush := func() {
+		b.WriteString(maskField(field, mask))
+		b.WriteString(end)
+		field, end = "", ""
+	}
+	for line := range strings.Lines(string(raw)) {
+		text := strings.TrimRight(line, "\r\n")
+		if field != "" && text != "" && (text[0] == ' ' || text[0] == '\t') {
+			field += end + text
+			end = line[len(text):]
+			continue
+		}
+		flush()
+		field, end = text, line[len(text):]
+	}
+	flush()
+	return b.String()
+}
+
+var (
+	folds = regexp.MustCompile(`\r?\n[ \t]+`)
+	// inline is the key of an a=crypto line (RFC 4568 §9.2), keyLine what older SDP has for it (RFC 4566 §5.12) and MIKEY
+	// (RFC 4567).
+	inline  = regexp.MustCompile(`(?i)(inline:)([^\s|;]+)`)
+	keyLine = regexp.MustCompile(`(?i)^(k=[a-z]+:|a=key-mgmt:\s*\S+\s+)(.+)$`)
+	// headersOf are those of a URI, in brackets or bare, and password is one's.
+	headersOf = regexp.MustCompile(`(?i)((?:sips?|tel):[^<>"?]*\?)([^<>"]*)`)
+	password  = regexp.MustCompile(`(?i)(sips?:[^@:;?<>"\s]+:)([^@<>"\s?]+)(@)`)
+)
+
+// maskField masks one line, with those in which it goes on: a header field, a start line or a line of a body.
+func maskField(field string, mask func(written, meant string) string) string {
+	plain := folds.ReplaceAllString(field, " ")
+	name, value, found := strings.Cut(plain, ":")
+	value = strings.TrimSpace(value)
+	switch name = strings.TrimSpace(name); {
+	case !found || value == "":
+	case strings.EqualFold(name, "User-to-User"):
+		return name + ": " + maskUserToUser(value, mask)
+	case secretHeader(name):
+		return name + ": " + mask(value, value)
+	case credentials(name): // as a whole: a hash of the response alone would let passwords be guessed
+		scheme, rest, _ := strings.Cut(value, " ")
+		if strings.Contains(scheme, "=") {
+			return name + ": " + mask(value, value)
+		}
+		return name + ": " + scheme + " " + mask(rest, rest)
+	}
+	text := headersOf.ReplaceAllStringFunc(plain, func(uri string) string {
+		parts := headersOf.FindStringSubmatch(uri)
+		return parts[1] + maskHeaders(parts[2], mask)
+	})
+	text = replaceSecond(password, text, mask)
+	text = replaceSecond(inline, text, mask)
+	text = replaceSecond(keyLine, text, mask)
+	if text == plain {
+		return field
+	}
+	return text
+}
+
+// replaceSecond masks the second group of what matches.
+func replaceSecond(pattern *regexp.Regexp, text string, mask func(written, meant string) string) string {
+	return pattern.ReplaceAllStringFunc(text, func(found string) string {
+		parts := pattern.FindStringSubmatch(found)
+		return parts[1] + mask(parts[2], parts[2]) + strings.Join(parts[3:], "")
+	})
+}
+
+// credentials tells the headers that prove who one is (RFC 3261 §22, RFC 8760).
+func credentials(name string) bool {
+	for _, c := range []string{"Authorization", "Proxy-Authorization", "Authentication-Info", "Proxy-Authentication-Info"} {
+		if strings.EqualFold(name, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// maskHeaders masks the values of a URI's headers (RFC 3261 §19.1.1).
+func maskHeaders(headers string, mask func(written, meant string) string) string {
+	parts := strings.Split(headers, "&")
+	for i, part := range parts {
+		name, value, found := strings.Cut(part, "=")
+		switch {
+		case !found || value == "":
+		case strings.EqualFold(name, "User-to-User"):
+			parts[i] = name + "=" + maskUserToUser(value, mask)
+		default:
+			parts[i] = name + "=" + mask(value, value)
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+var parametersBegin = regexp.MustCompile(`(?i)\s*(;|%3B)`)
+
+// maskUserToUser masks the data of RFC 7433 §4.1, and leaves their parameters.
+func maskUserToUser(value string, mask func(written, meant string) string) string {
+	data, parameters := value, ""
+	if at := parametersBegin.FindStringIndex(value); at != nil {
+		data, parameters = value[:at[0]], value[at[0]:]
+	}
+	meant := strings.Trim(data, `"`)
+	if plain, err := hex.DecodeString(meant); err == nil { // their default, and what Watson says that it is
+		meant = string(plain)
+	}
+	return mask(data, meant) + parameters
+}
+
+// fitLength corrects the Content-Length of a message whose body has changed, if it was right before.
+func fitLength(raw []byte, text string) []byte {
+	_, before, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	head, body, found := strings.Cut(text, "\r\n\r\n")
+	if !found || len(before) == len(body) {
+		return []byte(text)
+	}
+	lines := strings.Split(head, "\r\n")
+	for i, line := range lines {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(longName(strings.TrimSpace(name)), "Content-Length") && strings.TrimSpace(value) == strconv.Itoa(len(before)) {
+			lines[i] = name + ": " + strconv.Itoa(len(body))
+		}
+	}
+	return []byte(strings.Join(lines, "\r\n") + "\r\n\r\n" + body)
+}

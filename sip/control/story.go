@@ -1,0 +1,102 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"handoff/metrics/cdr"
+	"handoff/metrics/explain"
+	"handoff/metrics/trace"
+	"handoff/sip/b2bua"
+)
+
+// Traces remember calls. Their methods do not block.
+type Traces interface {
+	// Find returns the story of a call by any of its names, or an error that wraps trace.ErrUnknown.
+	Find(id string) (trace.Story, error)
+	// Ended returns the calls that have ended, the newest first.
+	Ended() []cdr.Record
+}
+
+// Story is a call as GET /api/v1/calls/{id} tells it.
+type Story struct {
+	explain.Story
+	// State is of a live call.
+	State *b2bua.Info `json:"state,omitempty"`
+}
+
+// serveStories adds what is told of single calls.
+func (a *api) serveStories(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/v1/calls/ended", a.ended)
+	mux.HandleFunc("GET /api/v1/calls/{id}", a.story)
+	if a.deps.Capture != nil && a.deps.Traces != nil {
+		mux.HandleFunc("GET /api/v1/calls/{id}/pcap", a.capture)
+	}
+}
+
+func (a *api) ended(w http.ResponseWriter, _ *http.Request) {
+	calls := []cdr.Record{}
+	if a.deps.Traces != nil {
+		calls = a.deps.Traces.Ended()
+	}
+	reply(w, http.StatusOK, map[string]any{"calls": calls})
+}
+
+func (a *api) story(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	told, err := a.find(ctx, r.PathValue("id"))
+	switch {
+	case errors.Is(err, trace.ErrUnknown):
+		fail(w, http.StatusNotFound, err)
+	case err != nil:
+		fail(w, http.StatusConflict, err)
+	default:
+		reply(w, http.StatusOK, told)
+	}
+}
+
+// find puts together what is remembered of a call and, while it lives, what it says itself.
+func (a *api) find(ctx context.Context, id string) (Story, error) {
+	told, unknown := trace.Story{}, errNoTraces
+	if a.deps.Traces != nil {
+		told, unknown = a.deps.Traces.Find(id)
+	}
+	if unknown == nil {
+		id = told.Call
+	}
+	var state *b2bua.Info
+	if id != "" && told.Record.Ended.IsZero() && (unknown == nil || errors.Is(unknown, trace.ErrUnknown)) {
+		info, record, err := a.deps.Engine.Story(ctx, id)
+		if err == nil {
+			record.Node = told.Record.Node
+			told.Call, told.Record, state, unknown = id, record, &info, nil
+		}
+	}
+	if unknown != nil {
+		return Story{}, unknown
+	}
+	return Story{explain.Tell(told), state}, nil
+}
+
+// errNoTraces is why only live calls are told of.
+var errNoTraces = fmt.Errorf("%w that is live: none else is remembered, as trace.calls is 0", trace.ErrUnknown)
+
+// capture sends the messages of a call as a file of packets.
+func (a *api) capture(w http.ResponseWriter, r *http.Request) {
+	told, err := a.deps.Traces.Find(r.PathValue("id"))
+	if err != nil {
+		fail(w, http.StatusNotFound, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/vnd.tcpdump.pcap")
+	w.Header().Set("Content-Disposition", `attachment; filename="call.pcap"`)
+	w.Header().Set("Cache-Control", "no-store")
+	_ = a.deps.Capture(w, told.Messages) // a client that has gone is no news
+}
+
+// Capture writes messages as packets.
+type Capture func(w io.Writer, messages []trace.Message) error

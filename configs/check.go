@@ -43,12 +43,14 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	checkAuthorities(&errs, "twilio.tls.ca_file", c.Twilio.CAFile)
 	checkAuthorities(&errs, "watson.tls.ca_file", c.Watson.CAFile)
 	checkAuthorities(&errs, "twilio.rest.ca_file", c.Twilio.REST.CAFile)
+	checkAuthorities(&errs, "trace.hep.ca_file", c.Trace.HEP.CAFile)
 	for key, path := range map[string]string{
 		"twilio.rest.auth_token_file":     c.Twilio.REST.AuthTokenFile,
 		"twilio.sip_domain.password_file": c.Twilio.SIPDomain.PasswordFile,
 		"watson.auth.password_file":       c.Watson.Auth.PasswordFile,
 		"webhooks.auth_token_file":        c.Webhooks.AuthTokenFile,
 		"ops.token_file":                  c.Ops.TokenFile,
+		"trace.hep.password_file":         c.Trace.HEP.PasswordFile,
 	} {
 		if _, err := Secret(path); err != nil {
 			errs.add(key, "%v", err)

@@ -144,6 +144,12 @@ func schema(c *Config, dir string) fields {
 		"trace": section(fields{
 			"calls":          one(&c.Trace.Calls, between(0, 10_000)),
 			"bytes_per_call": one(&c.Trace.BytesPerCall, between(16<<10, 4<<20)),
+			"hep": section(fields{
+				"server":        one(&c.Trace.HEP.Server, collector),
+				"id":            one(&c.Trace.HEP.ID, agentID),
+				"password_file": one(&c.Trace.HEP.PasswordFile, file(dir)),
+				"ca_file":       one(&c.Trace.HEP.CAFile, file(dir)),
+			}),
 		}),
 		"webhooks": section(fields{
 			"listen":          one(&c.Webhooks.Listen, addrPort),

@@ -18,6 +18,7 @@ import (
 	"handoff/metrics/cdr"
 	"handoff/metrics/ops"
 	"handoff/metrics/set"
+	"handoff/metrics/trace/hep"
 	"handoff/metrics/trace/pcap"
 	"handoff/sip/b2bua"
 	"handoff/sip/control"
@@ -37,6 +38,8 @@ type edge struct {
 	ops    *ops.Server
 	// cdr takes the stories of calls that ended; nil when nobody wants them.
 	cdr *cdr.Writer
+	// hep shows calls to a Homer collector; nil without one.
+	hep *hep.Sender
 	// store is where calls are written down, and journal the file of this process; nil when none shall outlive it, and while
 	// another process has it.
 	store   *journal.Switch
@@ -102,6 +105,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 
 	e.cdr = openCDR(cfg, deps.Log, counters)
 	traces, started := openTraces(cfg, counters), time.Now()
+	if e.hep, err = openHEP(cfg, deps.Log, counters); err != nil {
+		return nil, err
+	}
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
 	var kept journal.Kept
@@ -120,7 +126,8 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
 		Log:        deps.Log,
 		CDR:        cdrs(e.cdr),
-		Trace:      traceOf(traces),
+		Trace:      bindFor(e.hep, traceOf(traces)),
+		Reports:    reportsTo(e.hep),
 		Wire:       w,
 		Media:      e.media,
 		Journal:    e.store,
@@ -154,7 +161,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 			return w.admit(from.Addr())
 		},
 		Handler:  &handler{e.engine, w},
-		Tap:      tapInto(traces, deps.Tap),
+		Tap:      tapInto(traces, tapFor(e.hep, deps.Tap)),
 		Resolver: deps.Resolver,
 		Inherited: func(t stack.Transport, at netip.AddrPort) int {
 			return deps.Before.socket(socketName(t.String(), at))
@@ -214,6 +221,9 @@ func (e *edge) closeSockets() {
 		if err := e.cdr.Close(); err != nil {
 			e.log.Error("CDR", zap.Error(err))
 		}
+	}
+	if e.hep != nil {
+		e.hep.Close()
 	}
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {

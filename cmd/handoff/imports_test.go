@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"metrics/ops":           {"metrics"},
 	"metrics/set":           {"metrics"},
 	"metrics/trace":         {"metrics", "metrics/cdr"},
+	"metrics/trace/hep":     {"metrics", "metrics/trace"},
 	"metrics/trace/pcap":    {"metrics", "metrics/trace"},
 	"refer":                 {"metrics", "sip/uri", "refer/twiml"},
 	"refer/corpus":          {"metrics", "refer"},

@@ -29,6 +29,7 @@ type Set struct {
 	webhooks  *prometheus.CounterVec
 	upgrades  *prometheus.CounterVec
 	traces    prometheus.Counter
+	hep       *prometheus.CounterVec
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -44,6 +45,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		webhooks:  newWebhookMetrics(f),
 		upgrades:  newUpgradeMetrics(f),
 		traces:    newTraceMetrics(f),
+		hep:       newHEPMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

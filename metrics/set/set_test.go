@@ -104,6 +104,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_tls_connections":                     {"peer"},
 		"handoff_tls_peer_certificate_expiry_seconds": {"peer"},
 		"handoff_trace_dropped_total":                 nil,
+		"handoff_trace_hep_total":                     {"result"},
 		"handoff_transfer_context_total":              {"result"},
 		"handoff_transfer_dead_air_seconds":           nil,
 		"handoff_transfer_seconds":                    {"method"},

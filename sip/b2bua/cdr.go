@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"handoff/media/quality"
@@ -29,6 +30,16 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 // entry is the CDR's of a leg.
 func (c *Call) entry(l *leg.Leg) *cdr.Leg {
 	return c.story.OnLeg(l.Name.String(), l.Dialog().CallID)
+}
+
+// callID is that of a leg as the CDR has it: of several attempts the last one's.
+func (c *Call) callID(name metrics.Leg) string {
+	for _, l := range slices.Backward(c.story.Legs) {
+		if l.Leg == name.String() {
+			return l.CallID
+		}
+	}
+	return ""
 }
 
 // transferObserver tells the engine's Observer whose transfer it is, and the CDR what becomes of it.

@@ -116,9 +116,10 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
-	// CDR may be nil, and Trace.
-	CDR   CDRs
-	Trace Trace
+	// CDR, Trace and Reports may be nil.
+	CDR     CDRs
+	Trace   Trace
+	Reports Reports
 	// Ringback is what the caller hears while the agent's phone rings.
 	Ringback *tone.Clip
 	// Bury answers late messages of a dialog that is over.
@@ -138,6 +139,16 @@ type Changeable struct {
 	// Updater reaches Twilio's API; nil when that is not configured.
 	Updater transfer.Updater
 }
+
+// Report is what the peer of a leg has said by RTCP.
+type Report struct {
+	// CallID is the leg's.
+	Call, CallID string
+	media.EndpointStats
+}
+
+// Reports takes what peers report, at most once a second for each leg. It does not block.
+type Reports interface{ Reported(Report) }
 
 // Health is told what calls find out about Watson's targets, by their index, and says in which order the
 // next call tries them. It does not block.
@@ -191,7 +202,7 @@ type rules struct {
 // New returns an engine that admits calls.
 func New(cfg Config, deps Deps) (*Engine, error) {
 	if deps.Trace == nil {
-		deps.Trace = untraced{}
+		deps.Trace = Untraced{}
 	}
 	e := &Engine{deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories(), crowded: rate.Sometimes{Interval: time.Second}}
 	return e, e.Reload(cfg, deps.Changeable)

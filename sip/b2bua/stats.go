@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"handoff/media"
 	"handoff/media/quality"
 	"handoff/metrics"
 	"handoff/metrics/trace"
@@ -64,12 +65,20 @@ func (c *Call) count() {
 		}
 		if now.Reported.Reports > before.Reported.Reports {
 			observer.ReportedMOS(c.id, now.Leg, reported(now.Report).MOS())
+			c.pass(now)
 		}
 		for i, n := range now.Foreign {
 			if more := n - before.Foreign[i]; more > 0 {
 				observer.Foreign(now.Leg, metrics.Foreign(i), more)
 			}
 		}
+	}
+}
+
+// pass hands a report on.
+func (c *Call) pass(now media.EndpointStats) {
+	if to := c.engine.deps.Reports; to != nil {
+		to.Reported(Report{Call: c.id, CallID: c.callID(now.Leg), EndpointStats: now})
 	}
 }
 

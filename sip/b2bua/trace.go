@@ -22,13 +22,13 @@ type Trace interface {
 	Refused(callID string, why metrics.Reject)
 }
 
-// untraced remembers nothing.
-type untraced struct{}
+// Untraced remembers nothing.
+type Untraced struct{}
 
-func (untraced) Bind(string, metrics.Leg, string)         {}
-func (untraced) Sample(string, metrics.Leg, trace.Sample) {}
-func (untraced) Record(string, cdr.Record)                {}
-func (untraced) Refused(string, metrics.Reject)           {}
+func (Untraced) Bind(string, metrics.Leg, string)         {}
+func (Untraced) Sample(string, metrics.Leg, trace.Sample) {}
+func (Untraced) Record(string, cdr.Record)                {}
+func (Untraced) Refused(string, metrics.Reject)           {}
 
 // traceLeg makes a dialog's messages the call's.
 func (c *Call) traceLeg(leg metrics.Leg, id dialog.ID) {

@@ -34,6 +34,8 @@ type Config struct {
 	Journal  Journal
 	CDR      CDR
 	Trace    Trace
+	// Telemetry tells OpenTelemetry of calls.
+	Telemetry Telemetry
 
 	// origin tells Validate and Check where in the file a key stands.
 	origin origin
@@ -283,6 +285,19 @@ type HEP struct {
 	ID           uint32
 	PasswordFile string
 	// CAFile holds the authorities that may sign for a collector behind TLS; empty: those of the system.
+	CAFile string
+}
+
+// Telemetry is what others are told of calls that ended.
+type Telemetry struct{ OTLP OTLP }
+
+// OTLP is an OpenTelemetry collector that gets a trace of each call. It is configured when Endpoint is set.
+type OTLP struct {
+	// Endpoint is its URL, without /v1/traces.
+	Endpoint string
+	// HeadersFile holds headers of each request: one line of name=value, with commas between them.
+	HeadersFile string
+	// CAFile holds the authorities that may sign for it; empty: those of the system.
 	CAFile string
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -95,6 +96,15 @@ func collector(text string) (Collector, error) {
 		return Collector{}, wrong
 	}
 	return Collector{transport, rest}, nil
+}
+
+// collectorURL reads where to send to over HTTP, in the clear too: what goes there holds no secret.
+func collectorURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("expected a URL such as https://collector.example.com:4318")
+	}
+	return strings.TrimSuffix(text, "/"), nil
 }
 
 func agentID(text string) (uint32, error) {

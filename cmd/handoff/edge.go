@@ -17,6 +17,7 @@ import (
 	"handoff/metrics"
 	"handoff/metrics/cdr"
 	"handoff/metrics/ops"
+	"handoff/metrics/otel"
 	"handoff/metrics/set"
 	"handoff/metrics/trace/hep"
 	"handoff/metrics/trace/pcap"
@@ -40,6 +41,8 @@ type edge struct {
 	cdr *cdr.Writer
 	// hep shows calls to a Homer collector; nil without one.
 	hep *hep.Sender
+	// telemetry tells OpenTelemetry of calls that ended; nil when nobody wants to know.
+	telemetry *otel.Exporter
 	// store is where calls are written down, and journal the file of this process; nil when none shall outlive it, and while
 	// another process has it.
 	store   *journal.Switch
@@ -108,6 +111,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	if e.hep, err = openHEP(cfg, deps.Log, counters); err != nil {
 		return nil, err
 	}
+	if e.telemetry, err = openTelemetry(cfg, deps.Log, counters); err != nil {
+		return nil, err
+	}
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
 	var kept journal.Kept
@@ -125,7 +131,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	now.with.Health = e.prober.Load()
 	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
 		Log:        deps.Log,
-		CDR:        cdrs(e.cdr),
+		CDR:        cdrs(e.cdr, e.telemetry),
 		Trace:      bindFor(e.hep, traceOf(traces)),
 		Reports:    reportsTo(e.hep),
 		Wire:       w,
@@ -224,6 +230,9 @@ func (e *edge) closeSockets() {
 	}
 	if e.hep != nil {
 		e.hep.Close()
+	}
+	if e.telemetry != nil {
+		e.telemetry.Close()
 	}
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {

@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"metrics/cdr":           {},
 	"metrics/explain":       {"metrics", "metrics/cdr", "metrics/trace"},
 	"metrics/ops":           {"metrics"},
+	"metrics/otel":          {"metrics", "metrics/cdr"},
 	"metrics/set":           {"metrics"},
 	"metrics/trace":         {"metrics", "metrics/cdr"},
 	"metrics/trace/hep":     {"metrics", "metrics/trace"},

@@ -57,6 +57,11 @@ type Leg struct {
 	Code int `json:"code,omitempty"`
 	// Ended is by whom or by what it ended: peer, cancel, us, no_ack, loss, session_timer.
 	Ended string `json:"ended,omitempty"`
+	// Started is when its INVITE came or was to go out, Answered when it was answered, and Over when it had ended; each is
+	// absent if that has not been.
+	Started  time.Time `json:"started,omitzero"`
+	Answered time.Time `json:"answered,omitzero"`
+	Over     time.Time `json:"over,omitzero"`
 }
 
 // Transfer is one that Watson or an operator has asked for.
@@ -69,6 +74,8 @@ type Transfer struct {
 	// Tried are the methods in their order, Method the last of them.
 	Tried  []string `json:"tried,omitempty"`
 	Method string   `json:"method,omitempty"`
+	// TriedAt is when each of Tried began.
+	TriedAt []time.Time `json:"tried_at,omitempty"`
 	// Result and Reason are metrics.TransferReason's; absent if the call ended before.
 	Result string `json:"result,omitempty"`
 	Reason string `json:"reason,omitempty"`
@@ -129,18 +136,19 @@ func (s Story) Clone() Story {
 	s.Legs, s.Transfers, s.OneWay = slices.Clone(s.Legs), slices.Clone(s.Transfers), slices.Clone(s.OneWay)
 	for i := range s.Transfers {
 		s.Transfers[i].Tried = slices.Clone(s.Transfers[i].Tried)
+		s.Transfers[i].TriedAt = slices.Clone(s.Transfers[i].TriedAt)
 	}
 	return s
 }
 
-// OnLeg returns the entry of a leg, a new one at its first mention.
-func (s *Story) OnLeg(name, callID string) *Leg {
+// OnLeg returns the entry of a leg, a new one, started at that time, at its first mention.
+func (s *Story) OnLeg(name, callID string, at time.Time) *Leg {
 	for i := range s.Legs {
 		if s.Legs[i].CallID == callID {
 			return &s.Legs[i]
 		}
 	}
-	return add(&s.Legs, Leg{Leg: name, CallID: callID})
+	return add(&s.Legs, Leg{Leg: name, CallID: callID, Started: at.UTC()})
 }
 
 // AddTransfer begins the entry of a transfer.

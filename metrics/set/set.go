@@ -30,6 +30,7 @@ type Set struct {
 	upgrades  *prometheus.CounterVec
 	traces    prometheus.Counter
 	hep       *prometheus.CounterVec
+	telemetry *prometheus.CounterVec
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -45,7 +46,8 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		webhooks:  newWebhookMetrics(f),
 		upgrades:  newUpgradeMetrics(f),
 		traces:    newTraceMetrics(f),
-		hep:       newHEPMetrics(f),
+		hep:       newExportMetrics(f, "trace_hep_total", "Packets for the Homer collector: SIP messages and RTCP reports."),
+		telemetry: newExportMetrics(f, "telemetry_traces_total", "Calls that ended, as traces for the OpenTelemetry collector."),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

@@ -103,6 +103,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_tls_certificate_expiry_seconds":      nil,
 		"handoff_tls_connections":                     {"peer"},
 		"handoff_tls_peer_certificate_expiry_seconds": {"peer"},
+		"handoff_telemetry_traces_total":              {"result"},
 		"handoff_trace_dropped_total":                 nil,
 		"handoff_trace_hep_total":                     {"result"},
 		"handoff_transfer_context_total":              {"result"},

@@ -15,11 +15,14 @@ import (
 func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 	switch ev := ev.(type) {
 	case leg.Connected:
-		c.entry(l).Code = 200
+		entry := c.entry(l)
+		entry.Code, entry.Answered = 200, time.Now().UTC()
 	case leg.Failed:
-		c.entry(l).Code = ev.Code
+		entry := c.entry(l)
+		entry.Code, entry.Over = ev.Code, time.Now().UTC()
 	case leg.Ended:
 		entry := c.entry(l)
+		entry.Over = time.Now().UTC()
 		entry.Ended = ev.Cause.String()
 		if unanswered := ev.Cause == leg.ByCancel || ev.Cause == leg.ByLoss; unanswered && entry.Code == 0 && l == c.a {
 			entry.Code = 487
@@ -29,7 +32,7 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 
 // entry is the CDR's of a leg.
 func (c *Call) entry(l *leg.Leg) *cdr.Leg {
-	return c.story.OnLeg(l.Name.String(), l.Dialog().CallID)
+	return c.story.OnLeg(l.Name.String(), l.Dialog().CallID, time.Now())
 }
 
 // callID is that of a leg as the CDR has it: of several attempts the last one's.

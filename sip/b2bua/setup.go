@@ -227,7 +227,8 @@ func (c *Call) answerCaller(answer []byte) {
 	c.talk.sampled = c.ending.answered
 	c.engine.deps.Observer.CallSetup(c.id, time.Since(c.ending.started))
 	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
-	c.entry(c.a).Code = 200
+	caller := c.entry(c.a)
+	caller.Code, caller.Answered = 200, c.ending.answered.UTC()
 	c.a.Accept(answer)
 	c.setup = nil
 	c.watch()

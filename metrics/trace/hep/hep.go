@@ -38,7 +38,7 @@ type Config struct {
 
 // Observer counts. Its methods do not block.
 type Observer interface {
-	HEP(metrics.HEP)
+	HEP(metrics.Export)
 }
 
 // Deps are the Sender's ways out.
@@ -128,7 +128,7 @@ func (s *Sender) put(what any) {
 		default:
 		}
 	}
-	s.deps.Observer.HEP(metrics.HEPDropped)
+	s.deps.Observer.HEP(metrics.ExportDropped)
 }
 
 // Close sends what waits, for a while, and counts the rest as dropped.
@@ -149,7 +149,7 @@ func (s *Sender) run() {
 	defer close(s.done)
 	for what := range s.queue {
 		if s.hurry.Err() != nil {
-			s.deps.Observer.HEP(metrics.HEPDropped)
+			s.deps.Observer.HEP(metrics.ExportDropped)
 			continue
 		}
 		switch what := what.(type) {
@@ -184,7 +184,7 @@ func (s *Sender) send(packet []byte) {
 		_, err = s.conn.Write(packet)
 	}
 	if err == nil {
-		s.deps.Observer.HEP(metrics.HEPSent)
+		s.deps.Observer.HEP(metrics.ExportSent)
 		if s.failing {
 			s.failing = false
 			s.deps.Log.Info("HEP is sent again", zap.String("server", s.cfg.Server))
@@ -192,7 +192,7 @@ func (s *Sender) send(packet []byte) {
 		return
 	}
 	s.hangUp() // a stream may hold half a packet
-	s.deps.Observer.HEP(metrics.HEPFailed)
+	s.deps.Observer.HEP(metrics.ExportFailed)
 	if !s.failing && err != errRecently {
 		s.failing = true
 		s.deps.Log.Warn("HEP is not sent", zap.String("server", s.cfg.Server), zap.Error(err))

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"handoff/metrics"
 	"handoff/metrics/trace"
@@ -96,19 +98,19 @@ func parse(b []byte) (parsed, error) {
 // counter is an Observer.
 type counter struct {
 	mu sync.Mutex
-	n  map[metrics.HEP]int
+	n  map[metrics.Export]int
 }
 
-func (c *counter) HEP(h metrics.HEP) {
+func (c *counter) HEP(h metrics.Export) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.n == nil {
-		c.n = make(map[metrics.HEP]int)
+		c.n = make(map[metrics.Export]int)
 	}
 	c.n[h]++
 }
 
-func (c *counter) of(h metrics.HEP) int {
+func (c *counter) of(h metrics.Export) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n[h]
@@ -196,7 +198,7 @@ func TestAMessageBecomesAPacket(t *testing.T) {
 		})
 	}
 	s.Close()
-	if n := counted.of(metrics.HEPSent); n != len(tests) {
+	if n := counted.of(metrics.ExportSent); n != len(tests) {
 		t.Errorf("%d counted as sent", n)
 	}
 }
@@ -308,7 +310,7 @@ func TestAConnectionThatBreaksIsMadeAnew(t *testing.T) {
 		_ = conn.SetLinger(0) // the Sender hears of it at once
 		conn.Close()
 	}
-	if counted.of(metrics.HEPFailed) == 0 {
+	if counted.of(metrics.ExportFailed) == 0 {
 		t.Error("what was lost is not counted")
 	}
 }
@@ -321,12 +323,17 @@ func TestACollectorThatIsNotThereIsCounted(t *testing.T) {
 	nobody := listener.Addr().String()
 	listener.Close()
 	for _, network := range []string{"tcp", "tls"} {
-		s, counted := start(t, Config{Network: network, Server: nobody})
+		var counted counter
+		core, logged := observer.New(zap.DebugLevel)
+		s := New(Config{Network: network, Server: nobody, Password: "open sesame"}, Deps{Log: zap.New(core), Observer: &counted, Mask: masks})
 		for range 3 {
 			s.Message(trace.Message{Time: noon, Raw: invite("one@a")})
 		}
 		s.Close()
-		if n := counted.of(metrics.HEPFailed); n != 3 {
+		if lines := fmt.Sprint(logged.All()); logged.Len() != 1 || strings.Contains(lines, "sesame") || !strings.Contains(lines, nobody) {
+			t.Errorf("%s: the log says %s", network, lines)
+		}
+		if n := counted.of(metrics.ExportFailed); n != 3 {
 			t.Errorf("%s: %d failed", network, n)
 		}
 	}
@@ -347,17 +354,17 @@ func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 	for range room + 5 {
 		s.Message(trace.Message{Time: noon, Raw: invite("one@a")})
 	}
-	if n := counted.of(metrics.HEPDropped); n != 5 {
+	if n := counted.of(metrics.ExportDropped); n != 5 {
 		t.Errorf("%d dropped", n)
 	}
 	close(goOn)
 	s.Close()
 	s.Message(trace.Message{Time: noon, Raw: invite("one@a")})
 	s.Close()
-	if n := counted.of(metrics.HEPDropped); n != 6 {
+	if n := counted.of(metrics.ExportDropped); n != 6 {
 		t.Errorf("%d dropped, one of them behind the end", n)
 	}
-	if all := counted.of(metrics.HEPDropped) + counted.of(metrics.HEPSent) + counted.of(metrics.HEPFailed); all != room+7 {
+	if all := counted.of(metrics.ExportDropped) + counted.of(metrics.ExportSent) + counted.of(metrics.ExportFailed); all != room+7 {
 		t.Errorf("%d of %d counted", all, room+7)
 	}
 }

@@ -6,18 +6,25 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 )
 
 type callsPcapCmd struct {
-	ID  string `arg:"" help:"The call's id, the beginning of it, or a Call-ID."`
-	Out string `short:"o" type:"path" placeholder:"FILE" help:"Where to; without it, standard output."`
+	ID    string        `arg:"" help:"The call's id, the beginning of it, or a Call-ID."`
+	Media time.Duration `placeholder:"10s" help:"Wait so long, 20s at most, and add the headers of the media of a call that goes on; never what is said."`
+	Out   string        `short:"o" type:"path" placeholder:"FILE" help:"Where to; without it, standard output."`
 }
 
 func (p callsPcapCmd) Run(std streams, all *callsCmd) error {
 	if p.Out == "" && isTerminal(std.out) {
 		return errors.New("a capture is nothing for a terminal: -o FILE, or | tshark -r -")
 	}
-	capture, err := all.open(http.MethodGet, "/api/v1/calls/"+url.PathEscape(p.ID)+"/pcap", nil)
+	path := "/api/v1/calls/" + url.PathEscape(p.ID) + "/pcap"
+	if p.Media > 0 {
+		path += "?media=" + p.Media.String()
+		all.patience = p.Media + 10*time.Second
+	}
+	capture, err := all.open(http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}

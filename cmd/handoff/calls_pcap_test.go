@@ -83,6 +83,11 @@ func TestCallsPcap(t *testing.T) {
 	requires(t, "tshark", "tshark")
 	methods, err := exec.Command("tshark", "-r", name, "-Y", "sip", "-T", "fields", "-e", "sip.Method", "-e", "sip.Status-Code").Output()
 	sc.must(err)
+	malformed, err := exec.Command("tshark", "-r", name, "-Y", "_ws.malformed").Output()
+	sc.must(err)
+	if len(malformed) > 0 {
+		t.Errorf("tshark takes for malformed\n%s", malformed)
+	}
 	seen := strings.Fields(string(methods))
 	if n := len(sc.recorder.Messages()); len(seen) != n {
 		t.Errorf("tshark reads %d messages of %d: %q", len(seen), n, seen)
@@ -105,4 +110,51 @@ func TestCallsPcapSpoilsNoTerminal(t *testing.T) {
 	if exit := run([]string{"calls", "pcap", "c1"}, streams{terminal, &said}); exit != exitError || !strings.Contains(said.String(), "-o FILE") {
 		t.Errorf("%d %s", exit, &said)
 	}
+}
+
+// TestCallsPcapShowsHeadersOfMedia gathers media of a call while it goes on: tshark knows by the SDP that they are RTP, and finds
+// headers and nothing behind them.
+func TestCallsPcapShowsHeadersOfMedia(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t, reports(stageConfig{}))
+	caller, assistant := sc.place(twilio.Options{})
+	id := sc.edge.engine.List(sc.ctx)[0].ID
+	name := filepath.Join(t.TempDir(), "call.pcapng")
+	pcap := func(args ...string) (exit int, said string) {
+		var out bytes.Buffer
+		exit = run(append([]string{"calls", "--ops", "http://" + sc.edge.ops.Addr().String(), "pcap", "-o", name}, args...), streams{&out, &out})
+		return exit, out.String()
+	}
+	if exit, said := pcap(id, "--media", "1s"); exit != exitOK {
+		t.Fatalf("%d %s", exit, said)
+	}
+	sc.stillTalk(caller, assistant)
+	if exit, said := pcap(id, "--media", "1h"); exit != exitError || !strings.Contains(said, "up to 20s") {
+		t.Errorf("for too long: %d %s", exit, said)
+	}
+	sc.must(caller.Hangup(sc.ctx))
+	sc.over(caller, assistant)
+	if exit, said := pcap(id, "--media", "1s"); exit != exitError || !strings.Contains(said, "the call is over") {
+		t.Errorf("behind the end: %d %s", exit, said)
+	}
+
+	requires(t, "tshark", "tshark")
+	lengths := func(filter string) []string {
+		out, err := exec.Command("tshark", "-r", name, "-Y", filter, "-T", "fields", "-e", "frame.cap_len").Output()
+		sc.must(err)
+		return strings.Fields(string(out))
+	}
+	media := lengths("rtp")
+	if n := len(media); n < 100 || n > 400 { // 200 were sent and received on two legs
+		t.Errorf("%d packets of RTP", n)
+	}
+	for _, n := range media {
+		if n != "40" { // IPv4, UDP and RTP
+			t.Errorf("%s bytes of a packet of RTP", n)
+		}
+	}
+	if n, sip := len(lengths("srtcp")), len(lengths("sip")); n == 0 || sip < 10 {
+		t.Errorf("%d packets of RTCP, %d of SIP", n, sip)
+	}
+	sc.clean()
 }

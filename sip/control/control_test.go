@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"handoff/metrics/cdr"
+	"handoff/metrics/trace"
 	"handoff/sip/b2bua"
 )
 
@@ -29,6 +30,10 @@ func (e *engine) Transfer(_ context.Context, id, to, key string) error {
 		return errors.New("target is not intercepted")
 	}
 	return known(id)
+}
+
+func (e *engine) Watch(context.Context, string, time.Duration) ([]trace.Packet, error) {
+	return nil, b2bua.ErrNoCall
 }
 
 func (e *engine) Calls() int { return 3 }

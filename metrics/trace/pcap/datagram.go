@@ -17,8 +17,8 @@ const (
 	hops         = 64
 )
 
-// datagram is an IP packet that carries payload over UDP. Ends of two families are both written as IPv6.
-func datagram(from, to netip.AddrPort, payload []byte) []byte {
+// datagram is an IP packet over UDP of size bytes, of which payload are there. Ends of two families are both written as IPv6.
+func datagram(from, to netip.AddrPort, payload []byte, size int) []byte {
 	source, destination := from.Addr().AsSlice(), to.Addr().AsSlice()
 	if len(source) != len(destination) {
 		a, b := from.Addr().As16(), to.Addr().As16()
@@ -26,22 +26,23 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	}
 	udp := binary.BigEndian.AppendUint16(nil, from.Port())
 	udp = binary.BigEndian.AppendUint16(udp, to.Port())
-	udp = binary.BigEndian.AppendUint16(udp, uint16(headerUDP+len(payload)))
+	udp = binary.BigEndian.AppendUint16(udp, uint16(headerUDP+size))
 	udp = append(udp, 0, 0) // the checksum
 	udp = append(udp, payload...)
 
-	sum := add(add(uint32(protocolUDP+len(udp)), source), destination)
-	checksum := fold(add(sum, udp))
-	if checksum == 0 {
-		checksum = 0xffff // RFC 768: a zero says that there is none
+	if len(payload) == size { // nobody can tell the checksum of what is not there: it stays 0, none
+		checksum := fold(add(add(add(uint32(protocolUDP+len(udp)), source), destination), udp))
+		if checksum == 0 {
+			checksum = 0xffff // RFC 768: a zero says that there is none
+		}
+		binary.BigEndian.PutUint16(udp[6:], checksum)
 	}
-	binary.BigEndian.PutUint16(udp[6:], checksum)
 
 	ends := append(source, destination...)
 	if len(ends) == 8 {
-		return append(ipv4(ends, len(udp)), udp...)
+		return append(ipv4(ends, headerUDP+size), udp...)
 	}
-	return append(ipv6(ends, len(udp)), udp...)
+	return append(ipv6(ends, headerUDP+size), udp...)
 }
 
 func ipv4(ends []byte, length int) []byte {

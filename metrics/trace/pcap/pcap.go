@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"time"
 
 	"handoff/metrics"
 	"handoff/metrics/trace"
@@ -37,15 +38,46 @@ const (
 	ofUnknownLength   = ^uint64(0)
 )
 
-// Write writes messages in the order of their times.
-func Write(w io.Writer, messages []trace.Message) error {
+// Write writes messages, and packets of media of which there is the header only, in the order of their times.
+func Write(w io.Writer, messages []trace.Message, media ...trace.Packet) error {
+	all := make([]frame, 0, len(messages)+len(media))
+	for _, m := range messages {
+		all = append(all, message(m))
+	}
+	for _, p := range media {
+		all = append(all, packet(p))
+	}
+	slices.SortStableFunc(all, func(a, b frame) int { return a.at.Compare(b.at) })
 	out := &writer{w: bufio.NewWriter(w)}
 	out.begin()
-	inOrder := slices.SortedStableFunc(slices.Values(messages), func(a, b trace.Message) int { return a.Time.Compare(b.Time) })
-	for _, m := range inOrder {
-		out.message(m)
+	for _, f := range all {
+		out.frame(f)
 	}
 	return cmp.Or(out.err, out.w.Flush())
+}
+
+// frame is one packet of the file.
+type frame struct {
+	at            time.Time
+	direction     metrics.Direction
+	local, remote netip.AddrPort
+	said          string // about it
+	payload       []byte
+	size          int // that it had
+}
+
+// message cuts one that is longer than a datagram.
+func message(m trace.Message) frame {
+	raw := trace.Plausible(m.Raw)
+	f := frame{m.Time, m.Direction, address(m.Local), address(m.Remote), travelled(m), raw, len(raw)}
+	if f.size > longest {
+		f.said, f.payload, f.size = f.said+", cut", raw[:longest], longest
+	}
+	return f
+}
+
+func packet(p trace.Packet) frame {
+	return frame{p.Time, p.Direction, p.Local, p.Remote, "leg " + p.Leg + ", the header only", p.Header, p.Size}
 }
 
 // writer writes blocks; behind an error it writes no more.
@@ -66,25 +98,21 @@ func (w *writer) begin() {
 	w.block(interfaceBlock, option(link, timeResolution, []byte{nanoseconds}))
 }
 
-func (w *writer) message(m trace.Message) {
-	from, to, flag := address(m.Local), address(m.Remote), uint32(outbound)
-	if m.Direction == metrics.In {
+func (w *writer) frame(f frame) {
+	from, to, flag := f.local, f.remote, uint32(outbound)
+	if f.direction == metrics.In {
 		from, to, flag = to, from, inbound
 	}
-	said, raw := travelled(m), m.Raw
-	if len(raw) > longest {
-		said, raw = said+", cut", raw[:longest]
-	}
-	frame := datagram(from, to, raw)
-	at := uint64(m.Time.UnixNano())
+	captured := datagram(from, to, f.payload, f.size)
+	at := uint64(f.at.UnixNano())
 	body := binary.LittleEndian.AppendUint32(nil, 0) // the interface
 	body = binary.LittleEndian.AppendUint32(body, uint32(at>>32))
 	body = binary.LittleEndian.AppendUint32(body, uint32(at))
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(frame)))
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(frame)+len(m.Raw)-len(raw)))
-	body = padded(append(body, frame...))
+	body = binary.LittleEndian.AppendUint32(body, uint32(len(captured)))
+	body = binary.LittleEndian.AppendUint32(body, uint32(len(captured)+f.size-len(f.payload)))
+	body = padded(append(body, captured...))
 	body = option(body, packetFlags, binary.LittleEndian.AppendUint32(nil, flag))
-	w.block(packetBlock, option(body, comment, []byte(said)))
+	w.block(packetBlock, option(body, comment, []byte(f.said)))
 }
 
 // travelled tells whose message it was and over what.

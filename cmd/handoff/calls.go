@@ -27,6 +27,7 @@ type callsCmd struct {
 	opsClient
 
 	List     callsListCmd     `cmd:"" default:"1" help:"List the calls."`
+	Show     callsShowCmd     `cmd:"" help:"Show how a call stands."`
 	Hangup   callsHangupCmd   `cmd:"" help:"End a call."`
 	Transfer callsTransferCmd `cmd:"" help:"Transfer a call as if Watson had asked for it."`
 }
@@ -110,15 +111,23 @@ func (c opsClient) request(method, path string, body, answer any) error {
 	if res.StatusCode >= 300 {
 		var failure struct{ Error string }
 		if err := json.NewDecoder(limited).Decode(&failure); err != nil || failure.Error == "" {
-			return fmt.Errorf("the edge answers %s%s", res.Status, hint(res.StatusCode))
+			failure.Error = res.Status + hint(res.StatusCode)
 		}
-		return fmt.Errorf("the edge answers: %s", failure.Error)
+		return &answerError{res.StatusCode, failure.Error}
 	}
 	if answer == nil {
 		return nil
 	}
 	return json.NewDecoder(limited).Decode(answer)
 }
+
+// answerError is what the edge says when it does not do what it was asked for.
+type answerError struct {
+	status int
+	said   string
+}
+
+func (e *answerError) Error() string { return "the edge answers: " + e.said }
 
 func hint(status int) string {
 	if status == http.StatusUnauthorized {

@@ -48,7 +48,7 @@ func (e explainCmd) Run(std streams) error {
 func (c opsClient) find(id string) (told control.Story, err error) {
 	err = c.request(http.MethodGet, "/api/v1/calls/"+url.PathEscape(id), nil, &told)
 	if e := (*answerError)(nil); errors.As(err, &e) && e.status == http.StatusNotFound {
-		err = fmt.Errorf("%w; older calls are in the file of cdr.path: --cdr FILE tells what that has", err)
+		err = fmt.Errorf("%w; older calls are in the file of cdr.path (--cdr FILE)", err)
 	}
 	return told, err
 }

@@ -136,15 +136,18 @@ func (f *finder) targets() {
 		if l.Code == 200 || !unreachable && (f.Live || i == len(legs)-1) {
 			continue
 		}
-		how := "said nothing, or could not be reached"
-		if l.Code != 0 {
+		how := "said nothing"
+		switch {
+		case l.Code != 0:
 			how = "answered " + f.status(l.CallID, l.Code)
+		case l.Error != "":
+			how = "could not be reached: " + l.Error
 		}
 		w := words{Warning, "", "Run handoff doctor: it probes each target; /readyz tells which are down, and since when."}
 		if unreachable {
 			w.severity = Error
 		}
-		f.add(w, time.Time{}, fmt.Sprintf("Watson's target %s did not take the call: it %s.", l.Target, how))
+		f.add(w, time.Time{}, fmt.Sprintf("Watson's target %s did not take the call: it %s.", l.Target, strings.TrimSuffix(how, ".")))
 	}
 	const slow = 5 * time.Second
 	if took := f.Record.Answered.Sub(f.Record.Started); !f.Record.Answered.IsZero() && took > slow {
@@ -184,9 +187,9 @@ func (f *finder) sound() {
 	for _, m := range f.Record.Media {
 		f.way(m.Received, "What %s said", "The way from there to the edge is bad: if both legs show it, it is this machine or its network (ethtool -S, nstat -az UdpRcvbufErrors).", m.Leg)
 		f.way(m.Sent, "What %s heard", "The way from the edge to there is bad, as its RTCP says: look at the network between.", m.Leg)
-		for i, w := range drops {
-			if n := m.Dropped[metrics.Foreign(i).String()]; n >= stray {
-				f.add(w, time.Time{}, capital(fmt.Sprintf(w.what, whose(m.Leg)))+fmt.Sprintf(" (%d packets.)", n))
+		for _, why := range metrics.Foreigns() {
+			if n := m.Dropped[why.String()]; n >= stray && drops[why].what != "" {
+				f.add(drops[why], time.Time{}, capital(fmt.Sprintf(drops[why].what, whose(m.Leg)))+fmt.Sprintf(": %d.", n))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -119,6 +120,10 @@ func (s Story) writeHead(p *page) {
 		p.wrapped(colours[s.worst()], "  why       ", s.Findings[0].What)
 	}
 	if s.Call == "" {
+		if len(s.Messages) > 0 {
+			m := s.Messages[0]
+			p.line("", "  when      %s, %s %s, %s, %s", m.At.Format(timeForm), m.Direction, m.Peer, m.Remote, m.Transport)
+		}
 		return
 	}
 	p.line("", "  who       %s called %s, %s, from %s", r.From, r.To, kinds[r.Kind], r.Source)
@@ -141,9 +146,12 @@ func (s Story) worst() Severity {
 	return s.Findings[0].Severity
 }
 
+// timeForm is how a moment is written in full.
+const timeForm = "2006-01-02 15:04:05.000 UTC"
+
 func (s Story) when() string {
 	r := s.Record
-	text := r.Started.UTC().Format("2006-01-02 15:04:05.000 UTC")
+	text := r.Started.UTC().Format(timeForm)
 	if r.Answered.IsZero() {
 		text += ", never answered"
 	} else {
@@ -180,8 +188,11 @@ var legEnds = map[string]string{
 
 func (s Story) legLine(l cdr.Leg) string {
 	what := "no answer"
-	if l.Code != 0 {
+	switch {
+	case l.Code != 0:
 		what = fmt.Sprint(l.Code)
+	case l.Error != "":
+		what = "not reached"
 	}
 	return what + prefixed(", ", legEnds[l.Ended]) + prefixed(", to ", l.Target) + ", Call-ID " + l.CallID
 }
@@ -220,7 +231,8 @@ func (s Story) writeMessages(p *page, o Options) {
 
 // writeMedia tells of the audio, by leg and direction.
 func (s Story) writeMedia(p *page) {
-	if len(s.Record.Media) == 0 {
+	heard := s.Live || !s.Record.Answered.IsZero() || slices.ContainsFunc(s.Record.Media, func(m cdr.Media) bool { return m.Received.Packets > 0 })
+	if len(s.Record.Media) == 0 || !heard {
 		return
 	}
 	p.heading("Audio               packets      lost    jitter   MOS")
@@ -259,7 +271,7 @@ func (s Story) writeMedia(p *page) {
 func (s Story) writeStream(p *page, name string, st cdr.Stream, more string) {
 	lost, jitter, mos := "", "", ""
 	if st.MOS > 0 {
-		lost, jitter, mos = fmt.Sprintf("%.1f %%", 100*lossOf(st)), seconds(st.Jitter), fmt.Sprintf("%.1f", st.MOS)
+		lost, jitter, mos = fmt.Sprintf("%.1f %%", 100*lossOf(st)), fmt.Sprintf("%.1f ms", 1000*st.Jitter), fmt.Sprintf("%.1f", st.MOS)
 	}
 	p.line("", "  %-16s %8d  %8s  %8s   %3s   %s", name, st.Packets, lost, jitter, mos, more)
 }

@@ -104,10 +104,9 @@ var refusals = []words{
 	metrics.RejectResponse:    {Info, "A response came to a request that nobody has sent, or that is over.", nothing},
 }
 
-// drops are the words for packets of a leg that were not forwarded; %s is whose.
-var drops = []words{
-	metrics.ForeignSource:    {Warning, "Packets came to %s's port from elsewhere and were dropped.", "If they are its own, media_learn: window admits a NAT; else somebody tried the port, and nobody heard him."},
-	metrics.ForeignMalformed: {Warning, "What came to %s's port was partly no RTP.", "Nothing, unless that side was not heard: it may try ICE or DTLS, which the edge does not speak."},
-	metrics.ForeignInactive:  {Info, "%s sent media while signalling let nothing through.", nothing},
-	metrics.ForeignAuth:      {Warning, "SRTP packets of %s did not authenticate, or came twice.", "A few are repeats; many are a wrong key: see whether it was heard."},
+// drops are the words for packets of a leg that were not forwarded, where they say something; %s is whose.
+var drops = map[metrics.Foreign]words{
+	metrics.ForeignSource:    {Warning, "Packets came to the port of %s from elsewhere and were dropped", "If they are its own, media_learn: window admits a NAT; else somebody tried the port, and nobody heard him."},
+	metrics.ForeignMalformed: {Warning, "What came to the port of %s was partly no RTP", "Nothing, unless that side was not heard: it may try ICE or DTLS, which the edge does not speak."},
+	metrics.ForeignAuth:      {Warning, "SRTP of %s did not authenticate, or came twice", "A few packets are repeats; many are a wrong key: see whether it was heard."},
 }

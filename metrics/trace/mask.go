@@ -80,23 +80,21 @@ func masked(written, meant string) string {
 
 // maskPlaces rewrites what stands where secrets do.
 func maskPlaces(raw []byte, mask func(written, meant string) string) string {
+	text := string(raw)
 	var b strings.Builder
-	b.Grow(len(raw))
-	field, end := "", "" // a header field that may go on in the next line, as written
+	b.Grow(len(text))
+	start, at := 0, 0 // of a field, which may go on in further lines, and behind it
 	flush := func() {
+		field := strings.TrimRight(text[start:at], "\r\n")
 		b.WriteString(maskField(field, mask))
-		b.WriteString(end)
-		field, end = "", ""
+		b.WriteString(text[start+len(field) : at])
+		start = at
 	}
-	for line := range strings.Lines(string(raw)) {
-		text := strings.TrimRight(line, "\r\n")
-		if field != "" && text != "" && (text[0] == ' ' || text[0] == '\t') {
-			field += end + text
-			end = line[len(text):]
-			continue
+	for line := range strings.Lines(text) {
+		if line[0] != ' ' && line[0] != '\t' {
+			flush()
 		}
-		flush()
-		field, end = text, line[len(text):]
+		at += len(line)
 	}
 	flush()
 	return b.String()
@@ -107,7 +105,7 @@ var (
 	// inline is the key of an a=crypto line (RFC 4568 §9.2), keyLine what older SDP has for it (RFC 4566 §5.12) and MIKEY
 	// (RFC 4567).
 	inline  = regexp.MustCompile(`(?i)(inline:)([^\s|;]+)`)
-	keyLine = regexp.MustCompile(`(?i)^(k=[a-z]+:|a=key-mgmt:\s*\S+\s+)(.+)$`)
+	keyLine = regexp.MustCompile(`(?i)^(k=[a-z0-9]+:|a=key-mgmt:\s*\S+\s+)(.+)$`)
 	// headersOf are those of a URI, in brackets or bare, and password is one's.
 	headersOf = regexp.MustCompile(`(?i)((?:sips?|tel):[^<>"?]*\?)([^<>"]*)`)
 	password  = regexp.MustCompile(`(?i)(sips?:[^@:;?<>"\s]+:)([^@<>"\s?]+)(@)`)

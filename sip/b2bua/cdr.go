@@ -16,7 +16,10 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 	case leg.Connected:
 		c.entry(l).Code = 200
 	case leg.Failed:
-		c.entry(l).Code = ev.Code
+		entry := c.entry(l)
+		if entry.Code = ev.Code; ev.Err != nil {
+			entry.Error = shortened(ev.Err.Error())
+		}
 	case leg.Ended:
 		entry := c.entry(l)
 		entry.Ended = ev.Cause.String()
@@ -25,6 +28,9 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 		}
 	}
 }
+
+// shortened bounds what is told of an error, which may quote a peer.
+func shortened(text string) string { return text[:min(len(text), 200)] }
 
 // entry is the CDR's of a leg.
 func (c *Call) entry(l *leg.Leg) *cdr.Leg {

@@ -89,7 +89,7 @@ func (s *Store) findLocked(id string) (*story, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("%w among the last %d (since %s at most) and %d Call-IDs that are no call's, by name, Twilio CallSid or Call-ID",
+		return nil, fmt.Errorf("%w: looked through the last %d calls (the process began at %s) and %d Call-IDs of no call's, by name, Twilio CallSid and Call-ID",
 			ErrUnknown, len(s.calls), s.since.UTC().Format(time.RFC3339), s.strays.Len())
 	case 1:
 		return found[0], nil

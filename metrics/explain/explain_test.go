@@ -115,7 +115,7 @@ func TestFindings(t *testing.T) {
 		{"the second method", func(s *trace.Story) {
 			transfer(func(t *cdr.Transfer) { t.Tried, t.Method = []string{"refer", "rest"}, "rest" })(s)
 			s.Messages = []trace.Message{message(2*time.Second, in, twilio, "a", "SIP/2.0 603 Decline\nCSeq: 1 REFER")}
-		}, "warning Not refer did it, but rest. Twilio answered 603 Decline.|info proved|info hung up"},
+		}, "warning refer failed, rest did it. Twilio answered 603 Decline.|info proved|info hung up"},
 		{"an indeterminate one that was proved", transfer(func(t *cdr.Transfer) { t.Result, t.Reason, t.Corrected = "indeterminate", "silent", "proved" }), "info It was taken for silent at first.|info hung up"},
 		{"a transfer without key", transfer(func(t *cdr.Transfer) { t.Context = "absent" }), "warning no session history key|info proved|info hung up"},
 		{"a target of nobody", transfer(func(t *cdr.Transfer) {

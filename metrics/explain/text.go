@@ -323,13 +323,13 @@ var askers = map[string]string{"": "", "refer": "Watson's REFER", "hangup": "Wat
 
 // writeFindings tells what went wrong, and what to do.
 func (s Story) writeFindings(p *page) {
-	if len(s.Findings) == 0 {
-		return
-	}
-	if s.worst() == Info {
-		p.heading("Nothing went wrong")
-	} else {
+	switch {
+	case s.worst() != Info:
 		p.heading("What went wrong")
+	case s.Live:
+		p.heading("Nothing went wrong so far")
+	default:
+		p.heading("Nothing went wrong")
 	}
 	for _, f := range s.Findings {
 		at := ""

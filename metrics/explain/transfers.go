@@ -60,7 +60,7 @@ func (f *finder) outcome(t cdr.Transfer, until time.Time) {
 	f.add(w, t.At, what)
 	if w.severity == Info && len(t.Tried) > 1 {
 		first := t.Tried[0]
-		what := fmt.Sprintf("Not %s did it, but %s.", strings.Join(t.Tried[:len(t.Tried)-1], ", nor "), last(t.Tried))
+		what := fmt.Sprintf("It took more than one method: %s failed, %s did it.", strings.Join(t.Tried[:len(t.Tried)-1], " and "), last(t.Tried))
 		if said := f.answers(t, until, first); said != "" {
 			what += " " + said
 		}

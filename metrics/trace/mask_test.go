@@ -88,6 +88,7 @@ func TestASecretIsOneInAllMessagesOfACall(t *testing.T) {
 		{Raw: []byte("REFER sip:a@b SIP/2.0\r\nRefer-To: <sip:" + sessionKey + "@elsewhere.example>\r\n\r\n")},
 		{Raw: []byte("REFER sip:a@b SIP/2.0\r\nRefer-To: <sip:q@h?" + keyHeader + "=" + strings.ReplaceAll(sessionKey, ":", "%3A") + ">\r\n\r\n")},
 		{Raw: []byte("REFER sip:a@b SIP/2.0\r\nRefer-To: <sip:q@h>;" + sessionKey + "\r\n\r\n")},
+		{Raw: []byte("REFER sip:a@b SIP/2.0\r\n" + keyHeader + ": " + sessionKey[:20] + "\r\nSubject: " + sessionKey + "\r\n\r\n")}, // another begins so
 	}
 	before := string(messages[2].Raw)
 	maskAll(messages)
@@ -127,4 +128,13 @@ func FuzzMask(f *testing.F) {
 func mustParse(raw string) head {
 	h, _ := parse([]byte(raw))
 	return h
+}
+
+// BenchmarkMask is what a reader pays for a message with SDP.
+func BenchmarkMask(b *testing.B) {
+	raw := transfer().messages[0].Raw
+	b.ReportAllocs()
+	for b.Loop() {
+		Mask(raw)
+	}
 }

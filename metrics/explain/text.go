@@ -78,7 +78,7 @@ func (p *page) heading(text string) {
 	p.put(bold, text)
 }
 
-// wrapped writes a sentence behind a first column of so many; lines that follow stand below it.
+// wrapped writes text behind what stands first; lines that follow stand below it. No word is broken: names are copied.
 func (p *page) wrapped(colour, first, text string) {
 	indent := utf8.RuneCountInString(first)
 	line := first
@@ -129,10 +129,10 @@ func (s Story) writeHead(p *page) {
 	p.line("", "  who       %s called %s, %s, from %s", r.From, r.To, kinds[r.Kind], r.Source)
 	p.line("", "  when      %s", s.when())
 	if r.TwilioCallSID != "" {
-		p.line("", "  twilio    %s%s", r.TwilioCallSID, prefixed(", the caller's own call is ", r.TwilioParentCallSID))
+		p.wrapped("", "  twilio    ", r.TwilioCallSID+prefixed(", the caller's own call is ", r.TwilioParentCallSID))
 	}
 	for _, l := range r.Legs {
-		p.line("", "  leg %s     %s", strings.ToUpper(l.Leg), s.legLine(l))
+		p.wrapped("", "  leg "+strings.ToUpper(l.Leg)+"     ", s.legLine(l))
 	}
 }
 

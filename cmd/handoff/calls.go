@@ -27,6 +27,7 @@ type callsCmd struct {
 	opsClient
 
 	List     callsListCmd     `cmd:"" default:"1" help:"List the calls."`
+	Show     callsShowCmd     `cmd:"" help:"Show how a call stands."`
 	Hangup   callsHangupCmd   `cmd:"" help:"End a call."`
 	Transfer callsTransferCmd `cmd:"" help:"Transfer a call as if Watson had asked for it."`
 	Pcap     callsPcapCmd     `cmd:"" help:"Write the SIP messages of a call as a capture file, for Wireshark; without secrets."`
@@ -128,10 +129,18 @@ func (c opsClient) open(method, path string, body any) (io.ReadCloser, error) {
 	defer res.Body.Close()
 	var failure struct{ Error string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&failure); err != nil || failure.Error == "" {
-		return nil, fmt.Errorf("the edge answers %s%s", res.Status, hint(res.StatusCode))
+		failure.Error = res.Status + hint(res.StatusCode)
 	}
-	return nil, fmt.Errorf("the edge answers: %s", failure.Error)
+	return nil, &answerError{res.StatusCode, failure.Error}
 }
+
+// answerError is what the edge says when it does not do what it was asked for.
+type answerError struct {
+	status int
+	said   string
+}
+
+func (e *answerError) Error() string { return "the edge answers: " + e.said }
 
 func hint(status int) string {
 	if status == http.StatusUnauthorized {

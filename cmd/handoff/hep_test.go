@@ -14,8 +14,11 @@ import (
 
 	"handoff/configs"
 	"handoff/metrics"
+	"handoff/metrics/cdr"
 	"handoff/metrics/trace"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
 )
 
 // homer is a collector over UDP that reads HEPv3 by itself and keeps it all.
@@ -131,6 +134,33 @@ func toldAs(messages []trace.Message) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// handedOver plays a whole transfer and returns the call's id and the secrets that were used.
+func (sc *scene) handedOver() (id string, secrets []string) {
+	sc.t.Helper()
+	caller, assistant := sc.place(twilio.Options{})
+	sc.stillTalk(caller, assistant)
+	outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, Hold: watson.HoldSendOnly})
+	sc.must(err)
+	sc.told(outcome, 100, 200)
+	sc.over(caller, assistant)
+	secrets = []string{testKey, strings.ReplaceAll(testKey, ":", "%3A")}
+	for _, p := range []*phone.Phone{caller.Phone(), assistant.Phone()} {
+		for _, params := range p.Keys() {
+			key, _, _ := strings.Cut(strings.TrimPrefix(params, "inline:"), "|")
+			secrets = append(secrets, key)
+		}
+	}
+	if len(secrets) < 4 {
+		sc.t.Errorf("%d secrets are known", len(secrets))
+	}
+	var ended struct{ Calls []cdr.Record }
+	sc.must(json.Unmarshal([]byte(sc.get("/api/v1/calls/ended")), &ended))
+	if len(ended.Calls) != 1 {
+		sc.t.Fatalf("calls that ended: %+v", ended)
+	}
+	return ended.Calls[0].Call, secrets
 }
 
 // TestHomerSeesTheWholeCall plays a transfer: the collector has every message that passed, with its time and ends, and no

@@ -55,6 +55,8 @@ type Leg struct {
 	Target string `json:"target,omitempty"`
 	// Code is the final response to its INVITE, absent if there was none.
 	Code int `json:"code,omitempty"`
+	// Error is why there was none.
+	Error string `json:"error,omitempty"`
 	// Ended is by whom or by what it ended: peer, cancel, us, no_ack, loss, session_timer.
 	Ended string `json:"ended,omitempty"`
 	// Started is when its INVITE came or was to go out, Answered when it was answered, and Over when it had ended; each is

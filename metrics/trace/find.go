@@ -30,8 +30,8 @@ type Story struct {
 // ErrUnknown says that no story has that name.
 var ErrUnknown = errors.New("no such call")
 
-// minPrefix is how much of a call's name stands for it.
-const minPrefix = 6
+// MinPrefix is how much of a call's name stands for it.
+const MinPrefix = 6
 
 // Find returns the story of a call by its name or the beginning of that, by a CallSid of Twilio's or by the Call-ID of one
 // of its legs. The error wraps ErrUnknown, or tells of how many calls it could be.
@@ -82,14 +82,14 @@ func (s *Store) findLocked(id string) (*story, error) {
 	}
 	var found []*story
 	for name, of := range s.calls {
-		begins := len(id) >= minPrefix && strings.HasPrefix(name, id)
+		begins := len(id) >= MinPrefix && strings.HasPrefix(name, id)
 		if begins || id != "" && (of.record.TwilioCallSID == id || of.record.TwilioParentCallSID == id) {
 			found = append(found, of)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("%w: %d calls since %s were looked through, by name, CallSid and Call-ID, and %d Call-IDs that are no call's",
+		return nil, fmt.Errorf("%w: looked through the last %d calls (the process began at %s) and %d Call-IDs of no call's, by name, Twilio CallSid and Call-ID",
 			ErrUnknown, len(s.calls), s.since.UTC().Format(time.RFC3339), s.strays.Len())
 	case 1:
 		return found[0], nil

@@ -2,9 +2,12 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,18 +20,20 @@ const mark = "…sha256:"
 // its forms, and the Content-Length fits again.
 func Mask(raw []byte) []byte {
 	m := masker{}
-	m.learn(raw)
-	return m.mask(raw)
+	text := m.learn(raw)
+	return finish(raw, text, m.replacer())
 }
 
 // maskAll masks the messages of one call: what one of them tells as a secret is one in all of them.
 func maskAll(messages []Message) {
 	m := masker{}
-	for _, one := range messages {
-		m.learn(one.Raw)
+	texts := make([]string, len(messages))
+	for i, one := range messages {
+		texts[i] = m.learn(one.Raw)
 	}
+	everywhere := m.replacer()
 	for i := range messages {
-		messages[i].Raw = m.mask(messages[i].Raw)
+		messages[i].Raw = finish(messages[i].Raw, texts[i], everywhere)
 	}
 }
 
@@ -38,9 +43,9 @@ type masker struct{ known map[string]string }
 // tellable is how short a secret may be that is looked for outside of its place, too.
 const tellable = 12
 
-// learn notes what the places of secrets in a message hold.
-func (m *masker) learn(raw []byte) {
-	maskPlaces(raw, func(written, meant string) string {
+// learn masks the places of secrets in a message and notes what they held.
+func (m *masker) learn(raw []byte) string {
+	return maskPlaces(raw, func(written, meant string) string {
 		masked := masked(written, meant)
 		plain, err := url.PathUnescape(meant)
 		if err != nil {
@@ -58,12 +63,17 @@ func (m *masker) learn(raw []byte) {
 	})
 }
 
-// mask takes all secrets out of a message.
-func (m *masker) mask(raw []byte) []byte {
-	text := maskPlaces(raw, masked)
-	for secret, masked := range m.known {
-		text = strings.ReplaceAll(text, secret, masked)
+// replacer masks what is known wherever else it stands; of two secrets of which one begins with the other, the longer.
+func (m *masker) replacer() *strings.Replacer {
+	var pairs []string
+	for _, secret := range slices.SortedFunc(maps.Keys(m.known), func(a, b string) int { return cmp.Compare(len(b), len(a)) }) {
+		pairs = append(pairs, secret, m.known[secret])
 	}
+	return strings.NewReplacer(pairs...)
+}
+
+func finish(raw []byte, text string, everywhere *strings.Replacer) []byte {
+	text = everywhere.Replace(text)
 	if text == string(raw) {
 		return raw
 	}
@@ -80,23 +90,21 @@ func masked(written, meant string) string {
 
 // maskPlaces rewrites what stands where secrets do.
 func maskPlaces(raw []byte, mask func(written, meant string) string) string {
+	text := string(raw)
 	var b strings.Builder
-	b.Grow(len(raw))
-	field, end := "", "" // a header field that may go on in the next line, as written
+	b.Grow(len(text))
+	start, at := 0, 0 // of a field, which may go on in further lines, and behind it
 	flush := func() {
+		field := strings.TrimRight(text[start:at], "\r\n")
 		b.WriteString(maskField(field, mask))
-		b.WriteString(end)
-		field, end = "", ""
+		b.WriteString(text[start+len(field) : at])
+		start = at
 	}
-	for line := range strings.Lines(string(raw)) {
-		text := strings.TrimRight(line, "\r\n")
-		if field != "" && text != "" && (text[0] == ' ' || text[0] == '\t') {
-			field += end + text
-			end = line[len(text):]
-			continue
+	for line := range strings.Lines(text) {
+		if line[0] != ' ' && line[0] != '\t' {
+			flush()
 		}
-		flush()
-		field, end = text, line[len(text):]
+		at += len(line)
 	}
 	flush()
 	return b.String()
@@ -107,7 +115,7 @@ var (
 	// inline is the key of an a=crypto line (RFC 4568 §9.2), keyLine what older SDP has for it (RFC 4566 §5.12) and MIKEY
 	// (RFC 4567).
 	inline  = regexp.MustCompile(`(?i)(inline:)([^\s|;]+)`)
-	keyLine = regexp.MustCompile(`(?i)^(k=[a-z]+:|a=key-mgmt:\s*\S+\s+)(.+)$`)
+	keyLine = regexp.MustCompile(`(?i)^(k=[a-z0-9]+:|a=key-mgmt:\s*\S+\s+)(.+)$`)
 	// headersOf are those of a URI, in brackets or bare, and password is one's.
 	headersOf = regexp.MustCompile(`(?i)((?:sips?|tel):[^<>"?]*\?)([^<>"]*)`)
 	password  = regexp.MustCompile(`(?i)(sips?:[^@:;?<>"\s]+:)([^@<>"\s?]+)(@)`)
@@ -115,7 +123,10 @@ var (
 
 // maskField masks one line, with those in which it goes on: a header field, a start line or a line of a body.
 func maskField(field string, mask func(written, meant string) string) string {
-	plain := folds.ReplaceAllString(field, " ")
+	plain := field
+	if strings.IndexByte(field, '\n') >= 0 {
+		plain = folds.ReplaceAllString(field, " ")
+	}
 	name, value, found := strings.Cut(plain, ":")
 	value = strings.TrimSpace(value)
 	switch name = strings.TrimSpace(name); {
@@ -131,13 +142,20 @@ func maskField(field string, mask func(written, meant string) string) string {
 		}
 		return name + ": " + scheme + " " + mask(rest, rest)
 	}
-	text := headersOf.ReplaceAllStringFunc(plain, func(uri string) string {
-		parts := headersOf.FindStringSubmatch(uri)
-		return parts[1] + maskHeaders(parts[2], mask)
-	})
-	text = replaceSecond(password, text, mask)
-	text = replaceSecond(inline, text, mask)
-	text = replaceSecond(keyLine, text, mask)
+	text := plain
+	if strings.IndexByte(text, '?') >= 0 {
+		text = headersOf.ReplaceAllStringFunc(text, func(uri string) string {
+			parts := headersOf.FindStringSubmatch(uri)
+			return parts[1] + maskHeaders(parts[2], mask)
+		})
+	}
+	if at := strings.LastIndexByte(text, '@'); at >= 0 && strings.Count(text[:at], ":") > 1 {
+		text = replaceSecond(password, text, mask)
+	}
+	if len(text) > 1 && text[1] == '=' { // a line of SDP
+		text = replaceSecond(inline, text, mask)
+		text = replaceSecond(keyLine, text, mask)
+	}
 	if text == plain {
 		return field
 	}

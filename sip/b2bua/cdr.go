@@ -20,6 +20,9 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 	case leg.Failed:
 		entry := c.entry(l)
 		entry.Code, entry.Over = ev.Code, time.Now().UTC()
+		if ev.Err != nil {
+			entry.Error = shortened(ev.Err.Error())
+		}
 	case leg.Ended:
 		entry := c.entry(l)
 		entry.Over = time.Now().UTC()
@@ -29,6 +32,9 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 		}
 	}
 }
+
+// shortened bounds what is told of an error, which may quote a peer.
+func shortened(text string) string { return text[:min(len(text), 200)] }
 
 // entry is the CDR's of a leg.
 func (c *Call) entry(l *leg.Leg) *cdr.Leg {

@@ -32,7 +32,7 @@ type session struct {
 	told       map[metrics.Leg]quality.Report // the counts that the observer has
 	then       map[metrics.Leg]quality.Report // those at sampled, of which the trace was told
 	sampled    time.Time
-	path       metrics.Path    // which carries them
+	path       metrics.Path    // that carries them
 	heard      [3]time.Time    // when media last came, by leg; zero: not yet, or it did not have to
 	unheard    []media.Unheard // what the observer knows
 }

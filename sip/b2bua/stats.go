@@ -44,8 +44,10 @@ func (c *Call) count() {
 		c.talk.told, c.talk.then = make(map[metrics.Leg]quality.Report), make(map[metrics.Leg]quality.Report)
 	}
 	for _, now := range c.talk.media.Stats() {
-		before := c.talk.told[now.Leg]
-		c.talk.path = now.Path
+		before, known := c.talk.told[now.Leg]
+		if !c.talk.closed || !known { // behind the end nothing is in the kernel any more
+			c.talk.path = now.Path
+		}
 		c.talk.told[now.Leg] = now.Report
 		if now.Report == before {
 			continue

@@ -63,25 +63,33 @@ func (a *api) story(w http.ResponseWriter, r *http.Request) {
 
 // find puts together what is remembered of a call and, while it lives, what it says itself.
 func (a *api) find(ctx context.Context, id string) (Story, error) {
-	told, unknown := trace.Story{}, errNoTraces
-	if a.deps.Traces != nil {
-		told, unknown = a.deps.Traces.Find(id)
-	}
-	if unknown == nil {
+	told, unknown := a.remembered(id)
+	switch {
+	case unknown != nil && !errors.Is(unknown, trace.ErrUnknown):
+		return Story{}, unknown // it could be several
+	case unknown == nil:
 		id = told.Call
 	}
-	var state *b2bua.Info
-	if id != "" && told.Record.Ended.IsZero() && (unknown == nil || errors.Is(unknown, trace.ErrUnknown)) {
-		info, record, err := a.deps.Engine.Story(ctx, id)
-		if err == nil {
-			record.Node = told.Record.Node
-			told.Call, told.Record, state, unknown = id, record, &info, nil
-		}
+	if id == "" || !told.Record.Ended.IsZero() {
+		return Story{Story: explain.Tell(told)}, unknown
 	}
-	if unknown != nil {
-		return Story{}, unknown
+	info, record, err := a.deps.Engine.Story(ctx, id)
+	switch {
+	case err == nil:
+		record.Node = told.Record.Node
+		told.Call, told.Record = id, record
+		return Story{explain.Tell(told), &info}, nil
+	case unknown == nil && errors.Is(err, b2bua.ErrNoCall): // it has just ended
+		told, unknown = a.remembered(id)
 	}
-	return Story{explain.Tell(told), state}, nil
+	return Story{Story: explain.Tell(told)}, unknown
+}
+
+func (a *api) remembered(id string) (trace.Story, error) {
+	if a.deps.Traces == nil {
+		return trace.Story{}, errNoTraces
+	}
+	return a.deps.Traces.Find(id)
 }
 
 // errNoTraces is why only live calls are told of.
@@ -115,7 +123,7 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/vnd.tcpdump.pcap")
-	w.Header().Set("Content-Disposition", `attachment; filename="call.pcap"`)
+	w.Header().Set("Content-Disposition", `attachment; filename="call.pcapng"`)
 	w.Header().Set("Cache-Control", "no-store")
 	_ = a.deps.Capture(w, told.Messages, packets...) // a client that has gone is no news
 }

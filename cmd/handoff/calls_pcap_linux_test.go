@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -11,38 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"handoff/metrics/cdr"
-	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
-	"handoff/sip/simulator/watson"
 )
-
-// handedOver plays a whole transfer and returns the call's id and the secrets that were used.
-func (sc *scene) handedOver() (id string, secrets []string) {
-	sc.t.Helper()
-	caller, assistant := sc.place(twilio.Options{})
-	sc.stillTalk(caller, assistant)
-	outcome, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, Hold: watson.HoldSendOnly})
-	sc.must(err)
-	sc.told(outcome, 100, 200)
-	sc.over(caller, assistant)
-	secrets = []string{testKey, strings.ReplaceAll(testKey, ":", "%3A")}
-	for _, p := range []*phone.Phone{caller.Phone(), assistant.Phone()} {
-		for _, params := range p.Keys() {
-			key, _, _ := strings.Cut(strings.TrimPrefix(params, "inline:"), "|")
-			secrets = append(secrets, key)
-		}
-	}
-	if len(secrets) < 4 {
-		sc.t.Errorf("%d secrets are known", len(secrets))
-	}
-	var ended struct{ Calls []cdr.Record }
-	sc.must(json.Unmarshal([]byte(sc.get("/api/v1/calls/ended")), &ended))
-	if len(ended.Calls) != 1 {
-		sc.t.Fatalf("calls that ended: %+v", ended)
-	}
-	return ended.Calls[0].Call, secrets
-}
 
 // TestCallsPcap has tshark read what the command writes of a real call over TLS, a REFER and all, without a key in it.
 func TestCallsPcap(t *testing.T) {

@@ -31,6 +31,12 @@ func watched(t *testing.T, c talk, packets []Packet, each int) {
 	}
 }
 
+// haveLeft waits until so many packets to each leg are counted, which a peer may hear before.
+func (c talk) haveLeft(t *testing.T, n uint64) {
+	t.Helper()
+	eventually(t, func() bool { return c.Stats()[0].Sent == n && c.Stats()[1].Sent == n })
+}
+
 func TestAWatchGathersHeaders(t *testing.T) {
 	for _, path := range []string{pathPortable, pathUserspace} {
 		t.Run(path, func(t *testing.T) {
@@ -39,9 +45,10 @@ func TestAWatchGathersHeaders(t *testing.T) {
 				t.Run(string(m), func(t *testing.T) {
 					c := newTalk(t, newRigOn(t, path, 3), m)
 					c.exchange(t, 1)
+					c.haveLeft(t, 1)
 					stop := c.Watch()
 					c.exchange(t, 4)
-					eventually(t, func() bool { return c.Stats()[0].Sent == 5 && c.Stats()[1].Sent == 5 })
+					c.haveLeft(t, 5)
 					watched(t, c, stop(), 4)
 					c.exchange(t, 1)
 					if again := stop(); len(again) != 0 {
@@ -57,6 +64,7 @@ func TestAWatchGathersHeaders(t *testing.T) {
 func TestAWatchTakesWaysOutOfTheKernel(t *testing.T) {
 	onKernelPath(t, inKernel, func(t *testing.T, _ mode, c talk) {
 		c.goesOver(t)
+		c.haveLeft(t, 1)
 		stop := c.Watch()
 		if carried(c.a) || carried(c.b) {
 			t.Error("the kernel carries on")
@@ -65,7 +73,7 @@ func TestAWatchTakesWaysOutOfTheKernel(t *testing.T) {
 		if carried(c.a) || carried(c.b) {
 			t.Error("the kernel carries again what is watched")
 		}
-		eventually(t, func() bool { return c.Stats()[0].Sent == 5 && c.Stats()[1].Sent == 5 })
+		c.haveLeft(t, 5)
 		watched(t, c, stop(), 4)
 		c.goesOver(t)
 		for _, s := range c.Stats()[:2] {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Check opens the files that the configuration names and tries what can be tried without the
@@ -43,12 +44,24 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	checkAuthorities(&errs, "twilio.tls.ca_file", c.Twilio.CAFile)
 	checkAuthorities(&errs, "watson.tls.ca_file", c.Watson.CAFile)
 	checkAuthorities(&errs, "twilio.rest.ca_file", c.Twilio.REST.CAFile)
+	checkAuthorities(&errs, "trace.hep.ca_file", c.Trace.HEP.CAFile)
+	checkAuthorities(&errs, "telemetry.otlp.ca_file", c.Telemetry.OTLP.CAFile)
+	if _, err := Headers(c.Telemetry.OTLP.HeadersFile); err != nil {
+		errs.add("telemetry.otlp.headers_file", "%v", err)
+	}
+	if c.Telemetry.OTLP.HeadersFile != "" && strings.HasPrefix(c.Telemetry.OTLP.Endpoint, "http:") {
+		warns.add("telemetry.otlp.endpoint", "the headers of headers_file go in the clear; expected https")
+	}
+	if c.Trace.HEP.PasswordFile != "" && c.Trace.HEP.Server.Transport != TLS {
+		warns.add("trace.hep.server", "the password of password_file goes in the clear; expected tls")
+	}
 	for key, path := range map[string]string{
 		"twilio.rest.auth_token_file":     c.Twilio.REST.AuthTokenFile,
 		"twilio.sip_domain.password_file": c.Twilio.SIPDomain.PasswordFile,
 		"watson.auth.password_file":       c.Watson.Auth.PasswordFile,
 		"webhooks.auth_token_file":        c.Webhooks.AuthTokenFile,
 		"ops.token_file":                  c.Ops.TokenFile,
+		"trace.hep.password_file":         c.Trace.HEP.PasswordFile,
 	} {
 		if _, err := Secret(path); err != nil {
 			errs.add(key, "%v", err)
@@ -152,4 +165,29 @@ func Secret(path string) (string, error) {
 		return "", fmt.Errorf("%s: expected one line with the secret", path)
 	}
 	return secret, nil
+}
+
+// Headers reads the one line of a file that names HTTP headers, as OTEL_EXPORTER_OTLP_HEADERS does: name=value, with commas
+// between them and values percent-encoded where they have to be. Without a path it returns none. Errors never show a value.
+func Headers(path string) (map[string]string, error) {
+	line, err := Secret(path)
+	if err != nil || line == "" {
+		return nil, err
+	}
+	all := make(map[string]string)
+	for pair := range strings.SplitSeq(line, ",") {
+		name, value, found := strings.Cut(pair, "=")
+		name = strings.TrimSpace(name)
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if err != nil || !found || name == "" || strings.ContainsFunc(name, noToken) || strings.ContainsFunc(value, unicode.IsControl) {
+			return nil, fmt.Errorf("%s: expected headers such as api-key=secret,tenant=1", path)
+		}
+		all[name] = value
+	}
+	return all, nil
+}
+
+// noToken reports what no name of a header has (RFC 9110 §5.6.2).
+func noToken(r rune) bool {
+	return r > '~' || r != '-' && r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }

@@ -33,6 +33,9 @@ type Config struct {
 	Log      Log
 	Journal  Journal
 	CDR      CDR
+	Trace    Trace
+	// Telemetry tells OpenTelemetry of calls.
+	Telemetry Telemetry
 
 	// origin tells Validate and Check where in the file a key stands.
 	origin origin
@@ -267,6 +270,45 @@ type CDR struct {
 	Keep         int
 }
 
+// Trace is how much of the last calls is remembered for who asks what became of them, and who else is shown calls.
+type Trace struct {
+	// Calls are those remembered, live or ended; 0 remembers none. BytesPerCall bounds the messages of each.
+	Calls, BytesPerCall int
+	HEP                 HEP
+}
+
+// HEP is a Homer collector that gets every SIP message, without its secrets, and what peers report of media. It is configured
+// when Server is set.
+type HEP struct {
+	Server Collector
+	// ID is this edge's at the collector.
+	ID           uint32
+	PasswordFile string
+	// CAFile holds the authorities that may sign for a collector behind TLS; empty: those of the system.
+	CAFile string
+}
+
+// Telemetry is what others are told of calls that ended.
+type Telemetry struct{ OTLP OTLP }
+
+// OTLP is an OpenTelemetry collector that gets a trace of each call. It is configured when Endpoint is set.
+type OTLP struct {
+	// Endpoint is its URL, without /v1/traces.
+	Endpoint string
+	// HeadersFile holds headers of each request: one line of name=value, with commas between them.
+	HeadersFile string
+	// CAFile holds the authorities that may sign for it; empty: those of the system.
+	CAFile string
+}
+
+// Collector is where something is sent to: a host and a port.
+type Collector struct {
+	Transport Transport
+	Addr      string
+}
+
+func (c Collector) String() string { return string(c.Transport) + ":" + c.Addr }
+
 // Default returns the values that hold for absent keys. It is not valid by itself: sip.public,
 // watson.targets and, for its tls: listener, sip.tls have no default.
 func Default() *Config {
@@ -330,5 +372,6 @@ func Default() *Config {
 		Log:     Log{Level: zapcore.InfoLevel, Format: LogJSON},
 		Journal: Journal{Kind: JournalBolt, Path: "/var/lib/handoff/calls.db"},
 		CDR:     CDR{Kind: CDRFile, Path: "/var/lib/handoff/cdr.jsonl", MaxMegabytes: 100, Keep: 10},
+		Trace:   Trace{Calls: 500, BytesPerCall: 256 << 10, HEP: HEP{ID: 2001}},
 	}
 }

@@ -68,6 +68,8 @@ func TestExampleEdgeNamesEveryKey(t *testing.T) {
 		node ops ops.core_dumps ops.listen ops.token_file
 		sip sip.keepalive sip.keepalive.options sip.keepalive.ping sip.listen sip.public
 		sip.timeouts sip.timeouts.dial sip.timeouts.handshake sip.timeouts.idle sip.timeouts.message sip.tls sip.tls.certificate sip.tls.key sip.tls.key_log
+		telemetry telemetry.otlp telemetry.otlp.ca_file telemetry.otlp.endpoint telemetry.otlp.headers_file
+		trace trace.bytes_per_call trace.calls trace.hep trace.hep.ca_file trace.hep.id trace.hep.password_file trace.hep.server
 		transfer transfer.after_silence transfer.failure_audio transfer.hangup_header transfer.hold_audio
 		transfer.intercept transfer.methods transfer.timeout transfer.total transfer.unmatched
 		twilio twilio.leg twilio.media_learn

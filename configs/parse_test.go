@@ -25,7 +25,7 @@ func TestMistakesAreNamedWithLineKeyAndExpectation(t *testing.T) {
 		want      []string
 	}{
 		{"unknown key at the top", "", "sipp: {}\n",
-			[]string{`edge.yaml:8:1: sipp: unknown key; expected cdr, journal, limits, log, media, node, ops, sip, transfer, twilio, watson`}},
+			[]string{`edge.yaml:8:1: sipp: unknown key; expected cdr, journal, limits, log, media, node, ops, sip, telemetry, trace, transfer, twilio, watson`}},
 		{"unknown key in a section", "", "limits:\n  call: 1\n",
 			[]string{`edge.yaml:9:3: limits.call: unknown key; expected body_bytes, calls, connections, connections_per_source, duration, header_lines, invites_per_second, message_bytes, per_source, sdp_bytes`}},
 		{"unknown key that would blur the message", "", "\"a b\": 1\n",

@@ -77,6 +77,8 @@ var settings = []setting{
 	{"log.level", true, func(c *Config) any { return &c.Log.Level }},
 	{"log.format", false, func(c *Config) any { return &c.Log.Format }},
 	{"cdr", false, func(c *Config) any { return &c.CDR }},
+	{"telemetry", false, func(c *Config) any { return &c.Telemetry }},
+	{"trace", false, func(c *Config) any { return &c.Trace }},
 	{"journal", false, func(c *Config) any { return &c.Journal }},
 }
 

@@ -141,6 +141,23 @@ func schema(c *Config, dir string) fields {
 			"max_megabytes": one(&c.CDR.MaxMegabytes, between(1, 1_000_000)),
 			"keep":          one(&c.CDR.Keep, between(1, 1000)),
 		}),
+		"telemetry": section(fields{
+			"otlp": section(fields{
+				"endpoint":     one(&c.Telemetry.OTLP.Endpoint, collectorURL),
+				"headers_file": one(&c.Telemetry.OTLP.HeadersFile, file(dir)),
+				"ca_file":      one(&c.Telemetry.OTLP.CAFile, file(dir)),
+			}),
+		}),
+		"trace": section(fields{
+			"calls":          one(&c.Trace.Calls, between(0, 10_000)),
+			"bytes_per_call": one(&c.Trace.BytesPerCall, between(16<<10, 4<<20)),
+			"hep": section(fields{
+				"server":        one(&c.Trace.HEP.Server, collector),
+				"id":            one(&c.Trace.HEP.ID, agentID),
+				"password_file": one(&c.Trace.HEP.PasswordFile, file(dir)),
+				"ca_file":       one(&c.Trace.HEP.CAFile, file(dir)),
+			}),
+		}),
 		"webhooks": section(fields{
 			"listen":          one(&c.Webhooks.Listen, addrPort),
 			"public_url":      one(&c.Webhooks.PublicURL, webURL),

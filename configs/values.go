@@ -3,7 +3,9 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -73,6 +75,44 @@ func listener(text string) (Listen, error) {
 		return Listen{}, wrong
 	}
 	return Listen{transport, addr}, nil
+}
+
+// collector reads where to send to. Its host is looked up when that is due, not here.
+func collector(text string) (Collector, error) {
+	wrong := errors.New("expected udp:, tcp: or tls: with a host and a port, such as udp:homer.example.com:9060")
+	name, rest, _ := strings.Cut(text, ":")
+	transport := Transport(name)
+	if !slices.Contains(Transports(), transport) {
+		return Collector{}, wrong
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		return Collector{}, wrong
+	}
+	if _, err := hostOrIP(host); err != nil {
+		return Collector{}, wrong
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return Collector{}, wrong
+	}
+	return Collector{transport, rest}, nil
+}
+
+// collectorURL reads where to send to over HTTP, in the clear too: what goes there holds no secret.
+func collectorURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("expected a URL such as https://collector.example.com:4318")
+	}
+	return strings.TrimSuffix(text, "/"), nil
+}
+
+func agentID(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, errors.New("expected a number from 0 to 4294967295")
+	}
+	return uint32(n), nil
 }
 
 // addrPort reads an address to listen on. Port 0 lets the system choose.

@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 
 	"handoff/media/lane"
 	"handoff/media/sdp"
@@ -44,6 +45,21 @@ func (e *Endpoint) Leg() metrics.Leg { return e.leg }
 
 // Local is where the peer is told to send to.
 func (e *Endpoint) Local() sdp.Local { return e.home.at(e.port) }
+
+// reports are the ends between which RTCP goes; zero before Set. A peer that muxes has one port for both, as the edge has
+// for it (RFC 5761).
+func (e *Endpoint) reports() (local, remote netip.AddrPort) {
+	e.session.mu.Lock()
+	defer e.session.mu.Unlock()
+	if !e.set {
+		return netip.AddrPort{}, netip.AddrPort{}
+	}
+	at := e.Local()
+	if e.remote.RTCP == e.remote.RTP {
+		return at.RTP, e.remote.RTP
+	}
+	return at.RTCP, e.remote.RTCP
+}
 
 // Set tells what offer and answer settled; each later one replaces it. From then on packets from
 // exactly these addresses are let in, and the peer is sent to there. Where the configuration allows it, another

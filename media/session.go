@@ -30,6 +30,8 @@ type Session struct {
 type EndpointStats struct {
 	Leg  metrics.Leg
 	Path metrics.Path
+	// Local and Remote are where its RTCP goes; zero before Set.
+	Local, Remote netip.AddrPort
 	quality.Report
 }
 
@@ -127,7 +129,8 @@ func (s *Session) Stats() []EndpointStats {
 		if way, ok := e.carrier.(*shortcut); ok && way.live.Load() {
 			path = metrics.PathKernel
 		}
-		stats[i] = EndpointStats{Leg: e.leg, Path: path, Report: e.carrier.Report()}
+		local, remote := e.reports()
+		stats[i] = EndpointStats{Leg: e.leg, Path: path, Local: local, Remote: remote, Report: e.carrier.Report()}
 	}
 	return stats
 }

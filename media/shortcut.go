@@ -228,12 +228,12 @@ func (s *shortcut) inheritLocked(f *lane.Flow) {
 	s.carrier.Forward(f)
 }
 
-// goOver hands a flow to the kernel. One to which something is done is not asked again before it is
+// goOver hands a flow to the kernel, unless somebody watches its packets. One to which something is done is not asked again before it is
 // published anew, as it is when that changes.
 func (s *shortcut) goOver(f *lane.Flow) {
 	s.path.mu.Lock()
 	defer s.path.mu.Unlock()
-	if s.flow != f || s.still || s.live.Load() {
+	if s.flow != f || s.still || s.live.Load() || s.Exit().Watched() || f.Out.Watched() {
 		return
 	}
 	if !s.startLocked(f) {
@@ -267,9 +267,13 @@ func (s *shortcut) startLocked(f *lane.Flow) bool {
 
 // comeBack costs a packet nothing while the kernel carries none of its way.
 func (s *shortcut) comeBack() {
-	if !s.live.Load() {
-		return
+	if s.live.Load() {
+		s.recall()
 	}
+}
+
+// recall takes a way back, also one that is going over just now.
+func (s *shortcut) recall() {
 	s.path.mu.Lock()
 	defer s.path.mu.Unlock()
 	s.returnLocked()

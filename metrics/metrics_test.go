@@ -28,6 +28,7 @@ func TestVocabulariesAreClosedAndDistinct(t *testing.T) {
 		{"reject", words(Rejects()), Reject(len(rejects))},
 		{"recovery", words(Recoveries()), Recovery(len(recoveries))},
 		{"upgrade", words(Upgrades()), Upgrade(len(upgrades))},
+		{"export", words(Exports()), Export(len(exports))},
 		{"webhook", words(Webhooks()), Webhook(len(webhooks))},
 		{"webhook result", words(WebhookResults()), WebhookResult(len(webhookResults))},
 	}

@@ -27,8 +27,10 @@ type callsCmd struct {
 	opsClient
 
 	List     callsListCmd     `cmd:"" default:"1" help:"List the calls."`
+	Show     callsShowCmd     `cmd:"" help:"Show how a call stands."`
 	Hangup   callsHangupCmd   `cmd:"" help:"End a call."`
 	Transfer callsTransferCmd `cmd:"" help:"Transfer a call as if Watson had asked for it."`
+	Pcap     callsPcapCmd     `cmd:"" help:"Write the SIP messages of a call as a capture file, for Wireshark; without secrets."`
 }
 
 type callsListCmd struct {
@@ -80,22 +82,38 @@ func (t callsTransferCmd) Run(std streams, all *callsCmd) error {
 
 // request speaks to the operator's API of a running edge.
 func (c opsClient) request(method, path string, body, answer any) error {
+	res, err := c.open(method, path, body)
+	if err != nil {
+		return err
+	}
+	defer res.Close()
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(io.LimitReader(res, maxAnswer)).Decode(answer)
+}
+
+// maxAnswer bounds what is read as JSON.
+const maxAnswer = 16 << 20
+
+// open is request with the answer as it comes, which the caller closes.
+func (c opsClient) open(method, path string, body any) (io.ReadCloser, error) {
 	var data io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		data = bytes.NewReader(encoded)
 	}
 	req, err := http.NewRequest(method, strings.TrimSuffix(c.Ops, "/")+path, data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	token, err := configs.Secret(c.TokenFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -103,22 +121,26 @@ func (c opsClient) request(method, path string, body, answer any) error {
 	client := &http.Client{Timeout: max(c.patience, 10*time.Second), Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if res.StatusCode < 300 {
+		return res.Body, nil
 	}
 	defer res.Body.Close()
-	limited := io.LimitReader(res.Body, 16<<20)
-	if res.StatusCode >= 300 {
-		var failure struct{ Error string }
-		if err := json.NewDecoder(limited).Decode(&failure); err != nil || failure.Error == "" {
-			return fmt.Errorf("the edge answers %s%s", res.Status, hint(res.StatusCode))
-		}
-		return fmt.Errorf("the edge answers: %s", failure.Error)
+	var failure struct{ Error string }
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&failure); err != nil || failure.Error == "" {
+		failure.Error = res.Status + hint(res.StatusCode)
 	}
-	if answer == nil {
-		return nil
-	}
-	return json.NewDecoder(limited).Decode(answer)
+	return nil, &answerError{res.StatusCode, failure.Error}
 }
+
+// answerError is what the edge says when it does not do what it was asked for.
+type answerError struct {
+	status int
+	said   string
+}
+
+func (e *answerError) Error() string { return "the edge answers: " + e.said }
 
 func hint(status int) string {
 	if status == http.StatusUnauthorized {

@@ -9,7 +9,6 @@ import (
 
 	"handoff/configs"
 	"handoff/metrics/cdr"
-	"handoff/sip/b2bua"
 )
 
 // openCDR opens what takes the stories of calls that ended, nil where nobody wants them.
@@ -24,12 +23,4 @@ func openCDR(cfg *configs.Config, log *zap.Logger, observer cdr.Observer) *cdr.W
 		c.Path = cfg.CDR.Path
 	}
 	return cdr.New(c, cdr.Deps{Log: log, Observer: observer, Out: os.Stdout})
-}
-
-// cdrs is a Writer as the engine wants to see it: no Writer is nil.
-func cdrs(w *cdr.Writer) b2bua.CDRs {
-	if w == nil {
-		return nil
-	}
-	return w
 }

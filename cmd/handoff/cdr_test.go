@@ -64,6 +64,11 @@ func plainly(t *testing.T, r cdr.Record, watson netip.Addr) cdr.Record {
 		if r.Legs[i].CallID == "" {
 			t.Errorf("leg %d has no Call-ID", i)
 		}
+		l := &r.Legs[i]
+		if l.Started.IsZero() || l.Answered.IsZero() == (l.Code == 200) || l.Ended != "" && l.Over.IsZero() || !l.Over.IsZero() && l.Over.Before(l.Answered) {
+			t.Errorf("leg %d has odd times: %+v", i, *l)
+		}
+		l.Started, l.Answered, l.Over = time.Time{}, time.Time{}, time.Time{}
 		if r.Legs[i].CallID = ""; r.Legs[i].Target == watson.String() {
 			r.Legs[i].Target = "watson"
 		}
@@ -72,6 +77,10 @@ func plainly(t *testing.T, r cdr.Record, watson netip.Addr) cdr.Record {
 		if r.Transfers[i].At.IsZero() {
 			t.Errorf("transfer %d has no time", i)
 		}
+		if len(r.Transfers[i].TriedAt) != len(r.Transfers[i].Tried) {
+			t.Errorf("transfer %d tried %q at %v", i, r.Transfers[i].Tried, r.Transfers[i].TriedAt)
+		}
+		r.Transfers[i].TriedAt = nil
 		r.Transfers[i].At, r.Transfers[i].Took, r.Transfers[i].DeadAir = time.Time{}, 0, 0
 	}
 	r.Media, r.OneWay = nil, nil

@@ -17,7 +17,10 @@ import (
 	"handoff/metrics"
 	"handoff/metrics/cdr"
 	"handoff/metrics/ops"
+	"handoff/metrics/otel"
 	"handoff/metrics/set"
+	"handoff/metrics/trace/hep"
+	"handoff/metrics/trace/pcap"
 	"handoff/sip/b2bua"
 	"handoff/sip/control"
 	"handoff/sip/journal"
@@ -36,6 +39,10 @@ type edge struct {
 	ops    *ops.Server
 	// cdr takes the stories of calls that ended; nil when nobody wants them.
 	cdr *cdr.Writer
+	// hep shows calls to a Homer collector; nil without one.
+	hep *hep.Sender
+	// telemetry tells OpenTelemetry of calls that ended; nil when nobody wants to know.
+	telemetry *otel.Exporter
 	// store is where calls are written down, and journal the file of this process; nil when none shall outlive it, and while
 	// another process has it.
 	store   *journal.Switch
@@ -100,6 +107,13 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 
 	e.cdr = openCDR(cfg, deps.Log, counters)
+	traces, started := openTraces(cfg, counters), time.Now()
+	if e.hep, err = openHEP(cfg, deps.Log, counters); err != nil {
+		return nil, err
+	}
+	if e.telemetry, err = openTelemetry(cfg, deps.Log, counters); err != nil {
+		return nil, err
+	}
 	w := &wire{roots: roots, client: client, up: make(chan struct{})}
 	e.wire, e.running, e.counters, e.store = w, cfg, counters, journal.NewSwitch(journal.Discard{})
 	var kept journal.Kept
@@ -117,7 +131,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	now.with.Health = e.prober.Load()
 	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
 		Log:        deps.Log,
-		CDR:        cdrs(e.cdr),
+		CDR:        cdrs(e.cdr, e.telemetry),
+		Trace:      bindFor(e.hep, traceOf(traces)),
+		Reports:    reportsTo(e.hep),
 		Wire:       w,
 		Media:      e.media,
 		Journal:    e.store,
@@ -135,7 +151,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 	e.ops, err = ops.New(ops.Config{
 		Listen: cfg.Ops.Listen, Token: token, Inherited: deps.Before.httpSocket(opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
-	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(e.engine, deps.Operator)})
+	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(control.Deps{
+		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Write,
+		Overview: func() control.Overview { return e.overview(registry, started) },
+	})})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +167,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 			return w.admit(from.Addr())
 		},
 		Handler:  &handler{e.engine, w},
-		Tap:      deps.Tap,
+		Tap:      tapInto(traces, tapFor(e.hep, deps.Tap)),
 		Resolver: deps.Resolver,
 		Inherited: func(t stack.Transport, at netip.AddrPort) int {
 			return deps.Before.socket(socketName(t.String(), at))
@@ -208,6 +227,12 @@ func (e *edge) closeSockets() {
 		if err := e.cdr.Close(); err != nil {
 			e.log.Error("CDR", zap.Error(err))
 		}
+	}
+	if e.hep != nil {
+		e.hep.Close()
+	}
+	if e.telemetry != nil {
+		e.telemetry.Close()
 	}
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {

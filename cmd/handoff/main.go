@@ -29,7 +29,8 @@ type cli struct {
 	Simulate simulateCmd `cmd:"" help:"Play Twilio or Watson against a real edge."`
 	Decode   decodeCmd   `cmd:"" help:"Show what becomes of a transfer request."`
 	Load     loadCmd     `cmd:"" help:"Generate traffic and measure."`
-	Calls    callsCmd    `cmd:"" help:"List, hang up and transfer calls of a running edge."`
+	Explain  explainCmd  `cmd:"" help:"Tell the story of a call: what was said, how it sounded, what went wrong."`
+	Calls    callsCmd    `cmd:"" help:"List, show, hang up and transfer calls of a running edge."`
 	Drain    drainCmd    `cmd:"" help:"Let a running edge take no new calls, and end when the others have."`
 	Reload   reloadCmd   `cmd:"" help:"Let a running edge read its configuration again."`
 	Upgrade  upgradeCmd  `cmd:"" help:"Let a new process take the place of a running edge, without a gap."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net"
@@ -63,6 +64,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 			time.Sleep(written)
 			s.pages()
 			s.commands()
+			s.stories()
 			s.journal()
 			if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", r.cmd.Process.Pid)); err != nil || !regexp.MustCompile(`Max core file size +0 `).Match(limits) {
 				t.Errorf("core dumps are on: %v\n%s", err, limits)
@@ -185,7 +187,7 @@ func (s *secrets) play(webhooks string) {
 func (s *secrets) pages() {
 	s.t.Helper()
 	for _, path := range []string{
-		"/metrics", "/healthz", "/readyz", "/api/v1/calls", "/api/v1/drain", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/goroutine?debug=1", "/debug/pprof/heap?debug=1",
+		"/metrics", "/healthz", "/readyz", "/api/v1/calls", "/api/v1/calls/ended", "/api/v1/overview", "/api/v1/drain", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/goroutine?debug=1", "/debug/pprof/heap?debug=1",
 	} {
 		page := s.page(path)
 		s.seen(path, page)
@@ -202,6 +204,35 @@ func (s *secrets) anonymous(where, text string) {
 		if strings.Contains(text, number) {
 			s.t.Errorf("%s shows %s: %s", where, number, lineWith(text, number))
 		}
+	}
+}
+
+// stories looks at those of all calls, live and ended: everything that was said stands there.
+func (s *secrets) stories() {
+	s.t.Helper()
+	found := 0
+	for _, path := range []string{"/api/v1/calls", "/api/v1/calls/ended"} {
+		var all struct{ Calls []struct{ ID, Call string } }
+		s.must(json.Unmarshal([]byte(s.page(path)), &all))
+		found += len(all.Calls)
+		for _, c := range all.Calls {
+			told := s.page("/api/v1/calls/" + c.ID + c.Call)
+			if !strings.Contains(told, "…sha256:") {
+				s.t.Errorf("nothing is masked in %s", told)
+			}
+			s.seen("the story of "+c.ID+c.Call, told)
+			var out bytes.Buffer
+			for _, args := range [][]string{{"explain", c.ID + c.Call, "--raw"}, {"explain", c.ID + c.Call, "--json"}, {"calls", "show", c.ID + c.Call}} {
+				args = append(args, "--ops", "http://"+s.restarts.ops, "--token-file", filepath.Join(s.dir, "ops-token"))
+				if code := run(args, streams{&out, &out}); code != exitOK {
+					s.t.Errorf("%v: exit code %d: %s", args, code, &out)
+				}
+			}
+			s.seen("explain", out.String())
+		}
+	}
+	if found < 6 {
+		s.t.Errorf("only %d calls were found", found)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	control "handoff/media/rtcp"
 	"handoff/media/splice"
 	"handoff/media/srtp"
+	"handoff/metrics"
 )
 
 // Flow is where the packets of an endpoint may come from and where they go. It is immutable once
@@ -96,6 +97,7 @@ type Lane struct {
 	event    atomic.Uint64 // SSRC and timestamp of the last one
 	sampling atomic.Int64  // how many bytes of the next packet are to be kept
 	sample   atomic.Pointer[sample]
+	watching atomic.Pointer[Headers]
 	counters counters
 }
 
@@ -179,6 +181,9 @@ type Departure struct {
 // buffer is full) is counted and never ends anything: the next packet may pass.
 func (d Departure) Left(err error) {
 	c := &d.Out.counters
+	if h := d.Out.watching.Load(); h != nil && err == nil {
+		h.add(time.Now(), metrics.Out, d.By, d.To, d.B)
+	}
 	switch {
 	case err != nil:
 		c.sendErrors.Add(1)

@@ -22,12 +22,12 @@ type Record struct {
 	// Started is when the caller's INVITE came, Answered when he got his 200 (absent: never) and Ended when it was over.
 	Started  time.Time `json:"started"`
 	Answered time.Time `json:"answered,omitzero"`
-	Ended    time.Time `json:"ended"`
+	Ended    time.Time `json:"ended,omitzero"`
 	Duration float64   `json:"duration_seconds"`
 	Talked   float64   `json:"talked_seconds"`
 	// Result is who is answerable for the end, Reason why it came: metrics.Result and metrics.Reason.
-	Result string `json:"result"`
-	Reason string `json:"reason"`
+	Result string `json:"result,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	Kind   string `json:"kind"` // of leg A: pv, trunk
 	Source string `json:"source"`
 	// TwilioCallSID names leg A at Twilio, TwilioParentCallSID the caller's own call there.
@@ -55,8 +55,15 @@ type Leg struct {
 	Target string `json:"target,omitempty"`
 	// Code is the final response to its INVITE, absent if there was none.
 	Code int `json:"code,omitempty"`
+	// Error is why there was none.
+	Error string `json:"error,omitempty"`
 	// Ended is by whom or by what it ended: peer, cancel, us, no_ack, loss, session_timer.
 	Ended string `json:"ended,omitempty"`
+	// Started is when its INVITE came or was to go out, Answered when it was answered, and Over when it had ended; each is
+	// absent if that has not been.
+	Started  time.Time `json:"started,omitzero"`
+	Answered time.Time `json:"answered,omitzero"`
+	Over     time.Time `json:"over,omitzero"`
 }
 
 // Transfer is one that Watson or an operator has asked for.
@@ -69,6 +76,8 @@ type Transfer struct {
 	// Tried are the methods in their order, Method the last of them.
 	Tried  []string `json:"tried,omitempty"`
 	Method string   `json:"method,omitempty"`
+	// TriedAt is when each of Tried began.
+	TriedAt []time.Time `json:"tried_at,omitempty"`
 	// Result and Reason are metrics.TransferReason's; absent if the call ended before.
 	Result string `json:"result,omitempty"`
 	Reason string `json:"reason,omitempty"`
@@ -90,6 +99,8 @@ type OneWay struct {
 // Media is the audio of one leg.
 type Media struct {
 	Leg string `json:"leg"`
+	// Path is what carried it last: metrics.Path.
+	Path string `json:"path,omitempty"`
 	// Received is what the leg sent, as the edge got it; Sent what it was sent, as its peer reports it by RTCP: without
 	// reports only the packets are known.
 	Received Stream `json:"received"`
@@ -122,14 +133,24 @@ func add[T any](list *[]T, v T) *T {
 	return &(*list)[len(*list)-1]
 }
 
-// OnLeg returns the entry of a leg, a new one at its first mention.
-func (s *Story) OnLeg(name, callID string) *Leg {
+// Clone returns a copy that shares nothing with s.
+func (s Story) Clone() Story {
+	s.Legs, s.Transfers, s.OneWay = slices.Clone(s.Legs), slices.Clone(s.Transfers), slices.Clone(s.OneWay)
+	for i := range s.Transfers {
+		s.Transfers[i].Tried = slices.Clone(s.Transfers[i].Tried)
+		s.Transfers[i].TriedAt = slices.Clone(s.Transfers[i].TriedAt)
+	}
+	return s
+}
+
+// OnLeg returns the entry of a leg, a new one, started at that time, at its first mention.
+func (s *Story) OnLeg(name, callID string, at time.Time) *Leg {
 	for i := range s.Legs {
 		if s.Legs[i].CallID == callID {
 			return &s.Legs[i]
 		}
 	}
-	return add(&s.Legs, Leg{Leg: name, CallID: callID})
+	return add(&s.Legs, Leg{Leg: name, CallID: callID, Started: at.UTC()})
 }
 
 // AddTransfer begins the entry of a transfer.

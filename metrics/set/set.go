@@ -28,6 +28,9 @@ type Set struct {
 	cdr       cdrMetrics
 	webhooks  *prometheus.CounterVec
 	upgrades  *prometheus.CounterVec
+	traces    prometheus.Counter
+	hep       *prometheus.CounterVec
+	telemetry *prometheus.CounterVec
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -42,6 +45,9 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		cdr:       newCDRMetrics(f),
 		webhooks:  newWebhookMetrics(f),
 		upgrades:  newUpgradeMetrics(f),
+		traces:    newTraceMetrics(f),
+		hep:       newExportMetrics(f, "trace_hep_total", "Packets for the Homer collector: SIP messages and RTCP reports."),
+		telemetry: newExportMetrics(f, "telemetry_traces_total", "Calls that ended, as traces for the OpenTelemetry collector."),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

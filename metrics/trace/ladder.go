@@ -66,25 +66,48 @@ func (l *Ladder) write(line string) {
 }
 
 func (l *Ladder) line(m Message) string {
-	label, detail, colour := fmt.Sprintf("%d bytes", len(m.Raw)), "unreadable", red
-	if h, ok := parse(m.Raw); ok {
-		label, detail, colour = labelOf(h), detailOf(m, h), colourOf(h)
-		if l.repeats.repeated(m, h) {
-			detail, colour = "again "+detail, dim
-		}
-	}
+	d, colour := l.repeats.describe(m)
 	empty := strings.Repeat(" ", arrowWidth)
 	left, right := empty, empty
+	detail := d.Detail
+	if d.Again {
+		detail, colour = "again "+detail, dim
+	}
 	switch m.Peer {
 	case metrics.PeerTwilio:
-		left = l.paint(colour, arrow(label, m.Direction == metrics.In))
+		left = l.paint(colour, arrow(d.Label, m.Direction == metrics.In))
 	case metrics.PeerWatson:
-		right = l.paint(colour, arrow(label, m.Direction == metrics.Out))
+		right = l.paint(colour, arrow(d.Label, m.Direction == metrics.Out))
 	default: // on neither side
-		detail = m.Direction.String() + " " + label + " " + detail
+		detail = m.Direction.String() + " " + d.Label + " " + detail
 	}
 	line := fmt.Sprintf("%8.3f │%s│%s│ %s", m.Time.Sub(l.start).Seconds(), left, right, fit(detail, detailWidth))
 	return strings.TrimRight(line, " ") + "\n"
+}
+
+// Description is a message in a few words, as a ladder has them.
+type Description struct {
+	Label, Detail string
+	// Again tells that it is a retransmission.
+	Again bool
+}
+
+// Describe puts messages into words, one by one in their order.
+func Describe(messages []Message) []Description {
+	var r repeats
+	all := make([]Description, len(messages))
+	for i, m := range messages {
+		all[i], _ = r.describe(m)
+	}
+	return all
+}
+
+func (r *repeats) describe(m Message) (d Description, colour string) {
+	h, ok := parse(m.Raw)
+	if !ok {
+		return Description{Label: fmt.Sprintf("%d bytes", len(m.Raw)), Detail: "unreadable"}, red
+	}
+	return Description{labelOf(h), detailOf(m, h), r.repeated(m, h)}, colourOf(h)
 }
 
 // arrow draws a labelled arrow over the whole column.
@@ -138,6 +161,9 @@ func detailOf(m Message, h head) string {
 		if v := h.get(name); v != "" {
 			parts = append(parts, printable(v))
 		}
+	}
+	if m.Leg == metrics.LegC.String() { // it is on Twilio's side too
+		parts[0] = "leg C " + parts[0]
 	}
 	// The target of a REFER and its key belong together.
 	return strings.Replace(strings.Join(parts, ", "), ", key:", " key:", 1)

@@ -19,6 +19,9 @@ func secretHeader(name string) bool {
 // shortHash stands for a secret. The same key gives the same hash however it is escaped, so a
 // ladder shows that it went through.
 func shortHash(secret string) string {
+	if hash, masked := strings.CutPrefix(secret, mark); masked {
+		return hash[:min(len(hash), 8)]
+	}
 	if plain, err := url.PathUnescape(secret); err == nil {
 		secret = plain
 	}

@@ -1,12 +1,12 @@
-// Package trace draws the SIP messages of a call as ladders: for the eye while they happen
-// (Ladder) and as stable text that a test can compare (Normalise).
+// Package trace keeps the SIP messages of the last calls (Store), takes the secrets out of them (Mask), and draws them as
+// ladders: for the eye while they happen (Ladder) and as stable text that a test can compare (Normalise).
 //
-// It owns the form of the two and the masking of what must not be seen: SRTP keys and the session
-// history key never appear, a short hash or a number stands for them. It does not own the
+// It owns the forms, what is remembered and for how long, and the masking of what must not be seen: SRTP keys, the session
+// history key and credentials never leave it, a short hash or a number stands for them. It does not own the
 // messages: it borrows copies from sip/stack's tap and answers to nobody. It reads heads by itself
 // (RFC 3261 §7, §7.3.3), leniently, as a trace must also show what the stack refuses; SDP by RFC
-// 8866 and RFC 4568 §9.1, sipfrag by RFC 3420. Recorder and Ladder may be called from any
-// goroutine; Normalise is pure.
+// 8866 and RFC 4568 §9.1, sipfrag by RFC 3420, User-to-User by RFC 7433. Store, Recorder and Ladder may be called from any
+// goroutine; Mask and Normalise are pure.
 package trace
 
 import (
@@ -27,7 +27,9 @@ type Message struct {
 	Transport string
 	// Local and Remote are addresses with a port.
 	Local, Remote string
-	Raw           []byte
+	// Leg is a, b or c; empty where that is not known.
+	Leg string
+	Raw []byte
 }
 
 // Recorder keeps the first messages that it is given.

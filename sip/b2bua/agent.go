@@ -89,6 +89,7 @@ func (c *Call) dialAgent(offering offerer) error {
 	c.dialogs = append(c.dialogs, c.agent.leg.Dialog())
 	c.engine.calls.addDialog(c, c.agent.leg.Dialog())
 	c.entry(c.agent.leg).Target = domain.URI.Host
+	c.traceLeg(metrics.LegC, c.agent.leg.Dialog())
 	c.engine.stories.bind(inv.CallID, c.id)
 	c.agent.leg.Invite(inv)
 	return nil

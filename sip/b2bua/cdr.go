@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"handoff/media/quality"
@@ -14,11 +15,17 @@ import (
 func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 	switch ev := ev.(type) {
 	case leg.Connected:
-		c.entry(l).Code = 200
+		entry := c.entry(l)
+		entry.Code, entry.Answered = 200, time.Now().UTC()
 	case leg.Failed:
-		c.entry(l).Code = ev.Code
+		entry := c.entry(l)
+		entry.Code, entry.Over = ev.Code, time.Now().UTC()
+		if ev.Err != nil {
+			entry.Error = shortened(ev.Err.Error())
+		}
 	case leg.Ended:
 		entry := c.entry(l)
+		entry.Over = time.Now().UTC()
 		entry.Ended = ev.Cause.String()
 		if unanswered := ev.Cause == leg.ByCancel || ev.Cause == leg.ByLoss; unanswered && entry.Code == 0 && l == c.a {
 			entry.Code = 487
@@ -26,9 +33,22 @@ func (c *Call) tellLeg(l *leg.Leg, ev leg.Event) {
 	}
 }
 
+// shortened bounds what is told of an error, which may quote a peer.
+func shortened(text string) string { return text[:min(len(text), 200)] }
+
 // entry is the CDR's of a leg.
 func (c *Call) entry(l *leg.Leg) *cdr.Leg {
-	return c.story.OnLeg(l.Name.String(), l.Dialog().CallID)
+	return c.story.OnLeg(l.Name.String(), l.Dialog().CallID, time.Now())
+}
+
+// callID is that of a leg as the CDR has it: of several attempts the last one's.
+func (c *Call) callID(name metrics.Leg) string {
+	for _, l := range slices.Backward(c.story.Legs) {
+		if l.Leg == name.String() {
+			return l.CallID
+		}
+	}
+	return ""
 }
 
 // transferObserver tells the engine's Observer whose transfer it is, and the CDR what becomes of it.
@@ -72,27 +92,49 @@ func (c *Call) recordStory() json.RawMessage {
 	return story
 }
 
-// tell writes the CDR.
+// tell writes the CDR, of which the trace keeps a copy.
 func (c *Call) tell(duration, talked time.Duration) {
-	if c.engine.deps.CDR == nil {
-		return
-	}
 	c.story.End(c.ending.ended)
-	r := cdr.Record{
-		Call:    c.id,
-		Started: c.ending.started, Answered: c.ending.answered, Ended: c.ending.ended,
-		Duration: duration.Seconds(), Talked: talked.Seconds(),
-		Result: c.ending.reason.Result().String(), Reason: c.ending.reason.String(),
+	r := c.head()
+	r.Ended, r.Duration, r.Talked = c.ending.ended, duration.Seconds(), talked.Seconds()
+	r.Result, r.Reason = c.ending.reason.Result().String(), c.ending.reason.String()
+	r.Story, r.Media = c.story, c.media()
+	if c.engine.deps.CDR != nil {
+		c.engine.deps.CDR.Write(r)
+	}
+	c.engine.deps.Trace.Record(c.id, r)
+}
+
+// head is what a CDR says of the call that does not change.
+func (c *Call) head() cdr.Record {
+	return cdr.Record{
+		Version: cdr.Version, Call: c.id, Started: c.ending.started.UTC(), Answered: c.ending.answered.UTC(),
 		Kind: string(c.caller.kind), Source: c.caller.source,
 		TwilioCallSID: c.caller.sid, TwilioParentCallSID: c.caller.parent,
-		Story: c.story,
 	}
+}
+
+// soFar is the CDR of a call that goes on. Nothing in it is shared with the call.
+func (c *Call) soFar() cdr.Record {
+	r := c.head()
+	r.Duration = time.Since(c.ending.started).Seconds()
+	if !c.ending.answered.IsZero() {
+		r.Talked = time.Since(c.ending.answered).Seconds()
+	}
+	r.Story, r.Media = c.story.Clone(), c.media()
+	return r
+}
+
+// media is what was heard, by leg.
+func (c *Call) media() (all []cdr.Media) {
 	for _, name := range metrics.Legs() {
 		if report := c.talk.told[name]; report != nil {
-			r.Media = append(r.Media, mediaOf(name, *report))
+			m := mediaOf(name, *report)
+			m.Path = c.talk.path.String()
+			all = append(all, m)
 		}
 	}
-	c.engine.deps.CDR.Write(r)
+	return all
 }
 
 func mediaOf(name metrics.Leg, r quality.Report) cdr.Media {

@@ -231,6 +231,7 @@ func (c *Call) report() {
 	c.ending.because(metrics.ReasonInternal)
 	c.talk.close()
 	c.count()
+	c.sample()
 	duration, talked := c.ending.ended.Sub(c.ending.started), time.Duration(0)
 	if !c.ending.answered.IsZero() {
 		talked = c.ending.ended.Sub(c.ending.answered)

@@ -116,8 +116,10 @@ type Deps struct {
 	Media    *media.Relay
 	Journal  journal.Store
 	Observer Observer
-	// CDR may be nil.
-	CDR CDRs
+	// CDR, Trace and Reports may be nil.
+	CDR     CDRs
+	Trace   Trace
+	Reports Reports
 	// Ringback is what the caller hears while the agent's phone rings.
 	Ringback *tone.Clip
 	// Bury answers late messages of a dialog that is over.
@@ -137,6 +139,16 @@ type Changeable struct {
 	// Updater reaches Twilio's API; nil when that is not configured.
 	Updater transfer.Updater
 }
+
+// Report is what the peer of a leg has said by RTCP.
+type Report struct {
+	// CallID is the leg's.
+	Call, CallID string
+	media.EndpointStats
+}
+
+// Reports takes what peers report, at most once a second for each leg. It does not block.
+type Reports interface{ Reported(Report) }
 
 // Health is told what calls find out about Watson's targets, by their index, and says in which order the
 // next call tries them. It does not block.
@@ -189,6 +201,9 @@ type rules struct {
 
 // New returns an engine that admits calls.
 func New(cfg Config, deps Deps) (*Engine, error) {
+	if deps.Trace == nil {
+		deps.Trace = Untraced{}
+	}
 	e := &Engine{deps: deps, calls: newRegistry(), admit: newAdmission(cfg.Limits), stories: newStories(), crowded: rate.Sometimes{Interval: time.Second}}
 	return e, e.Reload(cfg, deps.Changeable)
 }
@@ -402,6 +417,7 @@ func (e *Engine) Calls() int { return e.calls.len() }
 
 func (e *Engine) refuse(tx Inbound, why metrics.Reject, code int, reason string, headers ...[2]string) {
 	e.deps.Observer.Rejected(why)
+	e.deps.Trace.Refused(tx.Request().CallID().Value(), why)
 	level := zap.InfoLevel
 	switch why {
 	case metrics.RejectDialog, metrics.RejectLate: // ordinary behind the end of a call

@@ -227,7 +227,7 @@ func (p plan) method(c *Call) func(metrics.Method, func(refer.Event)) transfer.M
 	return func(method metrics.Method, report func(refer.Event)) transfer.Method {
 		now := c.story.LastTransfer(underWay)
 		if word := method.String(); !slices.Contains(now.Tried, word) { // a restored one is tried on
-			now.Tried = append(now.Tried, word)
+			now.Tried, now.TriedAt = append(now.Tried, word), append(now.TriedAt, time.Now().UTC())
 		}
 		switch method {
 		case metrics.MethodREST:

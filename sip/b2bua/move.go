@@ -92,6 +92,7 @@ func (c *Call) onTaken() {
 		return
 	}
 	c.engine.deps.Observer.CallStarted()
+	c.traceRestored()
 	c.engine.stories.bind(c.caller.sid, c.id)
 	c.engine.stories.bind(c.caller.parent, c.id)
 	c.log.Debug("call taken over")

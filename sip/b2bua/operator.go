@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"handoff/media"
 	"handoff/metrics"
+	"handoff/metrics/trace"
 	"handoff/sip/leg"
 )
 
@@ -70,6 +72,34 @@ func (e *Engine) with(ctx context.Context, id string, f func(*Call) error) error
 	}
 	return ErrNoCall
 }
+
+// Watch gathers the headers of a call's media for a time, or until ctx or the call is over.
+func (e *Engine) Watch(ctx context.Context, id string, within time.Duration) ([]trace.Packet, error) {
+	var stop func() []media.Packet
+	err := e.with(ctx, id, func(c *Call) error {
+		if c.talk.media == nil {
+			return errNoMedia
+		}
+		stop = c.talk.media.Watch()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(within):
+	case <-ctx.Done():
+	}
+	var all []trace.Packet
+	for _, p := range stop() {
+		all = append(all, trace.Packet{
+			Time: p.Time, Leg: p.Leg.String(), Direction: p.Direction, Local: p.Local, Remote: p.Remote, Header: p.Header, Size: p.Size,
+		})
+	}
+	return all, nil
+}
+
+var errNoMedia = errors.New("the call has no media yet")
 
 // ask runs f on the goroutine of a call and waits for what it returns.
 func ask[T any](ctx context.Context, c *Call, f func() T) (T, error) {

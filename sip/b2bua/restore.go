@@ -195,8 +195,10 @@ func (c *Call) rebuildMedia(written any, sessions map[metrics.Leg]journal.Sessio
 		return err
 	}
 	for _, s := range c.talk.media.Stats() {
-		c.talk.told[s.Leg] = &s.Report
+		then := s.Report
+		c.talk.told[s.Leg], c.talk.then[s.Leg] = &s.Report, &then
 	}
+	c.talk.sampled = time.Now()
 	for _, e := range c.talk.media.Endpoints() {
 		s := &c.talk.b
 		switch e.Leg() {
@@ -294,6 +296,7 @@ func (c *Call) replan(request refer.Request, methods []string) plan {
 // onRestored is the first thing that a restored call does.
 func (c *Call) onRestored() {
 	c.engine.deps.Observer.CallStarted()
+	c.traceRestored()
 	c.engine.stories.bind(c.caller.sid, c.id)
 	c.engine.stories.bind(c.caller.parent, c.id)
 	for _, l := range c.left.ringing {

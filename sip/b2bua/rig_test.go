@@ -38,6 +38,7 @@ type rig struct {
 	journal *journal.Memory
 	media   media.Config
 	seen    *seen
+	traced  *traced
 	ended   chan metrics.Reason
 
 	mu     sync.Mutex
@@ -166,7 +167,7 @@ func newRigWith(t *testing.T, m media.Config, targets ...string) *rig {
 		t: t, wire: &wire{sent: make(chan *outgoing, 64)}, journal: journal.NewMemory(),
 		ended: make(chan metrics.Reason, 1),
 	}
-	r.seen = &seen{rig: r}
+	r.seen, r.traced = &seen{rig: r}, &traced{}
 	local := netip.MustParseAddr("127.0.0.1")
 	first := uint16(31000 + rigs.Add(1)%50*20) // rigs run side by side
 	m.Listen, m.Public, m.Ports, m.Rest = local, local, media.Ports{Min: first, Max: first + 19}, time.Millisecond
@@ -197,7 +198,7 @@ func newRigWith(t *testing.T, m media.Config, targets ...string) *rig {
 		t.Fatal(err)
 	}
 	r.engine, err = New(cfg, Deps{
-		Log: zap.NewNop(), Wire: r.wire, Media: relay, Journal: r.journal, Observer: r.seen,
+		Log: zap.NewNop(), Wire: r.wire, Media: relay, Journal: r.journal, Observer: r.seen, Trace: r.traced,
 		Bury: func(id dialog.ID) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -30,8 +30,11 @@ type session struct {
 	clip       *tone.Clip         // which is this one
 	sounded    sdp.Codec          // in this codec
 	told       [3]*quality.Report // the counts that the observer has, by leg; nil: it has no media
-	heard      [3]time.Time       // when media last came, by leg; zero: not yet, or it did not have to
-	unheard    []media.Unheard    // what the observer knows
+	then       [3]*quality.Report // those at sampled, of which the trace was told
+	sampled    time.Time
+	path       metrics.Path    // that carries them
+	heard      [3]time.Time    // when media last came, by leg; zero: not yet, or it did not have to
+	unheard    []media.Unheard // what the observer knows
 }
 
 // side is one leg's part: the descriptions in force, ours and the peer's.

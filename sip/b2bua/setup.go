@@ -48,6 +48,8 @@ func (c *Call) onInvite() {
 	c.engine.deps.Observer.CallStarted()
 	c.log.Info("call", zap.String("kind", string(c.caller.kind)), zap.String("source", c.caller.source),
 		zap.String("twilio_call_sid", c.caller.sid), zap.String("twilio_parent_call_sid", c.caller.parent), zap.String("call_id", c.inviteKey.callID))
+	c.traceLeg(metrics.LegA, c.a.Dialog())
+	c.traceCall()
 	c.engine.stories.bind(c.caller.sid, c.id)
 	if announced := c.engine.stories.bind(c.caller.parent, c.id); !announced.IsZero() {
 		c.log.Info("announced", zap.Duration("before", time.Since(announced)))
@@ -128,6 +130,7 @@ func (c *Call) tryNextTarget() {
 	c.dialogs = append(c.dialogs, c.b.Dialog())
 	c.engine.calls.addDialog(c, c.b.Dialog())
 	c.entry(c.b).Target = now.uri.Host
+	c.traceLeg(metrics.LegB, c.b.Dialog())
 	c.log.Info("dialling", zap.String("target", now.uri.Host))
 	c.setup.heard = false
 	c.setup.patient = c.after(firstWord, c.onSilentTarget)
@@ -221,9 +224,11 @@ func (c *Call) answerCaller(answer []byte) {
 		return // he gave up meanwhile
 	}
 	c.ending.answered = time.Now()
+	c.talk.sampled = c.ending.answered
 	c.engine.deps.Observer.CallSetup(c.id, time.Since(c.ending.started))
 	c.log.Info("answered", zap.Duration("after", time.Since(c.ending.started)))
-	c.entry(c.a).Code = 200
+	caller := c.entry(c.a)
+	caller.Code, caller.Answered = 200, c.ending.answered.UTC()
 	c.a.Accept(answer)
 	c.setup = nil
 	c.watch()

@@ -7,8 +7,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"handoff/media"
 	"handoff/media/quality"
 	"handoff/metrics"
+	"handoff/metrics/trace"
 	"handoff/sip/leg"
 )
 
@@ -21,6 +23,9 @@ func (c *Call) watch() {
 		c.calm = true
 		c.count()
 		c.listen()
+		if time.Since(c.talk.sampled) >= trace.SampleTime-tickTime/2 {
+			c.sample()
+		}
 		c.forgetOutlets()
 		c.noteChange()
 		c.endStuck()
@@ -39,6 +44,9 @@ func (c *Call) count() {
 	observer := c.engine.deps.Observer
 	for _, now := range c.talk.media.Stats() {
 		told := c.talk.told[now.Leg]
+		if !c.talk.closed || told == nil { // behind the end nothing is in the kernel any more
+			c.talk.path = now.Path
+		}
 		if told == nil {
 			told = new(quality.Report)
 			c.talk.told[now.Leg] = told
@@ -63,12 +71,20 @@ func (c *Call) count() {
 		}
 		if now.Reported.Reports > before.Reported.Reports {
 			observer.ReportedMOS(c.id, now.Leg, reported(now.Report).MOS())
+			c.pass(now)
 		}
 		for i, n := range now.Foreign {
 			if more := n - before.Foreign[i]; more > 0 {
 				observer.Foreign(now.Leg, metrics.Foreign(i), more)
 			}
 		}
+	}
+}
+
+// pass hands a report on.
+func (c *Call) pass(now media.EndpointStats) {
+	if to := c.engine.deps.Reports; to != nil {
+		to.Reported(Report{Call: c.id, CallID: c.callID(now.Leg), EndpointStats: now})
 	}
 }
 

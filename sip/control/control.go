@@ -4,7 +4,11 @@
 // reach it, or the calls. Its handler may be used from any goroutine. A request that changes
 // something must be POST with a JSON body, which no page of another site can send unasked.
 //
+//	GET  /api/v1/overview               the edge on one page: Overview
 //	GET  /api/v1/calls                  {"calls": [...]}
+//	GET  /api/v1/calls/ended            {"calls": [...]}, call detail records, the newest first
+//	GET  /api/v1/calls/{id}             the story of a call, live or ended: Story
+//	GET  /api/v1/calls/{id}/pcap        its messages as packets; ?media=10s: with the headers of its media from now on
 //	POST /api/v1/calls/{id}/hangup      {}
 //	POST /api/v1/calls/{id}/transfer    {"to": "sip:queue@flex.twilio.com", "key": "..."}
 //	GET  /api/v1/drain                  {"draining": true, "until": "...", "calls": 3}
@@ -23,6 +27,8 @@ import (
 	"net/http"
 	"time"
 
+	"handoff/metrics/cdr"
+	"handoff/metrics/trace"
 	"handoff/sip/b2bua"
 )
 
@@ -31,6 +37,10 @@ type Engine interface {
 	List(context.Context) []b2bua.Info
 	// Calls counts them.
 	Calls() int
+	// Story returns what is known of a live call.
+	Story(ctx context.Context, id string) (b2bua.Info, cdr.Record, error)
+	// Watch gathers the headers of a call's media for that long.
+	Watch(ctx context.Context, id string, within time.Duration) ([]trace.Packet, error)
 	HangUp(ctx context.Context, id string) error
 	// Transfer starts a transfer as if Watson had asked for it. It returns when the transfer has
 	// begun or is refused.
@@ -44,25 +54,41 @@ const (
 	maxBody = 16 << 10
 )
 
-// Handler serves /api/v1/; without p, what is about calls.
-func Handler(e Engine, p Process) http.Handler {
-	a := &api{engine: e}
+// Deps are what the API shows.
+type Deps struct {
+	Engine Engine
+	// Process may be nil: then there is only what is about calls.
+	Process Process
+	// Traces may be nil: then only live calls are told of.
+	Traces Traces
+	// Capture may be nil, and Overview, which must not block.
+	Capture  Capture
+	Overview func() Overview
+}
+
+// Handler serves /api/v1/.
+func Handler(deps Deps) http.Handler {
+	a := &api{deps}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/calls", a.list)
 	mux.HandleFunc("POST /api/v1/calls/{id}/hangup", a.hangUp)
 	mux.HandleFunc("POST /api/v1/calls/{id}/transfer", a.transfer)
-	if p != nil {
-		a.serveProcess(mux, p)
+	a.serveStories(mux)
+	if deps.Overview != nil {
+		mux.HandleFunc("GET /api/v1/overview", a.overview)
+	}
+	if deps.Process != nil {
+		a.serveProcess(mux, deps.Process)
 	}
 	return mux
 }
 
-type api struct{ engine Engine }
+type api struct{ deps Deps }
 
 func (a *api) list(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	calls := a.engine.List(ctx)
+	calls := a.deps.Engine.List(ctx)
 	if calls == nil {
 		calls = []b2bua.Info{}
 	}
@@ -70,13 +96,13 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) hangUp(w http.ResponseWriter, r *http.Request) {
-	a.change(w, r, &struct{}{}, func(ctx context.Context, id string) error { return a.engine.HangUp(ctx, id) })
+	a.change(w, r, &struct{}{}, func(ctx context.Context, id string) error { return a.deps.Engine.HangUp(ctx, id) })
 }
 
 func (a *api) transfer(w http.ResponseWriter, r *http.Request) {
 	var body struct{ To, Key string }
 	a.change(w, r, &body, func(ctx context.Context, id string) error {
-		return a.engine.Transfer(ctx, id, body.To, body.Key)
+		return a.deps.Engine.Transfer(ctx, id, body.To, body.Key)
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"handoff/metrics/cdr"
+	"handoff/metrics/trace"
 	"handoff/sip/b2bua"
 )
 
@@ -30,7 +32,15 @@ func (e *engine) Transfer(_ context.Context, id, to, key string) error {
 	return known(id)
 }
 
+func (e *engine) Watch(context.Context, string, time.Duration) ([]trace.Packet, error) {
+	return nil, b2bua.ErrNoCall
+}
+
 func (e *engine) Calls() int { return 3 }
+
+func (e *engine) Story(_ context.Context, id string) (b2bua.Info, cdr.Record, error) {
+	return b2bua.Info{ID: id}, cdr.Record{Call: id, Kind: "pv"}, known(id)
+}
 
 // process is what its engine has noted too.
 type process struct{ e *engine }
@@ -105,7 +115,7 @@ func TestRequests(t *testing.T) {
 			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", tt.kind)
 			w := httptest.NewRecorder()
-			Handler(e, process{e}).ServeHTTP(w, r)
+			Handler(Deps{Engine: e, Process: process{e}}).ServeHTTP(w, r)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.answer) {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
@@ -124,7 +134,7 @@ func TestAReloadThatFailsSaysWhy(t *testing.T) {
 	r := httptest.NewRequest("POST", "/api/v1/reload", strings.NewReader("{}"))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	Handler(e, process{e}).ServeHTTP(w, r)
+	Handler(Deps{Engine: e, Process: process{e}}).ServeHTTP(w, r)
 	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "edge.yaml:3:1") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -132,7 +142,7 @@ func TestAReloadThatFailsSaysWhy(t *testing.T) {
 
 func TestWithoutAProcessThereAreCallsOnly(t *testing.T) {
 	w := httptest.NewRecorder()
-	Handler(&engine{}, nil).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/drain", nil))
+	Handler(Deps{Engine: &engine{}}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/drain", nil))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("%d", w.Code)
 	}

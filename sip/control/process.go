@@ -89,7 +89,7 @@ var errWithin = errors.New(`expected "within" to be a time such as 30s`)
 
 func (a *api) drained(w http.ResponseWriter, status int, p Process) {
 	until := p.Draining()
-	reply(w, status, Drained{Draining: !until.IsZero(), Until: until, Calls: a.engine.Calls()})
+	reply(w, status, Drained{Draining: !until.IsZero(), Until: until, Calls: a.deps.Engine.Calls()})
 }
 
 // MarshalJSON writes lists that are empty as such.

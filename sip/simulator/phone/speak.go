@@ -90,16 +90,21 @@ func (p *Phone) digitLocked(packet *rtp.Packet) {
 	}
 }
 
+// sayReport tells what was sent, and of each stream that was heard that it was, without loss.
 func (p *Phone) sayReport(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.remote == nil || p.closed {
 		return
 	}
+	var heard []rtcp.ReceptionReport
+	for ssrc, last := range p.streams {
+		heard = append(heard, rtcp.ReceptionReport{SSRC: ssrc, LastSequenceNumber: uint32(last.sequence)})
+	}
 	ntp := uint64(now.Unix()+2208988800)<<32 | uint64(now.Nanosecond())<<32/1e9
 	raw, err := (&rtcp.SenderReport{
 		SSRC: p.out.ssrc, NTPTime: ntp, RTPTime: p.out.timestamp,
-		PacketCount: uint32(p.stats.Sent), OctetCount: uint32(p.stats.Sent * frame),
+		PacketCount: uint32(p.stats.Sent), OctetCount: uint32(p.stats.Sent * frame), Reports: heard,
 	}).Marshal()
 	if err != nil {
 		return

@@ -1,0 +1,80 @@
+package lane
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"time"
+
+	"handoff/metrics"
+)
+
+// Header is the beginning of a packet that came for a lane or left by it: what RTP and RTCP show of themselves in the clear
+// even inside SRTP, and never of what is said.
+type Header struct {
+	At        time.Time
+	Direction metrics.Direction
+	// Side is the port of ours, Far the other end.
+	Side Side
+	Far  netip.AddrPort
+	B    []byte
+	// Size is of the whole packet.
+	Size int
+}
+
+// Headers gathers headers of one lane up to a limit. Its lock is between the reading goroutine and who takes what was gathered.
+type Headers struct {
+	mu   sync.Mutex
+	all  []Header
+	room int
+}
+
+// Watch gathers up to room headers from now on. A lane that nobody watches pays a load of a pointer for it.
+func (l *Lane) Watch(room int) { l.watching.Store(&Headers{room: room}) }
+
+// Watched tells whether somebody watches.
+func (l *Lane) Watched() bool { return l.watching.Load() != nil }
+
+// Unwatch ends that and returns what was gathered.
+func (l *Lane) Unwatch() []Header {
+	h := l.watching.Swap(nil)
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all
+}
+
+func (h *Headers) add(at time.Time, d metrics.Direction, s Side, far netip.AddrPort, b []byte) {
+	size := headerOf(b)
+	if size == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.all) < h.room {
+		h.all = append(h.all, Header{At: at, Direction: d, Side: s, Far: far, B: bytes.Clone(b[:size]), Size: len(b)})
+	}
+}
+
+// headerOf is how much of a packet is header: of RTP with its sources and extension (RFC 3550 §5.3.1), of RTCP up to the first
+// SSRC; 0 of what is neither.
+func headerOf(b []byte) int {
+	switch classify(b) {
+	case rtcp:
+		return rtcpHeader
+	case rtp:
+		const extension, word = 4, 4
+		size := rtpHeader + word*int(b[0]&0x0f)
+		if b[0]&0x10 != 0 && size+extension <= len(b) {
+			size += extension + word*int(binary.BigEndian.Uint16(b[size+2:]))
+		}
+		if size <= len(b) {
+			return size
+		}
+		return rtpHeader
+	}
+	return 0
+}

@@ -1,0 +1,140 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"handoff/metrics/cdr"
+	"handoff/metrics/explain"
+	"handoff/metrics/trace"
+	"handoff/sip/b2bua"
+)
+
+// Traces remember calls. Their methods do not block.
+type Traces interface {
+	// Find returns the story of a call by any of its names, or an error that wraps trace.ErrUnknown.
+	Find(id string) (trace.Story, error)
+	// Ended returns the calls that have ended, the newest first.
+	Ended() []cdr.Record
+}
+
+// Story is a call as GET /api/v1/calls/{id} tells it.
+type Story struct {
+	explain.Story
+	// State is of a live call.
+	State *b2bua.Info `json:"state,omitempty"`
+}
+
+// serveStories adds what is told of single calls.
+func (a *api) serveStories(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/v1/calls/ended", a.ended)
+	mux.HandleFunc("GET /api/v1/calls/{id}", a.story)
+	if a.deps.Capture != nil && a.deps.Traces != nil {
+		mux.HandleFunc("GET /api/v1/calls/{id}/pcap", a.capture)
+	}
+}
+
+func (a *api) ended(w http.ResponseWriter, _ *http.Request) {
+	calls := []cdr.Record{}
+	if a.deps.Traces != nil {
+		calls = a.deps.Traces.Ended()
+	}
+	reply(w, http.StatusOK, map[string]any{"calls": calls})
+}
+
+func (a *api) story(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	told, err := a.find(ctx, r.PathValue("id"))
+	switch {
+	case errors.Is(err, trace.ErrUnknown):
+		fail(w, http.StatusNotFound, err)
+	case err != nil:
+		fail(w, http.StatusConflict, err)
+	default:
+		reply(w, http.StatusOK, told)
+	}
+}
+
+// find puts together what is remembered of a call and, while it lives, what it says itself.
+func (a *api) find(ctx context.Context, id string) (Story, error) {
+	told, unknown := a.remembered(id)
+	switch {
+	case unknown != nil && !errors.Is(unknown, trace.ErrUnknown):
+		return Story{}, unknown // it could be several
+	case unknown == nil:
+		id = told.Call
+	}
+	if id == "" || !told.Record.Ended.IsZero() {
+		return Story{Story: explain.Tell(told)}, unknown
+	}
+	info, record, err := a.deps.Engine.Story(ctx, id)
+	switch {
+	case err == nil:
+		record.Node = told.Record.Node
+		told.Call, told.Record = id, record
+		return Story{explain.Tell(told), &info}, nil
+	case unknown == nil && errors.Is(err, b2bua.ErrNoCall): // it has just ended
+		told, unknown = a.remembered(id)
+	}
+	return Story{Story: explain.Tell(told)}, unknown
+}
+
+func (a *api) remembered(id string) (trace.Story, error) {
+	if a.deps.Traces == nil {
+		return trace.Story{}, errNoTraces
+	}
+	return a.deps.Traces.Find(id)
+}
+
+// errNoTraces is why only live calls are told of.
+var errNoTraces = fmt.Errorf("%w that is live: none else is remembered, as trace.calls is 0", trace.ErrUnknown)
+
+// capture sends the messages of a call as a file of packets.
+func (a *api) capture(w http.ResponseWriter, r *http.Request) {
+	within, err := time.ParseDuration(cmp.Or(r.FormValue("media"), "0s"))
+	if err != nil || within < 0 || within > longestWatch {
+		fail(w, http.StatusBadRequest, errWatch)
+		return
+	}
+	told, err := a.deps.Traces.Find(r.PathValue("id"))
+	if err != nil {
+		fail(w, http.StatusNotFound, err)
+		return
+	}
+	var packets []trace.Packet
+	if within > 0 {
+		packets, err = a.deps.Engine.Watch(r.Context(), told.Call, within)
+		switch {
+		case errors.Is(err, b2bua.ErrNoCall):
+			fail(w, http.StatusConflict, errOver)
+			return
+		case err != nil:
+			fail(w, http.StatusConflict, err)
+			return
+		}
+		if later, err := a.deps.Traces.Find(told.Call); err == nil { // with what was said meanwhile
+			told = later
+		}
+	}
+	w.Header().Set("Content-Type", "application/vnd.tcpdump.pcap")
+	w.Header().Set("Content-Disposition", `attachment; filename="call.pcapng"`)
+	w.Header().Set("Cache-Control", "no-store")
+	_ = a.deps.Capture(w, told.Messages, packets...) // a client that has gone is no news
+}
+
+// Capture writes messages as packets.
+type Capture func(w io.Writer, messages []trace.Message, packets ...trace.Packet) error
+
+// longestWatch bounds how long headers of media are gathered: an answer of the listener takes no longer than half a minute.
+const longestWatch = 20 * time.Second
+
+var (
+	errWatch = errors.New("expected media to be a time up to 20s")
+	errOver  = errors.New("the call is over: it has no media any more")
+)

@@ -124,17 +124,11 @@ func (s *Store) Bind(call string, leg metrics.Leg, callID string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of, t := s.calls[call], s.threads[callID]
-	switch {
-	case of == nil && t != nil && t.story.call == "":
-		of = t.story // what came before it was known whose it is
-		of.call = strings.Clone(call)
-		s.calls[of.call] = of
-		s.moveLocked(of, &s.live)
-		s.makeRoomLocked()
-	case of == nil:
-		of = s.addLocked(call)
+	of := s.calls[call]
+	if of == nil {
+		of = s.bornLocked(call, s.threads[callID])
 	}
+	t := s.threads[callID] // not before: the story that it was of may have made room
 	switch {
 	case t == nil:
 		t = s.threadLocked(strings.Clone(callID), of)
@@ -144,6 +138,19 @@ func (s *Store) Bind(call string, leg metrics.Leg, callID string) {
 		t = s.threadLocked(t.callID, of)
 	}
 	t.leg = leg.String()
+}
+
+// bornLocked makes a call of a stray, whose messages came before it was known whose they are, or of nothing.
+func (s *Store) bornLocked(call string, t *thread) *story {
+	if t == nil || t.story.call != "" {
+		return s.addLocked(call)
+	}
+	of := t.story
+	of.call = strings.Clone(call)
+	s.calls[of.call] = of
+	s.moveLocked(of, &s.live)
+	s.makeRoomLocked()
+	return of
 }
 
 // adoptLocked gives a stray to a call, with its messages.

@@ -3,7 +3,9 @@ package trace
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,6 +256,38 @@ func TestCallIDIsFoundInAHead(t *testing.T) {
 	} {
 		if got := string(callID([]byte(raw))); got != want {
 			t.Errorf("%q: got %q, want %q", raw, got, want)
+		}
+	}
+}
+
+// Whatever comes in whatever order, as when peers use a Call-ID again, what is remembered is found and bounded.
+func TestAStoreHoldsTogether(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	s, _ := newTestStore(3, 16<<10)
+	for range 50_000 {
+		call, id := fmt.Sprint("CALL0", random.IntN(8)), fmt.Sprint("id-", random.IntN(12))
+		switch random.IntN(6) {
+		case 0, 1:
+			say(s, id, 1, random.IntN(4000))
+		case 2:
+			s.Bind(call, metrics.Leg(random.IntN(3)), id)
+		case 3:
+			s.Record(call, cdr.Record{Call: call, Ended: began})
+		case 4:
+			s.Record(call, cdr.Record{Call: call})
+			s.Sample(call, metrics.LegA, Sample{})
+		default:
+			s.Refused(id, metrics.RejectLate)
+			_, _ = s.Find(id)
+		}
+		if len(s.calls) > 3 || s.live.Len()+s.ended.Len() != len(s.calls) {
+			t.Fatalf("%d calls, %d live, %d ended", len(s.calls), s.live.Len(), s.ended.Len())
+		}
+		for id, th := range s.threads {
+			of := th.story
+			if th.callID != id || of.in == nil || !slices.Contains(of.threads, th) || of.call != "" && s.calls[of.call] != of || (of.in == &s.strays) != (of.call == "") {
+				t.Fatalf("%s is of %q", id, of.call)
+			}
 		}
 	}
 }

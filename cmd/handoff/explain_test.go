@@ -127,7 +127,7 @@ func TestExplain(t *testing.T) {
 			sc.over(caller, assistant)
 			return caller.Sid()
 		}, []string{
-			"why No media at all came from the caller (leg A). It lasted", "A from caller 0", "leg A was not heard from", "firewall for UDP to media.ports",
+			"why No media at all came from the caller (leg A). It lasted", "A from caller", "leg A was not heard from", "firewall for UDP to media.ports",
 		}},
 		{"an INVITE that is refused at once", stageConfig{Set: func(c *configs.Config) { c.Limits.Calls = 1 }}, func(sc *scene) string {
 			caller, assistant := sc.place(twilio.Options{})

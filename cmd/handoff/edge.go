@@ -16,6 +16,7 @@ import (
 	"handoff/media/tone"
 	"handoff/metrics"
 	"handoff/metrics/cdr"
+	"handoff/metrics/console"
 	"handoff/metrics/ops"
 	"handoff/metrics/otel"
 	"handoff/metrics/set"
@@ -154,7 +155,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(control.Deps{
 		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Write,
 		Overview: func() control.Overview { return e.overview(registry, started) },
-	})})
+	}), Console: console.Handler()})
 	if err != nil {
 		return nil, err
 	}

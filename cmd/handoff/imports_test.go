@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"metrics":               {},
 	"metrics/cdr":           {},
 	"metrics/explain":       {"metrics", "metrics/cdr", "metrics/trace"},
+	"metrics/console":       {},
 	"metrics/ops":           {"metrics"},
 	"metrics/otel":          {"metrics", "metrics/cdr"},
 	"metrics/set":           {"metrics"},

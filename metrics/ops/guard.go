@@ -10,7 +10,8 @@ import (
 )
 
 // guarded lets in who shows the token. Without it there are the two probes, which then tell nothing but their status:
-// balancers and supervisors have no tokens. Where none is wanted nobody may be led here under a name of his own
+// balancers and supervisors have no tokens. And there is the console's page: a browser shows none when it loads one, the page
+// holds nothing but code that is public, and it asks for the token for what it asks of the API. Where none is wanted nobody may be led here under a name of his own
 // (DNS rebinding), by a page that the operator looks at.
 func guarded(token string, deps Deps, next http.Handler) http.Handler {
 	if token == "" {
@@ -25,6 +26,8 @@ func guarded(token string, deps Deps, next http.Handler) http.Handler {
 		}
 		probe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
+		case probe && deps.Console != nil && isConsole(r.URL.Path):
+			deps.Console.ServeHTTP(w, r) // and not through the mux, which would make another path of some
 		case probe && r.URL.Path == "/healthz":
 			healthz(w, r)
 		case probe && r.URL.Path == "/readyz" && deps.Ready() == nil:
@@ -36,6 +39,13 @@ func guarded(token string, deps Deps, next http.Handler) http.Handler {
 			text(w, http.StatusUnauthorized, "a bearer token is wanted")
 		}
 	})
+}
+
+// consolePath is where the console is.
+const consolePath = "/console"
+
+func isConsole(path string) bool {
+	return path == consolePath || strings.HasPrefix(path, consolePath+"/")
 }
 
 // bearer is the token that a request shows (RFC 6750 §2.1), "" for none.

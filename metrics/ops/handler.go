@@ -28,6 +28,10 @@ func handler(deps Deps) http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	if deps.Console != nil {
+		mux.Handle(consolePath, deps.Console)
+		mux.Handle(consolePath+"/", deps.Console)
+	}
 	if deps.API == nil {
 		return readOnly(mux)
 	}

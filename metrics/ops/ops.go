@@ -1,5 +1,5 @@
 // Package ops is the operator's HTTP listener: /metrics, /healthz, /readyz, /debug/pprof, and the
-// API that it is given. Other listeners of the edge have the same socket and limits by Serve.
+// API and the page that it is given. Other listeners of the edge have the same socket and limits by Serve.
 //
 // It owns the listening socket, its limits and the two probes. It does not own what is measured
 // nor what readiness means: both are given to it. New may be called from any goroutine and
@@ -29,7 +29,7 @@ import (
 type Config struct {
 	Listen netip.AddrPort
 	TLS    *tls.Config // nil: plain HTTP
-	// Token is what all requests of New's but those to the two probes must show; empty: none need.
+	// Token is what all requests of New's but those to the two probes and the page must show; empty: none need.
 	Token string
 	// Inherited is the descriptor of a listener that the process before has bound, and that is the server's from
 	// then on; 0 for none.
@@ -49,6 +49,8 @@ type Deps struct {
 	Details func() []string
 	// API serves /api/; it judges methods itself. May be nil.
 	API http.Handler
+	// Console serves /console and what is below, also to who shows no token: it must hold no data. May be nil.
+	Console http.Handler
 }
 
 // Server serves until Close.

@@ -296,6 +296,40 @@ func TestATokenIsWanted(t *testing.T) {
 	}
 }
 
+// A browser shows no token when it loads a page; nothing but the page may be had that way.
+func TestTheConsoleIsThereForWhoHasNoTokenYet(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { text(w, http.StatusOK, "page "+r.URL.Path) })
+	for _, token := range []string{"", "s3cret"} {
+		s, err := New(Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Token: token}, Deps{
+			Log: zap.NewNop(), Gatherer: prometheus.NewRegistry(), Ready: ready, Console: page,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, path := range []string{"/console", "/console/", "/console/main.js"} {
+			if resp, body := do(t, s, "GET", path, nil); resp.StatusCode != 200 || body != "page "+path+"\n" {
+				t.Errorf("%s: got %d %q", path, resp.StatusCode, body)
+			}
+		}
+		for _, path := range []string{"/console/../metrics", "/console/%2e%2e/metrics", "/console/..//metrics"} {
+			if _, body := do(t, s, "GET", path, nil); token != "" && !strings.HasPrefix(body, "page ") {
+				t.Errorf("%s: got %q", path, body)
+			}
+		}
+		if resp, body := do(t, s, "GET", "/consoles", nil); token != "" && resp.StatusCode != 401 || strings.HasPrefix(body, "page ") {
+			t.Errorf("got %d %q", resp.StatusCode, body)
+		}
+		if resp, _ := do(t, s, "POST", "/console/", nil); resp.StatusCode == 200 {
+			t.Error("POST")
+		}
+	}
+}
+
 func TestOnlyAnAddressOrLocalhostLeadsHereWithoutAToken(t *testing.T) {
 	s := start(t, ready)
 	for host, want := range map[string]string{

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // tab is a page in a real browser.
@@ -28,7 +29,6 @@ type tab struct {
 // seen is what a page finds itself in.
 type seen struct {
 	dark, phone bool
-	script      string // run before the page's own
 }
 
 // open starts Chromium and shows an address of the page.
@@ -168,7 +168,7 @@ func (p *tab) press(keys ...string) {
 // focused is how what has the focus is called.
 func (p *tab) focused() string {
 	p.t.Helper()
-	return eval[string](p, "document.activeElement.getAttribute('aria-label') ?? document.activeElement.getAttribute('title') ?? document.activeElement.textContent")
+	return eval[string](p, "document.activeElement.getAttribute('aria-label') ?? document.activeElement.getAttribute('title') ?? document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent")
 }
 
 // shot keeps a picture of the whole page in CONSOLE_SHOTS, or where tests put things.
@@ -185,4 +185,19 @@ func (p *tab) shot(name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// tabTo presses Tab until what is called so has the focus.
+func (p *tab) tabTo(name string) {
+	p.t.Helper()
+	var passed []string
+	for range 60 {
+		p.press(kb.Tab)
+		got := p.focused()
+		if got == name {
+			return
+		}
+		passed = append(passed, got)
+	}
+	p.t.Fatalf("Tab never comes to %q, but to %q", name, passed)
 }

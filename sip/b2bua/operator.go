@@ -7,6 +7,7 @@ import (
 
 	"handoff/media"
 	"handoff/metrics"
+	"handoff/metrics/cdr"
 	"handoff/metrics/trace"
 	"handoff/sip/leg"
 )
@@ -20,8 +21,13 @@ type Info struct {
 	// TwilioSID is leg A's X-Twilio-CallSid.
 	TwilioSID string `json:"twilio_call_sid,omitempty"`
 	// TwilioParentSID is the caller's own call, of which leg A is a child.
-	TwilioParentSID string    `json:"twilio_parent_call_sid,omitempty"`
-	Legs            []LegInfo `json:"legs"`
+	TwilioParentSID string `json:"twilio_parent_call_sid,omitempty"`
+	// From and To are the user parts of the caller's From and of what he dialled.
+	From string    `json:"from,omitempty"`
+	To   string    `json:"to,omitempty"`
+	Legs []LegInfo `json:"legs"`
+	// MOS is the worst of all legs and directions so far, absent while none is known.
+	MOS float64 `json:"mos,omitempty"`
 	// Transfer is the state of the transfer under way, "" for none.
 	Transfer string `json:"transfer,omitempty"`
 }
@@ -120,6 +126,7 @@ func (c *Call) info() Info {
 	i := Info{
 		ID: c.id, Kind: string(c.caller.kind), Started: c.ending.started, Answered: c.ending.answered,
 		TwilioSID: c.caller.sid, TwilioParentSID: c.caller.parent, Transfer: c.handoff.state(),
+		From: c.story.From, To: c.story.To, MOS: worst(c.media()),
 	}
 	for _, l := range c.legs() {
 		if l.State() != leg.Over {
@@ -127,4 +134,16 @@ func (c *Call) info() Info {
 		}
 	}
 	return i
+}
+
+// worst is the lowest MOS that is known, 0 for none.
+func worst(all []cdr.Media) (mos float64) {
+	for _, m := range all {
+		for _, s := range []cdr.Stream{m.Received, m.Sent} {
+			if s.MOS > 0 && (mos == 0 || s.MOS < mos) {
+				mos = s.MOS
+			}
+		}
+	}
+	return mos
 }

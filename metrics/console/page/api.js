@@ -80,7 +80,7 @@ function askForToken(tried) {
 	const input = document.getElementById("ask-token");
 	document.getElementById("ask-wrong").textContent = tried === null ? "" : "That is not the token of this edge.";
 	input.value = "";
-	dialog.oncancel = (event) => event.preventDefault();
+	dialog.onclose = () => asked && dialog.showModal(); // Escape leads nowhere
 	dialog.showModal();
 	input.focus();
 	asked = new Promise((resolve) => {
@@ -89,8 +89,8 @@ function askForToken(tried) {
 			// A header takes no more than visible ASCII.
 			sessionStorage.setItem("token", input.value.replace(/[^\x21-\x7e]/g, ""));
 			document.getElementById("forget").hidden = false;
-			dialog.close();
 			asked = undefined;
+			dialog.close();
 			resolve();
 		};
 	});

@@ -39,9 +39,9 @@ export function call({ id, redraw }) {
 
 	async function packets() {
 		try {
-			const blob = await download(callPath(story.call, "/pcap"));
+			const blob = await download(callPath(id, "/pcap"));
 			const url = URL.createObjectURL(blob);
-			h("a", { href: url, download: `${story.call.replace(/[^\w.-]/g, "_")}.pcap` }).click();
+			h("a", { href: url, download: `${story.id.replace(/[^\w.-]/g, "_")}.pcap` }).click();
 			setTimeout(() => URL.revokeObjectURL(url), 10_000);
 			did("The messages are downloaded, without their secrets.");
 		} catch (error) {
@@ -59,6 +59,10 @@ export function call({ id, redraw }) {
 			try {
 				const before = story;
 				story = await get(callPath(id));
+				if (!story.call) { // an INVITE that was refused: no call was born
+					story.record = {};
+				}
+				story.id = story.call || id;
 				missing = undefined;
 				if (before?.live && !story.live) {
 					say(`The call has ended: ${words(story.record?.reason)}.`);
@@ -96,20 +100,20 @@ function head(story, { hangUp, packets, said }) {
 	return h("div", { class: "head", "data-key": "head" },
 		back(),
 		h("div", { class: "title" },
-			h("h1", null, named ? [from, h("span", { class: "to", "aria-label": "to" }, " → "), to] : story.call),
+			h("h1", null, named ? [from, h("span", { class: "to", "aria-label": "to" }, " → "), to] : story.id),
 			h("p", { class: `chip ${tone}`, role: "status" }, story.live ? h("span", { class: "pulse", "aria-hidden": "true" }) : sign(tone), status, story.live && ` ${lasting(since(state.started ?? record.started))}`),
 			h("div", { class: "buttons" },
 				h("button", { type: "button", id: "pcap", onclick: packets }, "Download pcap"),
 				story.live && h("button", { type: "button", id: "hangup", class: "danger", onclick: hangUp }, "Hang up"))),
 		said && h("p", { class: "said" }, said),
-		h("dl", { class: "sheet" }, facts(story.call, record, state)),
+		h("dl", { class: "sheet" }, facts(story, record, state)),
 		legs(record.legs ?? [], state.legs ?? []));
 }
 
-function facts(id, record, state) {
+function facts({ call, id }, record, state) {
 	const pair = (name, ...value) => h("div", { "data-key": name }, h("dt", null, name), h("dd", null, value));
 	return [
-		pair("Call", h("code", null, id)),
+		call ? pair("Call", h("code", null, call)) : pair("Asked for", h("code", null, id)),
 		record.twilio_call_sid && pair("Twilio leg", h("code", null, record.twilio_call_sid)),
 		record.twilio_parent_call_sid && pair("Twilio caller's call", h("code", null, record.twilio_parent_call_sid)),
 		record.started && pair("Started", when(record.started)),
@@ -180,7 +184,7 @@ function messages(story, { selected, select }) {
 // room is how wide the ladder may be: the panel without its edges, and on a wide page without the text beside it.
 function room() {
 	const all = document.getElementById("view").clientWidth - 2 * margin() - 2;
-	return matchMedia("(min-width: 1080px)").matches ? all - 480 : all;
+	return Math.max(240, matchMedia("(min-width: 1080px)").matches ? all - 480 : all);
 }
 
 const margin = () => matchMedia("(min-width: 640px)").matches ? 24 + 20 : 12 + 8;

@@ -38,7 +38,7 @@ function kind(m) {
 export function ladder({ messages, width, selected, select }) {
 	const sides = lanes(messages);
 	const narrow = width < 520;
-	const left = narrow ? 62 : 92;
+	const left = letter * Math.max(...messages.map((m) => offset(m.offset).length)) + (narrow ? 16 : 36);
 	const gap = (width - left - (narrow ? 34 : 56)) / Math.max(1, sides.length - 1);
 	const x = Object.fromEntries(sides.map(({ id }, i) => [id, left + (narrow ? 8 : 12) + i * gap]));
 	const rows = [];
@@ -68,7 +68,7 @@ export function ladder({ messages, width, selected, select }) {
 
 function silence(seconds, y, left, width) {
 	return s("g", { class: "silence", "aria-hidden": "true", "data-key": `silence ${y}` },
-		s("text", { x: left - 14, y: y + 14, "text-anchor": "end" }, `${brief(seconds)}`),
+		s("text", { x: left - 12, y: y + 14, "text-anchor": "end" }, `${brief(seconds)}`),
 		s("line", { x1: left, x2: width, y1: y + 10, y2: y + 10 }));
 }
 
@@ -78,7 +78,7 @@ function arrow({ m, key, y, from, to, left, width, sides, selected, reached, sel
 	const way = Math.sign(tip - tail);
 	const other = sides.find(({ id }) => id === laneOf(m)).name;
 	const [sender, receiver] = m.direction === "out" ? ["handoff", other] : [other, "handoff"];
-	const room = Math.floor((Math.abs(tip - tail) - 12) / letter);
+	const room = Math.floor((Math.abs(tip - tail) - 6) / letter);
 	const again = m.again ? " again" : "";
 	const text = clipped(m.label + again, room);
 	const rest = room - text.length - 2;
@@ -90,7 +90,7 @@ function arrow({ m, key, y, from, to, left, width, sides, selected, reached, sel
 	},
 		s("title", null, `${millis(m.at)}  ${sender} → ${receiver}\n${m.label}${again}  ${m.detail ?? ""}`),
 		s("rect", { class: "field", x: 1, y: y + 1, width: width - 2, height: row - 2, rx: 4 }),
-		s("text", { class: "at", x: left - 14, y: line + 4, "text-anchor": "end" }, offset(m.offset)),
+		s("text", { class: "at", x: left - 12, y: line + 4, "text-anchor": "end" }, offset(m.offset)),
 		s("text", { class: "words", x: (tail + tip) / 2, y: line - 7, "text-anchor": "middle" },
 			s("tspan", { class: "label" }, text), detail && s("tspan", { class: "detail", dx: 7 }, detail)),
 		s("line", { class: "shaft", x1: tail, x2: tip - way * 6, y1: line, y2: line }),

@@ -6,7 +6,7 @@ import { brief, lasting, legNames, millis } from "./format.js";
 
 // Each of the four: its name, its value at a sample, what is reported, and the scale's ends.
 const measures = [
-	{ name: "Packets per second", of: (q, i) => q.received / i, low: 0, high: 60, text: (v) => v.toFixed(0) },
+	{ name: "Packets per second", of: (q) => q.received / q.seconds, low: 0, high: 60, text: (v) => v.toFixed(0) },
 	{ name: "Loss", of: (q) => part(q.lost, q.received), reported: (q) => part(q.reported_lost, q.sent), low: 0, high: 2, text: (v) => `${v.toFixed(1)} %` },
 	{ name: "Jitter", of: (q) => ms(q.jitter), reported: (q) => ms(q.reported_jitter), low: 0, high: 10, text: (v) => `${v.toFixed(1)} ms` },
 	{ name: "MOS", of: (q) => q.mos || undefined, reported: (q) => q.reported_mos || undefined, low: 1, high: 4.5, text: (v) => v.toFixed(1) },
@@ -18,6 +18,9 @@ const part = (lost, rest) => lost === undefined ? undefined : Math.max(0, lost) 
 
 // plots draws quality. at is the time that the pointer is at, point is called with it.
 export function plots({ quality, started, at, point }) {
+	for (const leg of quality) {
+		leg.samples.forEach((q, i) => { q.seconds = i === 0 ? leg.interval : (Date.parse(q.at) - Date.parse(leg.samples[i - 1].at)) / 1000 || leg.interval; });
+	}
 	const times = quality.flatMap((leg) => leg.samples.map((q) => Date.parse(q.at)));
 	if (times.length === 0) {
 		return h("p", { class: "empty" }, "Nothing was measured: there is a sample every five seconds of audio.");
@@ -31,7 +34,7 @@ export function plots({ quality, started, at, point }) {
 }
 
 function plot({ leg, measure, span, at, point }) {
-	const heard = leg.samples.map((q) => ({ at: Date.parse(q.at), value: measure.of(q, leg.interval) })).filter(known);
+	const heard = leg.samples.map((q) => ({ at: Date.parse(q.at), value: measure.of(q) })).filter(known);
 	const told = measure.reported ? leg.samples.map((q) => ({ at: Date.parse(q.at), value: measure.reported(q) })).filter(known) : [];
 	const high = measure.name === "MOS" ? measure.high : Math.max(measure.high, ...[...heard, ...told].map((p) => p.value * 1.1));
 	const x = (time) => (time - span.from) / (span.to - span.from) * 100;
@@ -71,7 +74,7 @@ function values(leg) {
 	return h("details", { class: "values" }, h("summary", null, "As numbers"), h("div", { class: "scroll" }, h("table", null,
 		h("thead", null, h("tr", null, h("th", { scope: "col" }, "At"), measures.map((m) => h("th", { scope: "col", class: "n" }, m.name)), h("th", { scope: "col", class: "n" }, "Round trip"))),
 		h("tbody", null, leg.samples.map((q) => h("tr", null, h("td", null, millis(q.at)), measures.map((m) => {
-			const value = m.of(q, leg.interval);
+			const value = m.of(q);
 			return h("td", { class: "n" }, Number.isFinite(value) ? m.text(value) : "–");
 		}), h("td", { class: "n" }, q.round_trip ? brief(q.round_trip) : "–")))))));
 }

@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"handoff/metrics/trace"
@@ -18,13 +21,18 @@ import (
 	"handoff/sip/simulator/watson"
 )
 
-// demoTime bounds the whole story.
-const demoTime = 15 * time.Second
+const (
+	// demoTime bounds the whole story.
+	demoTime = 15 * time.Second
+	// leaveTime is what calls have to end that go on behind it.
+	leaveTime = time.Second
+)
 
 type demoCmd struct {
 	Story      string `enum:",refer,fallback,invite" default:"" help:"How the caller gets to the human: refer, fallback or invite; default: as the deployment has it."`
 	Deployment string `enum:"a,b,c" default:"a" help:"Who tells Twilio what to do: a: its Functions; b: the edge's webhooks; c: an elastic trunk, agents behind a SIP domain of the edge's webhooks."`
-	JSON       bool   `name:"json" help:"Print the result as JSON instead of the story."`
+	JSON       bool   `name:"json" help:"Print the result as JSON instead of the story." xor:"form"`
+	Stay       bool   `help:"Then leave the edge running, with callers who come and go, and its console to look at, until Ctrl-C." xor:"form"`
 }
 
 // story is what is played: a deployment's own unless another was asked for.
@@ -134,7 +142,12 @@ func (d demoCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	r, err := play(story, name, d.Deployment)
+	s, err := newDemoStage(story, name, d)
+	if err != nil {
+		return fmt.Errorf("set the stage: %w", err)
+	}
+	defer s.leave()
+	r, err := s.tell(story, name, d.Deployment)
 	if err != nil {
 		return err
 	}
@@ -150,26 +163,53 @@ func (d demoCmd) Run(std streams) error {
 	if !r.OK {
 		return errSaid
 	}
+	if d.Stay {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		s.stay(ctx, std.out)
+	}
 	return nil
 }
 
-// play lets a caller ring, talk to Watson, ask for a human and arrive in Flex.
-func play(w io.Writer, name, deployment string) (*result, error) {
+// demoStage is one whose ladder is drawn until the story is told.
+type demoStage struct {
+	*stage
+	told atomic.Bool
+}
+
+func newDemoStage(w io.Writer, name string, d demoCmd) (_ *demoStage, err error) {
+	s := &demoStage{}
+	cfg := demoStories[name].cfg
+	ladder := trace.NewLadder(w, isTerminal(w))
+	cfg.Tap = func(m trace.Message) {
+		if !s.told.Load() {
+			ladder.Add(m)
+		}
+	}
+	cfg.Webhooks = d.Deployment != "a"
+	if d.Stay {
+		cfg = staying(cfg)
+	}
+	s.stage, err = newStage(cfg)
+	return s, err
+}
+
+// leave ends what is left of the calls.
+func (s *demoStage) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	s.Close(ctx)
+}
+
+// tell lets a caller ring, talk to Watson, ask for a human and arrive in Flex.
+func (s *demoStage) tell(w io.Writer, name, deployment string) (*result, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), demoTime)
 	defer cancel()
+	defer s.told.Store(true)
 
 	story := demoStories[name]
-	ladder := trace.NewLadder(w, isTerminal(w))
-	story.cfg.Tap = ladder.Add
-	story.cfg.Webhooks = deployment != "a"
-	s, err := newStage(story.cfg)
-	if err != nil {
-		return nil, fmt.Errorf("set the stage: %w", err)
-	}
-	defer s.Close(ctx)
-
-	fmt.Fprintf(w, "%s\n%s\n\n", story.title, demoDeployments[deployment])
+	fmt.Fprintf(w, "%s\n%s\nThe edge's console is at %s\n\n", story.title, demoDeployments[deployment], s.console())
 	r := &result{Story: name, Deployment: deployment, Key: keyResult{Sent: newKey()}, Violations: []string{}}
 	if err := s.play(ctx, story, r); err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type Config struct {
 	Voice   uint32        // names the speaker; 0: random
 	First   uint16        // sequence number of the first packet; 0: random, far from its turn
 	Report  time.Duration // between RTCP sender reports; 0: none
+	Loss    uint8         // of a hundred packets of its voice so many are lost on their way
 	User    string        // o= user; empty: "-"
 	Origin  netip.Addr    // o= address, if not Addr
 	Name    string        // s=; empty: "-"

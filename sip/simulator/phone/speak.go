@@ -2,6 +2,7 @@ package phone
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func (p *Phone) sayFrame() {
 		}
 	}
 	p.said = raw
+	if rand.UintN(100) < uint(p.cfg.Loss) {
+		return
+	}
 	p.sockets[len(p.sockets)-1].outside.WriteToUDPAddrPort(raw, p.remote.RTP)
 }
 

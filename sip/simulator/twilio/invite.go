@@ -81,7 +81,7 @@ func (a *Account) start(ctx context.Context, c *Call, uri string) (*Call, error)
 	c.edge.addr = c.conn.Remote()
 	c.inviteConn = c.conn
 	c.phone, err = phone.New(phone.Config{
-		Addr: a.cfg.Addr, Secure: c.secure, Codecs: c.options.Codecs, Voice: c.options.Voice, First: c.options.First, Report: c.options.Report,
+		Addr: a.cfg.Addr, Secure: c.secure, Codecs: c.options.Codecs, Voice: c.options.Voice, First: c.options.First, Report: c.options.Report, Loss: c.options.Loss,
 		User: "root", Name: "Twilio Media Gateway", Origin: netip.MustParseAddr(privateIP), MaxTime: c.trunk, Tells: c.options.Tells,
 		Events: c.options.Events, Others: c.options.Streams, NAT: c.options.NAT, Mux: c.options.Mux,
 	})

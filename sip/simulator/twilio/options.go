@@ -21,6 +21,7 @@ type Options struct {
 	Voice          uint32        // names the speaker; 0: random
 	First          uint16        // sequence number of the first RTP packet; 0: random, far from its turn
 	Report         time.Duration // between RTCP reports; 0: none
+	Loss           uint8         // of a hundred packets of the caller so many are lost on their way to the edge
 	Events         uint8         // payload type of its own for digits; 0: 101, and in answers that of the offer
 	Mux            bool          // the offer wants RTCP on the port of RTP
 	NAT            bool          // the caller's media come from another port than his SDP says, and are taken there

@@ -7,12 +7,15 @@ import { keyOf, ladder } from "./ladder.js";
 import { sign } from "./overview.js";
 import { plots } from "./plots.js";
 
+const settling = 15; // messages come behind the end, too
+
 export function call({ id, redraw }) {
 	let story;
 	let missing; // why there is none
 	let selected; // the key of the message that is read
 	let at; // what the pointer is at in the plots
 	let said = ""; // what became of a button
+	let late = 0; // how often it was asked for since it has ended
 
 	const did = (text) => { said = text; say(text); redraw(); };
 	const select = (key) => {
@@ -53,7 +56,7 @@ export function call({ id, redraw }) {
 		title: () => missing ? "No such call" : `Call ${parties(story.record ?? {}).from}`,
 		ready: () => story !== undefined || missing !== undefined,
 		refresh: async () => {
-			if (story && !story.live) {
+			if (story && !story.live && late++ >= settling) {
 				return; // it is told
 			}
 			try {

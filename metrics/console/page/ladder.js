@@ -78,11 +78,12 @@ function arrow({ m, key, y, from, to, left, width, sides, selected, reached, sel
 	const way = Math.sign(tip - tail);
 	const other = sides.find(({ id }) => id === laneOf(m)).name;
 	const [sender, receiver] = m.direction === "out" ? ["handoff", other] : [other, "handoff"];
-	const room = Math.floor((Math.abs(tip - tail) - 6) / letter);
+	const room = Math.floor((Math.abs(tip - tail) - 14) / letter);
 	const again = m.again ? " again" : "";
 	const text = clipped(m.label + again, room);
+	const more = (m.detail ?? "").replace(/^leg C /, ""); // where it goes says that
 	const rest = room - text.length - 2;
-	const detail = m.detail && rest > 5 ? clipped(m.detail, rest) : "";
+	const detail = more && rest > 5 ? clipped(more, rest) : "";
 	const spoken = [`${offset(m.offset)} seconds`, `${sender} to ${receiver}`, m.label + again, m.detail].filter(Boolean).join(", ");
 	return s("g", {
 		class: `message ${kind(m)}${again}${selected ? " selected" : ""}`, "data-key": key, tabindex: reached ? 0 : -1, role: "button", "aria-pressed": selected ? "true" : "false", "aria-label": spoken,

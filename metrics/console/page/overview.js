@@ -72,7 +72,7 @@ function certificates(list) {
 		const left = -overdue(c.expires) / 86400;
 		const tone = left < 7 ? "poor" : left < 30 ? "fair" : "good";
 		return h("tr", null, h("th", { scope: "row" }, c.whose), h("td", { class: "wrap" }, c.name),
-			h("td", { class: "n", title: day(c.expires) }, sign(tone), left < 0 ? "expired" : number(Math.floor(left))));
+			h("td", { class: "n", title: day(c.expires) }, sign(tone), left < 0 ? "expired" : left < 2 ? about(left * 86400) : number(Math.floor(left))));
 	}), "None is used.");
 }
 

@@ -76,6 +76,7 @@ func (o *Options) knobs() []simulator.Knob {
 		simulator.Flag("nat", "media come from another port than the SDP says", &o.NAT),
 		simulator.Texts("streams", "further m-lines of its offers, as \"video 40000 RTP/AVP 31\"", &o.Streams),
 		simulator.Wait("report", "between RTCP reports", &o.Report),
+		simulator.Number("loss", "packets of a hundred that never reach the edge", &o.Loss),
 		simulator.Wait("cut-after", "the connection is cut so long after the answer", &o.CutAfter),
 		simulator.Number("refuse-reinvite", "status for the edge's re-INVITEs", &o.RefuseReinvite),
 		simulator.Flag("twnat", "Record-Route with twnat over later connections", &o.Twnat),

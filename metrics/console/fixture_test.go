@@ -282,7 +282,7 @@ func (e *edge) over(id string) {
 // refused is an INVITE that became no call.
 func (e *edge) refused(id string) {
 	e.story[id] = object{
-		"call": id, "live": false, "messages": e.exchange(id, "0.0000 - in INVITE | #1\n0.0002 - out 403 Forbidden\n0.0410 - in ACK"), "dropped": 0, "quality": []object{},
+		"call": "", "live": false, "record": object{"version": 0, "call": "", "started": "0001-01-01T00:00:00Z", "from": "", "to": ""}, "messages": e.exchange(id, "0.0000 - in INVITE | #1\n0.0002 - out 403 Forbidden\n0.0410 - in ACK"), "dropped": 0, "quality": []object{},
 		"findings": []object{{"severity": "error", "what": "The INVITE was refused: its address is on no source list.", "do": "If it is Twilio's, add it to twilio.sources."}},
 	}
 }

@@ -82,8 +82,7 @@ export function call({ id, redraw }) {
 			findings(story.findings ?? []),
 			transfers(story.record?.transfers ?? []),
 			messages(story, { selected, select }),
-			h("section", { class: "panel wide", "data-key": "audio", "aria-labelledby": "audio-title" }, h("h2", { id: "audio-title" }, "Audio"),
-				h("p", { class: "note" }, "Solid: what the side sent, as it reached the edge. Dashed: what it reports of what it was sent."),
+			story.call && h("section", { class: "panel wide", "data-key": "audio", "aria-labelledby": "audio-title" }, h("h2", { id: "audio-title" }, "Audio"),
 				plots({ quality: story.quality ?? [], started: story.record?.answered ?? story.record?.started, at, point })),
 		],
 	};

@@ -79,7 +79,7 @@ const address = (id) => `#/calls/${encodeURIComponent(id)}`;
 
 function table(name, heads, rows) {
 	return h("div", { class: "scroll" }, h("table", { class: `calls ${name}`, onkeydown: keys, onclick: follow },
-		h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col", class: text.startsWith("#") ? "n" : false },
+		h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col", class: text.startsWith("#") ? "n" : text.toLowerCase() || false },
 			text.replace("#", "") || h("span", { class: "unseen" }, "Result"))))),
 		h("tbody", null, rows)));
 }
@@ -92,7 +92,7 @@ function liveRow(call) {
 	const heard = call.mos ? `MOS ${call.mos.toFixed(1)}, ${word}` : "quality not known yet";
 	return h("tr", { "data-key": call.id },
 		h("td", { class: "quality", title: heard }, h("span", { class: `dot ${name}`, role: "img", "aria-label": heard }, mark), call.mos ? ` ${call.mos.toFixed(1)}` : ""),
-		link(call.id), h("td", { class: "party" }, from), h("td", { class: "party" }, to),
+		link(call.id), h("td", { class: "party" }, from), h("td", { class: "party to" }, to),
 		h("td", { class: "n", title: when(call.started) }, lasting(since(call.started))),
 		h("td", { class: "legs" }, (call.legs ?? []).map((leg) => h("span", { class: "leg" }, h("b", null, leg.leg.toUpperCase()), " ", words(leg.state)))),
 		h("td", null, call.transfer ? h("span", { class: "chip fair" }, words(call.transfer)) : h("span", { class: "note" }, "–")));
@@ -105,7 +105,7 @@ function endedRow(record) {
 	const mos = Math.min(...(record.media ?? []).flatMap((m) => [m.received.mos, m.sent.mos]).filter(Boolean));
 	return h("tr", { "data-key": record.call },
 		h("td", { class: "dot" }, sign(tone), h("span", { class: "unseen" }, words(record.result))),
-		link(record.call), h("td", { class: "party" }, from), h("td", { class: "party" }, to),
+		link(record.call), h("td", { class: "party" }, from), h("td", { class: "party to" }, to),
 		h("td", { title: when(record.ended) }, `${about(since(record.ended))} ago`),
 		h("td", { class: "n", title: record.answered ? false : "not answered" }, record.answered ? lasting(record.duration_seconds) : brief(record.duration_seconds)),
 		h("td", null, words(record.reason)),

@@ -9,15 +9,10 @@ const letter = 6.7; // px a character of an arrow's label takes, at most
 
 // lanes are the lifelines of a call, from left to right: the edge in the middle.
 function lanes(messages) {
-	const all = [{ name: "Twilio", id: "a" }, { name: "handoff", id: "edge" }];
-	if (messages.some((m) => laneOf(m) === "?")) {
-		all.push({ name: "Others", id: "?" });
-	}
-	all.push({ name: "Watson", id: "b" });
-	if (messages.some((m) => m.leg === "c")) {
-		all.push({ name: "Flex (leg C)", id: "c" });
-	}
-	return all;
+	const used = new Set(messages.map(laneOf));
+	return [
+		{ name: "Twilio", id: "a" }, { name: "handoff", id: "edge" }, { name: "Others", id: "?" }, { name: "Watson", id: "b" }, { name: "Flex (leg C)", id: "c" },
+	].filter(({ id }) => id === "edge" || used.has(id) || !used.has("?") && id !== "?" && id !== "c");
 }
 
 const laneOf = (m) => m.leg || { twilio: "a", watson: "b" }[m.peer] || "?";

@@ -27,7 +27,9 @@ export function plots({ quality, started, at, point }) {
 	}
 	const span = { from: Math.min(Date.parse(started) || Infinity, ...times), to: Math.max(...times) };
 	span.to = Math.max(span.to, span.from + 1000);
-	return h("div", { class: "plots" }, quality.filter((leg) => leg.samples.length > 0).map((leg) => h("div", { class: "row", "data-key": leg.leg },
+	return h("div", { class: "plots" },
+		h("p", { class: "note" }, "Solid: what the side sent, as it reached the edge. Dashed: what it reports of what it was sent."),
+		quality.filter((leg) => leg.samples.length > 0).map((leg) => h("div", { class: "row", "data-key": leg.leg },
 		h("h3", null, h("b", null, leg.leg.toUpperCase()), " ", legNames[leg.leg] ?? "", h("span", { class: "note" }, ` every ${brief(leg.interval)}`)),
 		h("div", { class: "set" }, measures.map((measure) => plot({ leg, measure, span, at, point }))),
 		values(leg))));

@@ -128,13 +128,18 @@ func openOps(t *testing.T) string {
 	base, a := "http://"+at.String(), newAsks(t)
 	caller, assistant := sc.place(twilio.Options{})
 	for _, path := range []string{
-		"/metrics", "/api/v1/calls", "/api/v1/drain", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/debug/pprof/trace?seconds=1", "/console", "/",
+		"/metrics", "/api/v1/calls", "/api/v1/drain", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/debug/pprof/trace?seconds=1", "/consoles", "/",
 		"/../../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/debug/pprof/../../etc/passwd", "//etc/passwd", "/healthz/../metrics", "/healthz%2f..%2fmetrics",
 	} {
 		for _, header := range []http.Header{nil, {"Authorization": {"Bearer wrong"}}, {"Authorization": {"Bearer"}}, {"Authorization": {"Basic " + secret}}, {"X-Forwarded-For": {"127.0.0.1"}}, {"Cookie": {"token=" + secret}}} {
 			a.refused("GET", base+path, "", header, 401)
 		}
 		a.refused("POST", base+path, "{}", http.Header{"Content-Type": {"application/json"}}, 401)
+	}
+	// The console's files are for all; nothing else is to be had by way of them.
+	for _, path := range []string{"/console/../metrics", "/console/%2e%2e/metrics", "/console/..%2fapi/v1/calls", "/console//api/v1/calls", "/console/../../etc/passwd", "/console/page/index.html"} {
+		a.refused("GET", base+path, "", nil, 404)
+		a.refused("POST", base+path, "{}", nil, 401)
 	}
 	right := http.Header{"Authorization": {"Bearer " + secret}}
 	for path, want := range map[string]int{"/../../../../etc/passwd": 404, "/debug/pprof/%2e%2e%2f%2e%2e%2fetc%2fpasswd": 404, "/api/v1/calls/..%2f..%2fdrain/hangup": 404} {

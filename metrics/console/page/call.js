@@ -7,7 +7,7 @@ import { keyOf, ladder } from "./ladder.js";
 import { sign } from "./overview.js";
 import { plots } from "./plots.js";
 
-const settling = 15; // messages come behind the end, too
+const settling = 15; // times that a call is asked for behind its end, as messages come there, too
 
 export function call({ id, redraw }) {
 	let story;
@@ -103,7 +103,7 @@ function head(story, { hangUp, packets, said }) {
 		back(),
 		h("div", { class: "title" },
 			h("h1", null, named ? [from, h("span", { class: "to", "aria-label": "to" }, " → "), to] : story.id),
-			h("p", { class: `chip ${tone}`, role: "status" }, story.live ? h("span", { class: "pulse", "aria-hidden": "true" }) : sign(tone), status, story.live && ` ${lasting(since(state.started ?? record.started))}`),
+			h("p", { class: `chip ${tone}` }, story.live ? h("span", { class: "pulse", "aria-hidden": "true" }) : sign(tone), status, story.live && ` ${lasting(since(state.started ?? record.started))}`),
 			h("div", { class: "buttons" },
 				h("button", { type: "button", id: "pcap", onclick: packets }, "Download pcap"),
 				story.live && h("button", { type: "button", id: "hangup", class: "danger", onclick: hangUp }, "Hang up"))),

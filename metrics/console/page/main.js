@@ -97,7 +97,7 @@ async function ask() {
 		show();
 	} catch (error) {
 		if (!(error instanceof Failed)) {
-			throw error;
+			console.error(error); // the page's own fault, or an answer that is none; the next one may be
 		}
 		if (mine !== turn) {
 			return;

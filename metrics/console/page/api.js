@@ -80,7 +80,7 @@ function askForToken(tried) {
 	const input = document.getElementById("ask-token");
 	document.getElementById("ask-wrong").textContent = tried === null ? "" : "That is not the token of this edge.";
 	input.value = "";
-	dialog.onclose = () => asked && dialog.showModal(); // Escape leads nowhere
+	dialog.onclose = () => asked && !dialog.open && dialog.showModal(); // Escape leads nowhere
 	dialog.showModal();
 	input.focus();
 	asked = new Promise((resolve) => {

@@ -107,7 +107,7 @@ export function confirm(what, why, yes) {
 	dialog.showModal();
 	return new Promise((resolve) => {
 		button.onclick = () => { resolve(true); dialog.close(); };
-		dialog.querySelector("#confirm-no").onclick = () => dialog.close();
-		dialog.onclose = () => resolve(false);
+		dialog.querySelector("#confirm-no").onclick = () => { resolve(false); dialog.close(); };
+		dialog.onclose = () => dialog.open || resolve(false); // the event may be of the time before
 	});
 }

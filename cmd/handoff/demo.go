@@ -209,7 +209,7 @@ func (s *demoStage) tell(w io.Writer, name, deployment string) (*result, error) 
 	defer s.told.Store(true)
 
 	story := demoStories[name]
-	fmt.Fprintf(w, "%s\n%s\nThe edge's console is at %s; --stay leaves it there.\n\n", story.title, demoDeployments[deployment], s.console())
+	fmt.Fprintf(w, "%s\n%s\nWhile this goes on, the edge's console is at %s.\n\n", story.title, demoDeployments[deployment], s.console())
 	r := &result{Story: name, Deployment: deployment, Key: keyResult{Sent: newKey()}, Violations: []string{}}
 	if err := s.play(ctx, story, r); err != nil {
 		return nil, err

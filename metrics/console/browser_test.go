@@ -153,7 +153,13 @@ func (p *tab) shows(text string) {
 // goes changes the address and waits for the view.
 func (p *tab) goes(hash string) {
 	p.t.Helper()
-	eval[string](p, fmt.Sprintf("location.hash = %q", hash))
+	const change = `new Promise((done) => {
+		addEventListener("hashchange", () => done(true), { once: true }); // behind the page's own listener
+		location.hash === %[1]q ? done(true) : location.hash = %[1]q;
+	})`
+	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](fmt.Sprintf(change, hash), chromedp.EvalAwaitPromise)); err != nil {
+		p.t.Fatal(err)
+	}
 	p.until("!document.querySelector('.wait')")
 }
 

@@ -23,7 +23,7 @@ export function plots({ quality, started, at, point }) {
 	}
 	const times = quality.flatMap((leg) => leg.samples.map((q) => Date.parse(q.at)));
 	if (times.length === 0) {
-		return h("p", { class: "empty" }, "Nothing was measured: there is a sample every five seconds of audio.");
+		return h("p", { class: "empty" }, "There is no sample: one is taken every five seconds of audio.");
 	}
 	const span = { from: Math.min(Date.parse(started) || Infinity, ...times), to: Math.max(...times) };
 	span.to = Math.max(span.to, span.from + 1000);

@@ -20,28 +20,30 @@ import (
 
 // Set is the metrics of one edge.
 type Set struct {
-	sip       sipMetrics
-	calls     callMetrics
-	transfers transferMetrics
-	media     mediaMetrics
-	journal   journalMetrics
-	cdr       cdrMetrics
-	webhooks  *prometheus.CounterVec
-	upgrades  *prometheus.CounterVec
+	sip         sipMetrics
+	calls       callMetrics
+	transfers   transferMetrics
+	media       mediaMetrics
+	journal     journalMetrics
+	cdr         cdrMetrics
+	webhooks    *prometheus.CounterVec
+	upgrades    *prometheus.CounterVec
+	descriptors descriptorMetrics
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
 func New(reg prometheus.Registerer, version string) (*Set, error) {
 	f := &factory{reg: reg}
 	s := &Set{
-		sip:       newSIPMetrics(f),
-		calls:     newCallMetrics(f),
-		transfers: newTransferMetrics(f),
-		media:     newMediaMetrics(f),
-		journal:   newJournalMetrics(f),
-		cdr:       newCDRMetrics(f),
-		webhooks:  newWebhookMetrics(f),
-		upgrades:  newUpgradeMetrics(f),
+		sip:         newSIPMetrics(f),
+		calls:       newCallMetrics(f),
+		transfers:   newTransferMetrics(f),
+		media:       newMediaMetrics(f),
+		journal:     newJournalMetrics(f),
+		cdr:         newCDRMetrics(f),
+		webhooks:    newWebhookMetrics(f),
+		upgrades:    newUpgradeMetrics(f),
+		descriptors: newDescriptorMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

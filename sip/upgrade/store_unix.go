@@ -188,8 +188,12 @@ func (s *Store) Close() {
 	}
 	s.mu.Lock()
 	if !s.closed {
-		s.sayLocked(errand{heard: make(chan struct{})}) // or what a process says that ends at once may be nobody's
 		s.closed = true
+		var last errand
+		if s.room > 0 && s.at != "" { // or what a process says that ends at once may be nobody's
+			last.heard = make(chan struct{})
+		}
+		s.sayLocked(last)
 	}
 	s.mu.Unlock()
 	<-s.done
@@ -228,7 +232,7 @@ func (s *Store) run(ask bool) {
 			close(e.heard)
 		case e.copies != nil:
 			s.put(e)
-		default:
+		case e.name != "":
 			s.letGo(e.name)
 		}
 	}

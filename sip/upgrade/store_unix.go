@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -287,7 +288,7 @@ func (s *Store) letGo(name string) {
 		s.mu.Lock()
 		closed := s.closed
 		if closed && err != nil {
-			s.queue = nil // whose barriers nobody waits for: Close is the last
+			s.queue = slices.DeleteFunc(s.queue, func(e errand) bool { return e.heard == nil && e.copies == nil })
 		}
 		s.mu.Unlock()
 		if err == nil || closed {

@@ -23,6 +23,10 @@ type Keeper interface {
 	Evict(port uint16) <-chan struct{}
 }
 
+// Silence are the sockets that keep all ports silent when the process is dead, if somebody keeps them; they are lent until
+// Close. There are none where each pair has sockets of its own, for a Keeper, or where ports end with the process.
+func (r *Relay) Silence() []int { return r.path.silence() }
+
 // keep lets a pair outlive the process where that is possible.
 func (r *Relay) keep(number uint16, c carrier) {
 	if r.deps.Keeper == nil {

@@ -182,7 +182,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 	if deps.Before == nil {
 		e.settle()
-		e.keepListeners()
+		e.keepSockets()
 	}
 	return e, nil
 }
@@ -208,7 +208,7 @@ func clip(path string, otherwise func() *tone.Clip) (*tone.Clip, error) {
 func (e *edge) Close(ctx context.Context) {
 	e.engine.Drain(ctx)
 	if !e.followed.Load() {
-		e.dropListeners()
+		e.dropSockets()
 	}
 	e.closeSockets()
 	e.kept.Close()

@@ -42,14 +42,23 @@ func (e *edge) foundHTTP(before *predecessor, what string, at netip.AddrPort) in
 	return max(0, e.found(before, what, at))
 }
 
-// keepListeners lets the supervisor have them too.
-func (e *edge) keepListeners() {
+// silence is under which name the supervisor keeps what keeps media ports silent, on the path where sockets are those of all
+// calls: of what would have waited there nothing would be wanted.
+const silence = "silence"
+
+// keepSockets lets the supervisor have listeners, and that silence, too. Of an earlier process it may have both already.
+func (e *edge) keepSockets() {
 	e.lendListeners(func(name string, fd int) { e.kept.Keep(name, fd) })
+	if sockets := e.media.Silence(); len(sockets) > 0 {
+		e.kept.Release(silence)
+		e.kept.Keep(silence, sockets...)
+	}
 }
 
-// dropListeners takes them back: nobody shall wait in them who would not be heard.
-func (e *edge) dropListeners() {
+// dropSockets takes them back: nobody shall wait in them who would not be heard.
+func (e *edge) dropSockets() {
 	e.lendListeners(func(name string, _ int) { e.kept.Remove(name) })
+	e.kept.Remove(silence)
 }
 
 func (e *edge) lendListeners(give func(name string, fd int)) {

@@ -209,6 +209,35 @@ Content-Length: 0
 	return answer
 }
 
+// TestKilledWhereSocketsAreThoseOfAllCalls: of the userspace path the supervisor keeps what makes its ports silent.
+func TestKilledWhereSocketsAreThoseOfAllCalls(t *testing.T) {
+	r := newSupervised(t, 4096, inClear(pinned("userspace")).mounted(t))
+	p := r.call(twilio.Options{})
+	r.must(hearMore(r.ctx, p.phones(), 5))
+	time.Sleep(written)
+	for range 2 {
+		if n := r.above.Kept()[silence]; n != 1 {
+			t.Fatalf("%d sockets keep the silence", n)
+		}
+		told := unreachable(t)
+		r.kill()
+		time.Sleep(deadFor / 4)
+		if n := unreachable(t) - told; n != 0 {
+			t.Errorf("while no process lived %d packets met a closed port", n)
+		}
+		r.start()
+		r.must(hearMore(r.ctx, p.phones(), 5))
+	}
+	r.upgrade()
+	r.must(hearMore(r.ctx, p.phones(), 5))
+	if n := r.above.Kept()[silence]; n != 1 {
+		t.Errorf("behind an upgrade %d sockets keep the silence", n)
+	}
+	r.must(p.caller.Hangup(r.ctx))
+	r.ended(p)
+	r.fair()
+}
+
 // TestKilledWithoutOne is what the sockets are kept for.
 func TestKilledWithoutOne(t *testing.T) {
 	r := newRestarts(t, restartConfig{YAML: portable})

@@ -158,7 +158,7 @@ func (p *predecessor) commit(c commitItem) error {
 	}
 	e.counters.Upgraded(metrics.UpgradeDone)
 	e.resume()
-	e.keepListeners() // they are there already; from now on it is this process that lets go of them
+	e.keepSockets() // they are there already; from now on it is this process that lets go of them
 	for _, name := range p.unwanted {
 		e.kept.Release(inStore(name))
 	}

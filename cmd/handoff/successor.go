@@ -158,6 +158,7 @@ func (s *successor) takeBack(restore bool) error {
 		e.watch(e.configuration(), *e.wire.admitted.Load())
 	}
 	e.resume()
+	e.keepSockets()
 	return err
 }
 

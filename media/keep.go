@@ -2,6 +2,7 @@ package media
 
 import (
 	"net/netip"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -63,11 +64,17 @@ func (r *Relay) revive(at home, number uint16, before quality.Report) carrier {
 	return c
 }
 
+// evictTime is how long a call waits for a Keeper that nobody hears.
+const evictTime = 3 * time.Second
+
 // reopen binds a pair again that may be held by nobody but the Keeper.
 func (r *Relay) reopen(at home, number uint16, before quality.Report) (carrier, error) {
 	c, err := r.path.open(at.listen, number, before, nil)
 	if err != nil && r.deps.Keeper != nil {
-		<-r.deps.Keeper.Evict(number)
+		select {
+		case <-r.deps.Keeper.Evict(number):
+		case <-time.After(evictTime):
+		}
 		c, err = r.path.open(at.listen, number, before, nil)
 	}
 	return c, err

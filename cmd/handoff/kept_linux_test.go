@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -389,4 +391,36 @@ func TestUpgradesWhoseProcessesDieUnderASupervisor(t *testing.T) {
 	r.ended(last)
 	r.keeps(0)
 	r.fair(simulator.SameConnection)
+}
+
+// TestWebhooksOutliveTheProcess: Twilio's request from while no process lives is answered by the next one, and so is one
+// behind an upgrade.
+func TestWebhooksOutliveTheProcess(t *testing.T) {
+	at := fmt.Sprintf("127.0.0.1:%d", freePort(loopback))
+	r := newSupervised(t, 4096, restartConfig{YAML: portable + strings.ReplaceAll(
+		"webhooks: listen: \"AT\"\nwebhooks: public_url: \"https://AT\"\nwebhooks: auth_token_file: token\nwebhooks: studio_url: \"STUDIO\"\n", "AT", at)})
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
+	ask := func() error {
+		res, err := client.PostForm("https://"+at+"/twilio/refer-handler", url.Values{})
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusForbidden { // nobody has signed it
+			return fmt.Errorf("status %d", res.StatusCode)
+		}
+		return nil
+	}
+	r.must(r.above.Until(10*time.Second, func(kept map[string]int) bool { return len(kept) == 5 }))
+	r.kill()
+	answered := make(chan error, 1)
+	go func() { answered <- ask() }() // ends with the answer
+	time.Sleep(deadFor / 4)
+	r.start()
+	r.must(<-answered)
+	r.upgrade()
+	r.must(ask())
+	r.fair()
 }

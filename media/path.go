@@ -27,6 +27,9 @@ type path interface {
 	shares() (bool, error)
 	// take takes a pair from another process, frozen; see carrier.Yield.
 	take(ip netip.Addr, port uint16) (carrier, error)
+	// silence are the sockets that, if they are kept, keep ports silent that shares tells of when the process is dead; lent
+	// until close.
+	silence() []int
 	// reclaim has everything again when another process has ended.
 	reclaim() error
 	// close is after that of all carriers.
@@ -82,6 +85,8 @@ func (portablePath) shares() (bool, error) { return false, nil }
 
 func (portablePath) take(netip.Addr, uint16) (carrier, error) { return nil, ErrStays }
 
+func (portablePath) silence() []int { return nil }
+
 func (portablePath) reclaim() error { return nil }
 
 func (p portablePath) close() { p.pairs.Close() }
@@ -121,6 +126,15 @@ func (p userspacePath) shares() (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+func (p userspacePath) silence() (all []int) {
+	for _, ports := range p {
+		if ports.Shares() {
+			all = append(all, ports.Silence())
+		}
+	}
+	return all
 }
 
 func (p userspacePath) reclaim() (err error) {

@@ -28,10 +28,11 @@ type Observer interface {
 	PortRestShortened()
 }
 
-// Deps is what a Relay calls. Both may be nil: nobody listens.
+// Deps is what a Relay calls. All may be nil: nobody listens, and sockets end with the process.
 type Deps struct {
 	Log      *zap.Logger
 	Observer Observer
+	Keeper   Keeper
 }
 
 // silence is the Observer of those who want none.
@@ -156,7 +157,11 @@ func (r *Relay) bind(at home) (carrier, uint16, error) {
 			if shortened {
 				r.deps.Observer.PortRestShortened()
 			}
+			r.keep(number, c)
 			return c, number, nil
+		}
+		if r.deps.Keeper != nil {
+			r.deps.Keeper.Evict(number) // which may have it from another process: it is free the next time
 		}
 		if failed = append(failed, number); len(failed) == bindAttempts {
 			return nil, 0, fmt.Errorf("%w: none of %d can be bound: %w", port.ErrExhausted, bindAttempts, err)
@@ -164,25 +169,37 @@ func (r *Relay) bind(at home) (carrier, uint16, error) {
 	}
 }
 
-// rebind opens the pair that a session had before, with its sockets if these are still there, or as it was taken from
-// another process.
+// rebind opens the pair that a session had before: with its sockets if these are still there, here or with the Keeper, or as
+// it was taken from another process.
 func (r *Relay) rebind(id string, at home, number uint16, before quality.Report, sockets []int) (_ carrier, err error) {
 	if err := r.ports.Reserve(number); err != nil {
 		return nil, err
 	}
 	c := r.taken(id)
-	if c != nil {
+	switch {
+	case c != nil:
 		c.Resume(before)
-	} else if c, err = r.path.open(at.listen, number, before, sockets); err != nil {
+	case len(sockets) > 0:
+		c, err = r.path.open(at.listen, number, before, sockets)
+	default:
+		if c = r.revive(at, number, before); c == nil {
+			c, err = r.reopen(at, number, before)
+		}
+	}
+	if err != nil {
 		r.ports.Release(number)
 		return nil, err
 	}
+	r.keep(number, c)
 	r.deps.Observer.PortsFree(r.ports.Free())
 	return c, nil
 }
 
 func (r *Relay) release(ports []uint16) {
 	for _, p := range slices.Backward(ports) {
+		if r.deps.Keeper != nil {
+			r.deps.Keeper.Forget(p)
+		}
 		r.ports.Release(p)
 	}
 	r.deps.Observer.PortsFree(r.ports.Free())

@@ -27,6 +27,7 @@ import (
 	"handoff/sip/journal"
 	"handoff/sip/stack"
 	"handoff/sip/trunk/probe"
+	"handoff/sip/upgrade"
 	"handoff/sip/uri"
 )
 
@@ -48,6 +49,10 @@ type edge struct {
 	// another process has it.
 	store   *journal.Switch
 	journal atomic.Pointer[journal.Bolt]
+	// kept is what the supervisor keeps beyond this process; nil without one. It stays there when followed tells that another
+	// process has it now.
+	kept     *upgrade.Store
+	followed atomic.Bool
 	// webhooks answers Twilio, as hooks says at present; nil when that is not configured.
 	webhooks *ops.Server
 	hooks    atomic.Pointer[http.Handler]
@@ -75,6 +80,8 @@ type edgeDeps struct {
 	// Before is the process that this one may follow. Then the edge listens at its sockets, takes nothing and keeps
 	// nothing until that process lets it. nil: there is none.
 	Before *predecessor
+	// Supervised lets sockets outlive the process at its supervisor, if it has one.
+	Supervised bool
 }
 
 // newEdge builds an edge from a configuration, from the metrics outward: whatever can receive
@@ -86,15 +93,22 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 	e := &edge{log: deps.Log, clear: deps.Clear, level: deps.Level}
+	if deps.Supervised {
+		e.kept = upgrade.OpenStore(upgrade.StoreDeps{Log: deps.Log, Observer: counters})
+	}
 	defer func() {
 		if err != nil {
 			e.closeSockets()
+			if inTheWay(err) {
+				e.settle()
+			}
+			e.kept.Close()
 		}
 	}()
 
 	streams := mediaConfig(cfg)
 	streams.Waits = deps.Before != nil
-	e.media, err = media.New(streams, media.Deps{Log: deps.Log, Observer: counters})
+	e.media, err = media.New(streams, media.Deps{Log: deps.Log, Observer: counters, Keeper: e.keeper()})
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +165,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		return nil, err
 	}
 	e.ops, err = ops.New(ops.Config{
-		Listen: cfg.Ops.Listen, Token: token, Inherited: deps.Before.httpSocket(opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
+		Listen: cfg.Ops.Listen, Token: token, Inherited: e.foundHTTP(deps.Before, opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
 	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(control.Deps{
 		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Write,
 		Overview: func() control.Overview { return e.overview(registry, started) },
@@ -171,7 +185,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Tap:      tapInto(traces, tapFor(e.hep, deps.Tap)),
 		Resolver: deps.Resolver,
 		Inherited: func(t stack.Transport, at netip.AddrPort) int {
-			return deps.Before.socket(socketName(t.String(), at))
+			return e.found(deps.Before, t.String(), at)
 		},
 		Knows: e.engine.Knows,
 	})
@@ -185,6 +199,10 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.webhooks, err = e.newWebhooks(cfg, now.policy, deps.Before)
 	if err != nil {
 		return nil, err
+	}
+	if deps.Before == nil {
+		e.settle()
+		e.keepSockets()
 	}
 	return e, nil
 }
@@ -205,10 +223,15 @@ func clip(path string, otherwise func() *tone.Clip) (*tone.Clip, error) {
 }
 
 // Close takes the edge down in order: no new calls, wait for the rest until ctx is over, end them,
-// then the media, the sockets, the journal, and last what an operator looks at.
+// then the media, the sockets, the journal, and last what an operator looks at. The supervisor keeps nothing of it, but what is
+// another process's now.
 func (e *edge) Close(ctx context.Context) {
 	e.engine.Drain(ctx)
+	if !e.followed.Load() {
+		e.dropSockets()
+	}
 	e.closeSockets()
+	e.kept.Close()
 }
 
 func (e *edge) closeSockets() {

@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	"sip/stack/certificate": {},
 	"sip/journal":           {"metrics"},
 	"sip/upgrade":           {},
+	"sip/upgrade/standin":   {},
 	"sip/b2bua":             {"metrics", "metrics/cdr", "metrics/trace", "sip/uri", "sip/dialog", "sip/leg", "sip/trunk", "sip/journal", "sip/b2bua/transfer", "refer", "media", "media/*"},
 	"sip/b2bua/transfer":    {"metrics", "refer", "sip/leg", "sip/uri"},
 	"sip/control":           {"metrics", "metrics/cdr", "metrics/explain", "metrics/trace", "sip/b2bua"},

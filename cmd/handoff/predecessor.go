@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -27,6 +26,8 @@ type predecessor struct {
 	log     *zap.Logger
 	greeted greeting
 	sockets map[string]int // listeners by name, until they are taken
+	// unwanted are those that nobody took.
+	unwanted []string
 
 	edge *edge
 	// owned by follow
@@ -89,11 +90,6 @@ func (p *predecessor) socket(name string) int {
 	return fd
 }
 
-// httpSocket is socket as ops wants it: 0 for none.
-func (p *predecessor) httpSocket(what string, at netip.AddrPort) int {
-	return max(0, p.socket(socketName(what, at)))
-}
-
 // dismiss says that this process ends on purpose: the one before shall not go on in its place.
 func (p *predecessor) dismiss() {
 	if pid, _ := p.standing(); pid != 0 {
@@ -115,6 +111,7 @@ func (p *predecessor) follow(e *edge) error {
 	for name, fd := range p.sockets {
 		p.log.Warn("the configuration listens there no more", zap.String("listener", name))
 		upgrade.CloseAll([]int{fd})
+		p.unwanted = append(p.unwanted, name)
 	}
 	if err := p.tell(itemHealthy, nil); err != nil {
 		return err
@@ -161,6 +158,10 @@ func (p *predecessor) commit(c commitItem) error {
 	}
 	e.counters.Upgraded(metrics.UpgradeDone)
 	e.resume()
+	e.keepSockets() // they are there already; from now on it is this process that lets go of them
+	for _, name := range p.unwanted {
+		e.kept.Release(inStore(name))
+	}
 	return nil
 }
 

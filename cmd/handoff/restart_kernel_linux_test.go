@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,12 +61,22 @@ func TestMediaFlowOnWhileTheProcessIsDead(t *testing.T) {
 // TestHowLongNobodyIsHeard measures, path by path, what a kill and a start at once cost: a phone that hears a voice again tells what
 // of it was lost.
 func TestHowLongNobodyIsHeard(t *testing.T) {
-	for _, path := range []string{"portable", "userspace"} {
-		t.Run(path, func(t *testing.T) {
+	for _, name := range []string{"portable", "portable, its sockets kept", "userspace"} {
+		t.Run(name, func(t *testing.T) {
+			path, _, kept := strings.Cut(name, ",")
 			if path == "userspace" && os.Geteuid() != 0 {
 				t.Skip("userspace takes rights: this is not root")
 			}
-			r := newRestarts(t, restartConfig{YAML: "media: path: " + path + "\n"})
+			cfg := restartConfig{YAML: "media: path: " + path + "\n"}
+			var r *restarts
+			var start func()
+			if kept {
+				s := newSupervised(t, 4096, cfg)
+				r, start = s.restarts, s.start
+			} else {
+				r = newRestarts(t, cfg)
+				start = r.start
+			}
 			var pairs []pair
 			var phones []*phone.Phone
 			for range 10 {
@@ -76,7 +87,7 @@ func TestHowLongNobodyIsHeard(t *testing.T) {
 			time.Sleep(written)
 			r.kill()
 			dead := time.Now()
-			r.start()
+			start()
 			r.must(hearMore(r.ctx, phones, 25))
 			var lost []uint64
 			for _, p := range phones {

@@ -57,13 +57,14 @@ func (s serveCmd) serve(before *predecessor) error {
 	defer signal.Stop(upgrade)
 
 	o := newOperator(log, s.Config, s.Drain, s.Linger, before)
-	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level, Before: before})
+	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level, Before: before, Supervised: true})
 	if err != nil {
 		return err
 	}
 	if before != nil {
 		if err := before.follow(e); err != nil {
 			e.closeSockets()
+			e.kept.Close()
 			return err
 		}
 	}

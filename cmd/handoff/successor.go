@@ -135,6 +135,7 @@ func (s *successor) commit() error {
 	if err != nil {
 		return errors.Join(err, s.takeBack(false))
 	}
+	e.followed.Store(true)
 	e.stack.Leave(s)
 	s.journal.open()
 	e.prober.Load().Close()              // its last calls go by what it knows
@@ -147,6 +148,7 @@ func (s *successor) commit() error {
 func (s *successor) takeBack(restore bool) error {
 	e := s.edge
 	s.end()
+	e.followed.Store(false)
 	kept, err := e.openJournal()
 	s.journal.giveBack(e.store)
 	e.regainMedia()
@@ -156,6 +158,7 @@ func (s *successor) takeBack(restore bool) error {
 		e.watch(e.configuration(), *e.wire.admitted.Load())
 	}
 	e.resume()
+	e.keepSockets()
 	return err
 }
 

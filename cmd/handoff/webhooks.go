@@ -29,7 +29,7 @@ func (e *edge) newWebhooks(cfg *configs.Config, policy refer.Policy, before *pre
 		return nil, err
 	}
 	e.hooks.Store(&handler)
-	listen := ops.Config{Listen: w.Listen, Inherited: before.httpSocket(webhooksSocket, w.Listen), Waits: before != nil}
+	listen := ops.Config{Listen: w.Listen, Inherited: e.foundHTTP(before, webhooksSocket, w.Listen), Waits: before != nil}
 	if w.Secure() {
 		pair, err := certificate.Read(w.TLS.Certificate, w.TLS.Key, e.log, func(time.Time) {})
 		if err != nil {

@@ -153,6 +153,21 @@ func TestEachTroubleHasItsFinding(t *testing.T) {
 		}},
 		"few descriptors": {"descriptors", "limits.calls", Warn, "allows 1024, 1000 calls may need 8256", "LimitNOFILE=8256",
 			files("proc/self/limits", "Max open files            1024                 4096                 files\n")},
+		"a unit that keeps no sockets": {"systemd", "handoff.service", Warn, "keeps 0 sockets beyond a crash, 1000 calls on the portable media path have 4064", "FileDescriptorStoreMax=4064",
+			files(unitFile, "[Service]\nType=notify\n")},
+		"a unit that keeps few": {"systemd", "handoff.service", Warn, "keeps 512 sockets", "FileDescriptorStoreMax=4064", func(_ *testing.T, w *world) {
+			files(unitFile, "[Service]\nFileDescriptorStoreMax=4096\nNotifyAccess=all\n")(nil, w)
+			files(unitFile+".d/less.conf", "[Service]\nFileDescriptorStoreMax = 512\n")(nil, w)
+		}},
+		"a unit that hears one process": {"systemd", "handoff.service", Warn, "NotifyAccess=main", "NotifyAccess=all",
+			files(unitFile, "[Service]\nFileDescriptorStoreMax=4096\n")},
+		"our unit": {"systemd", "handoff.service", OK, "keeps 4096 sockets beyond a crash", "", func(t *testing.T, w *world) {
+			text, err := os.ReadFile("../systemd/handoff.service")
+			if err != nil {
+				t.Fatal(err)
+			}
+			files(unitFile, string(text))(nil, w)
+		}},
 		"an edge writes to the journal": {"journal", "journal.path", OK, "an edge writes there, 1024 MB free", "", func(t *testing.T, w *world) {
 			journalOf(t, w)
 		}},

@@ -81,3 +81,21 @@ func waiting(fd int) bool {
 		unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
 	return err == 0
 }
+
+// maxDropped is more than the buffers of a pair can hold: what comes on meanwhile is new.
+const maxDropped = 4096
+
+// Drop throws away what waits at sockets that nobody reads, and tells how many datagrams that were.
+func Drop(sockets []int) (n int) {
+	var b [1]byte
+	for _, fd := range sockets {
+		for range maxDropped {
+			_, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT, 0, 0)
+			if err != 0 {
+				break // nothing waits
+			}
+			n++
+		}
+	}
+	return n
+}

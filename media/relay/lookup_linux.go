@@ -214,10 +214,11 @@ func (l *lookup) close() {
 	}
 }
 
-// deserted tells whether no process has a socket in the table.
+// deserted tells whether no process has a worker's socket in the table. The one that swallows may be kept by somebody who is
+// none.
 func (l *lookup) deserted() bool {
 	var cookie uint64
-	for place := range uint32(places) {
+	for place := uint32(1); place < places; place++ {
 		if l.sockets.Lookup(place, &cookie) == nil {
 			return false
 		}

@@ -150,6 +150,10 @@ func (path *Path) openPort(ip netip.Addr, port uint16, before quality.Report, fr
 // Shares tells whether another process can take the ports of this one.
 func (path *Path) Shares() bool { return path.cfg.Pins != "" }
 
+// Silence is the socket that swallows what comes for ports without a call, lent until Close. With Shares, whoever keeps a
+// copy keeps all ports of the range silent when the process is dead: no peer is told that nobody is there.
+func (path *Path) Silence() int { return path.pit }
+
 // Reclaim silences the ports without a call again, after another process that did so has ended.
 func (path *Path) Reclaim() error { return path.lookup.swallow(path.pit) }
 

@@ -45,6 +45,7 @@ func (path *Path) Take(ip netip.Addr, port uint16) (*Port, error) {
 
 func (*Path) Shares() bool   { return false }
 func (*Path) Reclaim() error { return nil }
+func (*Path) Silence() int   { return -1 }
 
 // Unpin has nothing to do.
 func Unpin(string) error { return nil }

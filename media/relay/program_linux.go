@@ -30,10 +30,11 @@ const (
 //
 //	socket = sockets[ports[port]]
 //	there is one → that, whatever it is bound to
-//	else         → dropped, as at a port without a socket
+//	else         → sockets[0], which swallows everything
+//	nor that     → dropped, as at a port without a socket
 //
-// Ports without a call hold 0, the place of a socket that swallows everything. Those that other processes
-// held before are left alone.
+// Ports without a call hold 0. Those of a process that has died have a place that is empty: they are silent if somebody
+// keeps the socket that swallows, and answer by ICMP otherwise. Those that other processes held before are left alone.
 //
 // It is written in Go because it is this short, and because the range and the address stand in
 // it as constants.
@@ -67,8 +68,14 @@ func program(cfg Config, ports, sockets *ebpf.Map) *ebpf.ProgramSpec {
 			asm.Mov.Reg(asm.R2, asm.RFP),
 			asm.Add.Imm(asm.R2, -4),
 			asm.FnMapLookupElem.Call(),
+			asm.JNE.Imm(asm.R0, 0, "found"),
+			asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+			asm.LoadMapPtr(asm.R1, sockets.FD()),
+			asm.Mov.Reg(asm.R2, asm.RFP),
+			asm.Add.Imm(asm.R2, -4),
+			asm.FnMapLookupElem.Call(),
 			asm.JEq.Imm(asm.R0, 0, "drop"),
-			asm.Mov.Reg(asm.R7, asm.R0),
+			asm.Mov.Reg(asm.R7, asm.R0).WithSymbol("found"),
 			asm.Mov.Reg(asm.R1, asm.R6),
 			asm.Mov.Reg(asm.R2, asm.R7),
 			asm.Mov.Imm(asm.R3, 0),

@@ -20,34 +20,36 @@ import (
 
 // Set is the metrics of one edge.
 type Set struct {
-	sip       sipMetrics
-	calls     callMetrics
-	transfers transferMetrics
-	media     mediaMetrics
-	journal   journalMetrics
-	cdr       cdrMetrics
-	webhooks  *prometheus.CounterVec
-	upgrades  *prometheus.CounterVec
-	traces    prometheus.Counter
-	hep       *prometheus.CounterVec
-	telemetry *prometheus.CounterVec
+	sip         sipMetrics
+	calls       callMetrics
+	transfers   transferMetrics
+	media       mediaMetrics
+	journal     journalMetrics
+	cdr         cdrMetrics
+	webhooks    *prometheus.CounterVec
+	upgrades    *prometheus.CounterVec
+	traces      prometheus.Counter
+	hep         *prometheus.CounterVec
+	telemetry   *prometheus.CounterVec
+	descriptors descriptorMetrics
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
 func New(reg prometheus.Registerer, version string) (*Set, error) {
 	f := &factory{reg: reg}
 	s := &Set{
-		sip:       newSIPMetrics(f),
-		calls:     newCallMetrics(f),
-		transfers: newTransferMetrics(f),
-		media:     newMediaMetrics(f),
-		journal:   newJournalMetrics(f),
-		cdr:       newCDRMetrics(f),
-		webhooks:  newWebhookMetrics(f),
-		upgrades:  newUpgradeMetrics(f),
-		traces:    newTraceMetrics(f),
-		hep:       newExportMetrics(f, "trace_hep_total", "Packets for the Homer collector: SIP messages and RTCP reports."),
-		telemetry: newExportMetrics(f, "telemetry_traces_total", "Calls that ended, as traces for the OpenTelemetry collector."),
+		sip:         newSIPMetrics(f),
+		calls:       newCallMetrics(f),
+		transfers:   newTransferMetrics(f),
+		media:       newMediaMetrics(f),
+		journal:     newJournalMetrics(f),
+		cdr:         newCDRMetrics(f),
+		webhooks:    newWebhookMetrics(f),
+		upgrades:    newUpgradeMetrics(f),
+		traces:      newTraceMetrics(f),
+		hep:         newExportMetrics(f, "trace_hep_total", "Packets for the Homer collector: SIP messages and RTCP reports."),
+		telemetry:   newExportMetrics(f, "telemetry_traces_total", "Calls that ended, as traces for the OpenTelemetry collector."),
+		descriptors: newDescriptorMetrics(f),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)

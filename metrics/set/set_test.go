@@ -40,6 +40,8 @@ func exercise(s *Set) {
 	s.CallEnded("call-1", metrics.ReasonTransferred, time.Minute)
 	s.HeadersHeld(2)
 	s.Upgraded(metrics.UpgradeDone)
+	s.DescriptorsKept(12)
+	s.DescriptorsNotKept(2)
 	s.MailboxFull()
 	s.JournalLate()
 	s.JournalWritten(3, time.Millisecond)
@@ -84,6 +86,8 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_journal_late_total":                  nil,
 		"handoff_journal_recovered_total":             {"result"},
 		"handoff_upgrades_total":                      {"result"},
+		"handoff_descriptors_kept":                    nil,
+		"handoff_descriptors_not_kept_total":          nil,
 		"handoff_journal_write_seconds":               nil,
 		"handoff_journal_written_total":               nil,
 		"handoff_mailbox_full_total":                  nil,

@@ -14,5 +14,24 @@ func newUpgradeMetrics(f *factory) *prometheus.CounterVec {
 	return all
 }
 
+// descriptorMetrics are of what the supervisor keeps beyond the process.
+type descriptorMetrics struct {
+	kept    prometheus.Gauge
+	notKept prometheus.Counter
+}
+
+func newDescriptorMetrics(f *factory) descriptorMetrics {
+	return descriptorMetrics{
+		kept:    f.gauge("descriptors_kept", "Sockets that the supervisor keeps, so that they outlive the process."),
+		notKept: f.counter("descriptors_not_kept_total", "Sockets that it does not keep: there was no room, or it did not listen."),
+	}
+}
+
+// DescriptorsKept tells how many there are.
+func (s *Set) DescriptorsKept(n int) { s.descriptors.kept.Set(float64(n)) }
+
+// DescriptorsNotKept counts n more.
+func (s *Set) DescriptorsNotKept(n int) { s.descriptors.notKept.Add(float64(n)) }
+
 // Upgraded counts what became of an upgrade.
 func (s *Set) Upgraded(u metrics.Upgrade) { s.upgrades.WithLabelValues(u.String()).Inc() }

@@ -16,8 +16,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain is also the process that TestSpawnedProcessInheritsTheChannel starts.
+// TestMain is also the processes that TestSpawnedProcessInheritsTheChannel and TestTheNextProcessHasWhatItWants start.
 func TestMain(m *testing.M) {
+	if os.Getenv(asStarted) != "" {
+		claimStored()
+		return
+	}
 	channel, err := Inherited()
 	if channel == nil && err == nil {
 		goleak.VerifyTestMain(m)

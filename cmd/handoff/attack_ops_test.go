@@ -25,7 +25,7 @@ import (
 // attacksOnHTTP come at the listeners for Twilio's webhooks and for the operator.
 var attacksOnHTTP = []attack{
 	{row: "S13", name: "webhooks without a signature, with a wrong one, with a changed body or URL", play: unsignedWebhooks},
-	{row: "S14", name: "the operator's listener: no token, traversal, rebinding, slow and large requests", play: openOps},
+	{row: "S14", name: "the operator's listener: no token, traversal, rebinding, other sites' pages, slow and large requests", play: openOps},
 }
 
 // asks sends requests and returns the statuses that came.
@@ -154,6 +154,12 @@ func openOps(t *testing.T) string {
 	slow := slowRequests(t, at)
 	bare := newAttacked(t, stageConfig{}) // which wants no token, and so no page of another's to lead here
 	a.refused("GET", "http://"+bare.edge.ops.Addr().String()+"/api/v1/calls", "", http.Header{"Host": {"evil.example"}}, 421)
+	for _, path := range []string{"/metrics", "/debug/pprof/profile?seconds=20", "/api/v1/calls", "/api/v1/calls/ended", "/api/v1/overview", "/api/v1/calls/1/pcap?media=20s", "/console/", "/healthz"} {
+		for _, site := range []string{"cross-site", "same-site"} {
+			a.refused("GET", "http://"+bare.edge.ops.Addr().String()+path, "", http.Header{"Sec-Fetch-Site": {site}, "Sec-Fetch-Mode": {"no-cors"}}, 403)
+		}
+		a.refused("GET", "http://"+bare.edge.ops.Addr().String()+path, "", http.Header{"Origin": {"http://127.0.0.1:8000"}}, 403)
+	}
 
 	// The clients that are meant, with and without.
 	var out, errs bytes.Buffer

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"handoff/metrics"
@@ -95,10 +96,11 @@ func (p *page) wrapped(colour, first, text string) {
 	p.line(colour, "%s", line)
 }
 
-// printable makes what peers have sent fit for a terminal: no control character reaches it.
+// printable makes what peers have sent fit for a terminal: no control character reaches it, nor what nobody sees or what turns
+// the order of a line around.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
 			return '?'
 		}
 		return r

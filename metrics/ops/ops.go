@@ -74,7 +74,7 @@ const (
 
 // New serves the operator.
 func New(cfg Config, deps Deps) (*Server, error) {
-	return Serve(cfg, guarded(cfg.Token, deps, handler(deps)), deps.Log)
+	return Serve(cfg, ownSite(guarded(cfg.Token, deps, handler(deps))), deps.Log)
 }
 
 // Serve opens the socket and serves h within the same limits.

@@ -346,3 +346,47 @@ func TestOnlyAnAddressOrLocalhostLeadsHereWithoutAToken(t *testing.T) {
 		}
 	}
 }
+
+func TestPagesOfOtherSitesAreRefused(t *testing.T) {
+	free := start(t, ready)
+	s, err := New(Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Token: "s3cret"}, Deps{Log: zap.NewNop(), Gatherer: prometheus.NewRegistry(), Ready: ready})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, tt := range []struct {
+		name, method string
+		header       map[string]string
+		status       int
+	}{
+		{"a program", "GET", nil, 200},
+		{"an address that somebody typed", "GET", map[string]string{"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200},
+		{"the console", "GET", map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, 200},
+		{"the console, through a proxy that names another host", "GET", map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "https://ops.example"}, 200},
+		{"a link in a wiki", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200},
+		{"fetch by another page", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}, 403},
+		{"an image on another page", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403},
+		{"a script on another page", "HEAD", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}, 403},
+		{"a frame in another page", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, 403},
+		{"a page on another port of this machine", "GET", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, 403},
+		{"a form of another page", "POST", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 403},
+		{"a word that nobody knows yet", "GET", map[string]string{"Sec-Fetch-Site": "elsewhere"}, 403},
+		{"an old browser, for another page", "GET", map[string]string{"Origin": "https://evil.example"}, 403},
+		{"an old browser, for a page in a sandbox", "GET", map[string]string{"Origin": "null"}, 403},
+		{"an old browser, for a form of ours", "POST", map[string]string{"Origin": "http://ops.example"}, 405}, // behind a proxy
+	} {
+		for _, server := range []*Server{free, s} {
+			header := http.Header{"Authorization": {"Bearer s3cret"}} // a proxy may add it, for whoever comes
+			for name, value := range tt.header {
+				header.Set(name, value)
+			}
+			if resp, body := do(t, server, tt.method, "/metrics", header); resp.StatusCode != tt.status {
+				t.Errorf("%s: got %d %.100q", tt.name, resp.StatusCode, body)
+			}
+		}
+	}
+}

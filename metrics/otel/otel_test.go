@@ -253,6 +253,22 @@ func TestARequestIsMadeAgainWhereThatMayHelp(t *testing.T) {
 	}
 }
 
+// What peers call things need not be UTF-8, and costs no other call its trace.
+func TestNamesOfAnyBytesAreSent(t *testing.T) {
+	c := &collector{}
+	e, counted := start(t, c)
+	odd := moved
+	odd.TwilioCallSID, odd.TwilioParentCallSID = "CA\xff\x00\x1b[2J", "\xc0\x80"
+	odd.Legs = []cdr.Leg{{Leg: "a", CallID: "\xed\xa0\x80@\xfe", Target: "\xf8"}}
+	odd.Transfers = []cdr.Transfer{{At: noon, Target: "sip:\xff@x"}}
+	e.Write(odd)
+	e.Write(moved)
+	e.Close()
+	if c.calls() != 2 || counted.of(metrics.ExportSent) != 2 {
+		t.Errorf("%d calls, counted %v", c.calls(), counted.n)
+	}
+}
+
 // A collector that takes its time costs traces, never a call's time.
 func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 	stuck := make(chan struct{})

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
@@ -176,10 +177,13 @@ func attributes(all ...*commonpb.KeyValue) []*commonpb.KeyValue {
 	return slices.DeleteFunc(all, func(a *commonpb.KeyValue) bool { return a == nil })
 }
 
+// text is UTF-8, as protobuf wants it: a name that a peer gave may be any bytes, and one of them would cost all calls that go
+// in the same request.
 func text(key, value string) *commonpb.KeyValue {
 	if value == "" {
 		return nil
 	}
+	value = strings.ToValidUTF8(value, "\uFFFD")
 	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }
 

@@ -3,6 +3,7 @@ package trace
 import (
 	"container/list"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,8 @@ const (
 	maxStrays = 256
 	// maxCallID bounds a Call-ID by which messages are kept.
 	maxCallID = 256
+	// maxThreads bounds the Call-IDs of a call: each transfer that is tried may bring one. The first two, of legs A and B, stay.
+	maxThreads = 128
 )
 
 // Store remembers the stories of the last calls: the messages of each, in memory, as they stood on the wire; what
@@ -159,7 +162,7 @@ func (s *Store) adoptLocked(t *thread, of *story) {
 	of.take(&stray.messages, s.cfg.BytesPerCall)
 	stray.threads = nil
 	s.dropLocked(stray)
-	t.story, of.threads = of, append(of.threads, t)
+	s.tieLocked(t, of)
 }
 
 // Record keeps what is told of a call, as it stands. A call that has ended is one even if it was forgotten.
@@ -228,9 +231,20 @@ func (s *Store) addLocked(call string) *story {
 
 func (s *Store) threadLocked(callID string, of *story) *thread {
 	t := &thread{callID: callID, story: of}
-	of.threads = append(of.threads, t)
+	s.tieLocked(t, of)
 	s.threads[callID] = t
 	return t
+}
+
+// tieLocked makes a thread one of a story's.
+func (s *Store) tieLocked(t *thread, of *story) {
+	if len(of.threads) >= maxThreads {
+		if old := of.threads[2]; s.threads[old.callID] == old {
+			delete(s.threads, old.callID)
+		}
+		of.threads = slices.Delete(of.threads, 2, 3)
+	}
+	t.story, of.threads = of, append(of.threads, t)
 }
 
 // freshLocked returns an empty story, in the room of the last that was dropped.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -339,4 +340,99 @@ func BenchmarkMessage(b *testing.B) {
 			s.Record(names[i][0], cdr.Record{Ended: began})
 		}
 	}
+}
+
+// What peers flood the edge with leaves no more in memory than the bounds say.
+func TestFloodsAreForgotten(t *testing.T) {
+	const calls, bytes = 20, 64 << 10
+	long := strings.Repeat("i", 190)
+	floods := []struct {
+		name  string
+		bound int // bytes
+		play  func(*Store)
+	}{
+		{"INVITEs of 64 KB that are refused, with Call-IDs of 200 bytes", maxStrays * maxStray, func(s *Store) {
+			for n := range 4000 {
+				id := fmt.Sprint(long, n)
+				say(s, id, n, 64<<10)
+				s.Refused(id, metrics.RejectLimit)
+			}
+		}},
+		{"INVITEs that are refused, whose messages just fit", 2 * maxStrays * maxStray, func(s *Store) {
+			for n := range 4000 {
+				id := fmt.Sprint(long, n)
+				for again := range 3 {
+					say(s, id, again, maxStray/2-overhead)
+					s.Refused(id, metrics.RejectLimit)
+				}
+			}
+		}},
+		{"one INVITE, again and again", 2 * maxStray, func(s *Store) {
+			for n := range 20_000 {
+				say(s, "once", n, 0)
+				s.Refused("once", metrics.RejectLimit)
+			}
+		}},
+		{"requests within one call, small", 2 * bytes, func(s *Store) {
+			s.Bind("CALL", metrics.LegA, "a")
+			for n := range 50_000 {
+				say(s, "a", n, 0)
+			}
+		}},
+		{"requests within one call, of all sizes", 2 * bytes, func(s *Store) {
+			s.Bind("CALL", metrics.LegA, "a")
+			for n := range 20_000 {
+				say(s, "a", n, n%4096)
+			}
+		}},
+		{"calls that are full", 2 * (calls + 1) * bytes, func(s *Store) {
+			for n := range 200 {
+				call, id := fmt.Sprint("CALL", n), fmt.Sprint(long, n)
+				s.Bind(call, metrics.LegA, id)
+				for m := range 100 {
+					say(s, id, m, 2000)
+				}
+				if n%3 == 0 {
+					s.Record(call, cdr.Record{Call: call, Ended: began})
+				}
+			}
+		}},
+		{"transfers of one call that fail", 512 << 10, func(s *Store) {
+			s.Bind("CALL", metrics.LegA, "a")
+			for n := range 20_000 {
+				s.Bind("CALL", metrics.LegC, fmt.Sprint(long, n))
+			}
+			if got, err := s.Find("a"); err != nil || got.Call != "CALL" {
+				t.Errorf("leg A's Call-ID is forgotten: %v", err)
+			}
+			if got, err := s.Find(fmt.Sprint(long, 19_999)); err != nil || got.Call != "CALL" {
+				t.Errorf("the last leg's Call-ID is forgotten: %v", err)
+			}
+		}},
+		{"samples of a call that never ends", 256 << 10, func(s *Store) {
+			s.Bind("CALL", metrics.LegA, "a")
+			for range 20_000 {
+				s.Sample("CALL", metrics.LegA, Sample{At: began})
+			}
+		}},
+	}
+	for _, tt := range floods {
+		t.Run(tt.name, func(t *testing.T) {
+			s, _ := newTestStore(calls, bytes)
+			before := heap()
+			tt.play(s)
+			if grown := heap() - before; grown > tt.bound+(1<<20) {
+				t.Errorf("%d KB are kept, of %d that may be", grown>>10, tt.bound>>10)
+			}
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+// heap is what is reachable, in bytes.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

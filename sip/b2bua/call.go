@@ -104,8 +104,8 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 			offer:   offer,
 			hops:    hops,
 			source:  tx.Source().String(),
-			sid:     strings.Clone(dialog.Value(req, "X-Twilio-CallSid")),
-			parent:  strings.Clone(dialog.Value(req, "X-Parent-CallSid")),
+			sid:     sidOf(req, "X-Twilio-CallSid"),
+			parent:  sidOf(req, "X-Parent-CallSid"),
 
 			toAgent: e.cfg.Trunk.IntroduceToAgent(who),
 		},

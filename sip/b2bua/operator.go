@@ -3,6 +3,7 @@ package b2bua
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"handoff/media"
@@ -81,17 +82,20 @@ func (e *Engine) with(ctx context.Context, id string, f func(*Call) error) error
 
 // Watch gathers the headers of a call's media for a time, or until ctx or the call is over.
 func (e *Engine) Watch(ctx context.Context, id string, within time.Duration) ([]trace.Packet, error) {
-	var stop func() []media.Packet
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	watching := make(chan func() []media.Packet, 1)
 	err := e.with(ctx, id, func(c *Call) error {
 		if c.talk.media == nil {
 			return errNoMedia
 		}
-		stop = c.talk.media.Watch()
+		watching <- untilOver(ctx, c.talk.media.Watch())
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	stop := <-watching
 	select {
 	case <-time.After(within):
 	case <-ctx.Done():
@@ -103,6 +107,14 @@ func (e *Engine) Watch(ctx context.Context, id string, within time.Duration) ([]
 		})
 	}
 	return all, nil
+}
+
+// untilOver is stop, which is called when ctx is over at the latest: who asks may have left before his call began to watch, and
+// what is watched is not for the kernel to carry.
+func untilOver(ctx context.Context, stop func() []media.Packet) func() []media.Packet {
+	stop = sync.OnceValue(stop)
+	context.AfterFunc(ctx, func() { stop() })
+	return stop
 }
 
 var errNoMedia = errors.New("the call has no media yet")

@@ -1,12 +1,15 @@
 package b2bua
 
 import (
+	"strings"
 	"sync"
 	"time"
 
+	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
 	"handoff/metrics"
+	"handoff/sip/dialog"
 )
 
 // News is what Twilio says of a call over HTTP. CallSid is the caller's own call, the parent of leg A,
@@ -98,4 +101,17 @@ func (e *Engine) OnNews(n News) {
 	}
 	log.Info("twilio says", zap.Stringer("webhook", n.Endpoint), zap.String("twilio_parent_call_sid", n.CallSid),
 		zap.String("status", n.Status), zap.String("code", n.Code))
+}
+
+// longestSID bounds a CallSid; Twilio's have 34 characters.
+const longestSID = 64
+
+// sidOf is the CallSid in a header, "" where there is what can be none: it stands in logs, records, spans and on terminals, and
+// a caller of Twilio's other customers may have written it.
+func sidOf(req *sipmsg.Request, header string) string {
+	sid := dialog.Value(req, header)
+	if len(sid) > longestSID || strings.ContainsFunc(sid, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	return strings.Clone(sid) // not the whole message's text
 }

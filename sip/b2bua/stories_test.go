@@ -2,9 +2,12 @@ package b2bua
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
 )
 
 func TestStoriesFindTheCallOfAName(t *testing.T) {
@@ -45,5 +48,26 @@ func TestStoriesAreBounded(t *testing.T) {
 	}
 	if len(s.calls) != maxNames || len(s.order) != maxNames || s.find("9") != "" || s.find("10") != "call" {
 		t.Errorf("%d names, %d in order", len(s.calls), len(s.order))
+	}
+}
+
+func TestACallSidIsAName(t *testing.T) {
+	const sid = "CA0123456789abcdef0123456789abcdef"
+	for _, tt := range []struct{ name, header, want string }{
+		{"Twilio's", sid, sid},
+		{"none", "", ""},
+		{"a simulator's", "CA1", "CA1"},
+		{"a sentence", "CA1 and more", ""},
+		{"orders to a terminal", "CA1\x1b[2J", ""},
+		{"what is no UTF-8", "CA\xff\xfe", ""},
+		{"what reads from right to left", "CA\u202e1", ""},
+		{"the longest", strings.Repeat("C", longestSID), strings.Repeat("C", longestSID)},
+		{"one that is longer", strings.Repeat("C", longestSID+1), ""},
+	} {
+		req := sipmsg.NewRequest(sipmsg.INVITE, sipmsg.Uri{Host: "edge.example"})
+		req.AppendHeader(sipmsg.NewHeader("X-Twilio-CallSid", tt.header))
+		if got := sidOf(req, "X-Twilio-CallSid"); got != tt.want {
+			t.Errorf("%s: got %q", tt.name, got)
+		}
 	}
 }

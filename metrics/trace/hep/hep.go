@@ -68,8 +68,10 @@ type Report struct {
 }
 
 const (
-	// room is how many packets wait for the collector: some 50 calls' worth, and what is held back for settleTime.
-	room = 8192
+	// room is how many packets wait for the collector: some 50 calls' worth, and what is held back for settleTime. roomBytes
+	// is how much they are together: peers may send messages of 64 KB, and the collector may hang meanwhile.
+	room      = 8192
+	roomBytes = 16 << 20
 	// settleTime is how long a message waits until it is known whose it is: the first of a call comes before the call.
 	settleTime = 50 * time.Millisecond
 	// dialTime bounds a connection with the look-up before it, retryTime is between two tries, and writeTime bounds a write.
@@ -88,12 +90,13 @@ type Sender struct {
 	deps Deps
 	*calls
 
-	mu     sync.Mutex // so that nothing is put into the queue once it is closed
-	closed bool
-	queue  chan any // trace.Message, Report
-	hurry  context.Context
-	stop   context.CancelFunc // by Close: nothing waits any more
-	done   chan struct{}
+	mu      sync.Mutex // so that nothing is put into the queue once it is closed
+	closed  bool
+	waiting int      // bytes of the messages in the queue
+	queue   chan any // trace.Message, Report
+	hurry   context.Context
+	stop    context.CancelFunc // by Close: nothing waits any more
+	done    chan struct{}
 
 	// owned by run
 	conn    net.Conn // nil: none
@@ -112,23 +115,33 @@ func New(cfg Config, deps Deps) *Sender {
 // Message takes a SIP message; m.Raw is borrowed until it returns.
 func (s *Sender) Message(m trace.Message) {
 	m.Raw = bytes.Clone(m.Raw)
-	s.put(m)
+	s.put(m, len(m.Raw))
 }
 
 // Reported takes a report.
-func (s *Sender) Reported(r Report) { s.put(r) }
+func (s *Sender) Reported(r Report) { s.put(r, 0) }
 
-func (s *Sender) put(what any) {
+func (s *Sender) put(what any, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed {
+	if !s.closed && s.waiting+size <= roomBytes {
 		select {
 		case s.queue <- what:
+			s.waiting += size
 			return
 		default:
 		}
 	}
 	s.deps.Observer.HEP(metrics.ExportDropped)
+}
+
+// taken makes room for what has left the queue.
+func (s *Sender) taken(what any) {
+	if m, ok := what.(trace.Message); ok {
+		s.mu.Lock()
+		s.waiting -= len(m.Raw)
+		s.mu.Unlock()
+	}
 }
 
 // Close sends what waits, for a while, and counts the rest as dropped.
@@ -148,6 +161,7 @@ func (s *Sender) Close() {
 func (s *Sender) run() {
 	defer close(s.done)
 	for what := range s.queue {
+		s.taken(what)
 		if s.hurry.Err() != nil {
 			s.deps.Observer.HEP(metrics.ExportDropped)
 			continue

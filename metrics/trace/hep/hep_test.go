@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -275,6 +276,37 @@ func TestWhatIsLongerThanADatagramIsCut(t *testing.T) {
 	got := next()
 	if len(got.payload) < 64000 || !strings.HasPrefix(string(raw), "INVITE") || len(got.belongs) != 1024 {
 		t.Errorf("%d bytes, correlation id of %d", len(got.payload), len(got.belongs))
+	}
+}
+
+// A flood of the longest messages beside a collector that hangs takes no more memory than was meant, and room comes back.
+func TestWhatWaitsIsBoundedInBytes(t *testing.T) {
+	const size, flood = 60_000, 2000
+	raw := append(invite("one@a"), bytes.Repeat([]byte("x"), size)...)
+	at, next := collector(t)
+	s, counted := start(t, Config{Network: "udp", Server: at})
+	ahead := time.Now().Add(settleTime) // each waits until it is settled: about as slow as a collector gets
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range flood {
+		s.Message(trace.Message{Time: ahead.Add(time.Hour), Raw: raw})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > roomBytes+(8<<20) {
+		t.Errorf("%d MB wait", grown>>20)
+	}
+	if n := counted.of(metrics.ExportDropped); n < flood-roomBytes/size-10 {
+		t.Errorf("%d of %d were dropped", n, flood)
+	}
+	if got := next(); got.belongs != "one@a" {
+		t.Errorf("got %+v", got)
+	}
+	dropped := counted.of(metrics.ExportDropped)
+	s.Message(trace.Message{Time: noon, Raw: raw}) // one has left
+	if counted.of(metrics.ExportDropped) != dropped {
+		t.Error("room does not come back")
 	}
 }
 

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -182,7 +183,8 @@ func TestFindings(t *testing.T) {
 // writes fails if the text of a story is too wide, or leaves a finding out.
 func writes(t *testing.T, s Story) {
 	t.Helper()
-	for _, o := range []Options{{}, {Messages: true}, {Messages: true, Raw: true}} {
+	for _, o := range []Options{{}, {Messages: true}, {Messages: true, Raw: true}, {Messages: true, Columns: 80}} {
+		width := cmp.Or(o.Columns, trace.Width)
 		var b bytes.Buffer
 		if err := s.Write(&b, o); err != nil {
 			t.Fatal(err)
@@ -204,13 +206,13 @@ func writes(t *testing.T, s Story) {
 // What peers have written reaches no terminal as it is, and colours are for those who want them.
 func TestNothingOfAPeersMovesTheTerminal(t *testing.T) {
 	r := ended()
-	r.From, r.Legs[0].CallID, r.Legs[1].Target = "\x1b[2Jx", "a\r\nb\x07", "\xc2\x9b1m"+strings.Repeat("w", 200)
+	r.From, r.Legs[0].CallID, r.Legs[1].Target = "\x1b[2Jx\u202e", "a\r\nb\x07", "\xc2\x9b1m"+strings.Repeat("w", 200)
 	s := Tell(trace.Story{Call: "CALL", Record: r, Messages: []trace.Message{message(0, metrics.In, metrics.PeerTwilio, "a", "INFO sip:a SIP/2.0\nSubject: \x1b]0;x\x07\nCSeq: 1 INFO")}})
 	var b bytes.Buffer
 	if err := s.Write(&b, Options{Messages: true, Raw: true}); err != nil {
 		t.Fatal(err)
 	}
-	if text := b.String(); strings.ContainsAny(text, "\x1b\x07\r\u009b") {
+	if text := b.String(); strings.ContainsAny(text, "\x1b\x07\r\u009b\u202e") {
 		t.Errorf("%q", text)
 	}
 	b.Reset()

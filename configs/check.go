@@ -55,6 +55,9 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	if c.Trace.HEP.PasswordFile != "" && c.Trace.HEP.Server.Transport != TLS {
 		warns.add("trace.hep.server", "the password of password_file goes in the clear; expected tls")
 	}
+	if most := int64(c.Trace.Calls) * int64(c.Trace.BytesPerCall); most > muchMemory {
+		warns.add("trace.calls", "the messages of %d calls may take %d MB of memory (times trace.bytes_per_call)", c.Trace.Calls, most>>20)
+	}
 	for key, path := range map[string]string{
 		"twilio.rest.auth_token_file":     c.Twilio.REST.AuthTokenFile,
 		"twilio.sip_domain.password_file": c.Twilio.SIPDomain.PasswordFile,
@@ -69,6 +72,9 @@ func (c *Config) Check(now time.Time) (warnings []Problem, err error) {
 	}
 	return warns.problems, errs.err()
 }
+
+// muchMemory is what an operator should have meant to give away.
+const muchMemory = 1 << 30
 
 // checkCertificate reads a pair of the edge's own as a peer would that looks for host, the value of hostKey.
 // It returns nil when the pair can't be read.

@@ -46,6 +46,8 @@ func TestCheckTriesTheFiles(t *testing.T) {
 		{"all well", func(*Config) {}, nil, nil},
 		{"a key log", func(c *Config) { c.SIP.KeyLog = "/var/tmp/keys" }, nil,
 			[]string{"sip.tls.key_log: the secrets of every SIP connection over TLS are written to /var/tmp/keys: "}},
+		{"many calls remembered", func(c *Config) { c.Trace.Calls = 10_000 }, nil,
+			[]string{"trace.calls: the messages of 10000 calls may take 2500 MB of memory"}},
 		{"no certificate wanted", func(c *Config) { c.SIP.TLS = KeyPair{} }, nil, nil},
 		{"files are missing", func(c *Config) { c.SIP.TLS = KeyPair{none, none}; c.Watson.CAFile = none },
 			[]string{"sip.tls.certificate: open ", "sip.tls.key: open ", "watson.tls.ca_file: open "}, nil},

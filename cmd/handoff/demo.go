@@ -180,7 +180,7 @@ type demoStage struct {
 func newDemoStage(w io.Writer, name string, d demoCmd) (_ *demoStage, err error) {
 	s := &demoStage{}
 	cfg := demoStories[name].cfg
-	ladder := trace.NewLadder(w, isTerminal(w))
+	ladder := newLadder(w, w)
 	cfg.Tap = func(m trace.Message) {
 		if !s.told.Load() {
 			ladder.Add(m)
@@ -363,6 +363,15 @@ func newKey() string {
 	var last [16]byte
 	rand.Read(last[:])
 	return strings.Join(append(parts, hex.EncodeToString(last[:])), "::")
+}
+
+// newLadder draws a ladder that fits what shows it, by way of w.
+func newLadder(w, shows io.Writer) *trace.Ladder {
+	l := trace.NewLadder(w, isTerminal(shows))
+	if n := columns(shows); n > 0 {
+		l.Narrow(n)
+	}
+	return l
 }
 
 // isTerminal tells whether colours make sense.

@@ -41,11 +41,15 @@ func (e explainCmd) Run(std streams) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(told)
 	}
-	return told.Write(std.out, explain.Options{Messages: e.Messages, Raw: e.Raw, Colour: isTerminal(std.out)})
+	return told.Write(std.out, explain.Options{Messages: e.Messages, Raw: e.Raw, Colour: isTerminal(std.out), Columns: columns(std.out)})
 }
 
 // find asks the edge.
 func (c opsClient) find(id string) (told control.Story, err error) {
+	switch id {
+	case "", ".", "..", "ended": // what would ask for something else
+		return told, fmt.Errorf("%q is no call's name", id)
+	}
 	err = c.request(http.MethodGet, "/api/v1/calls/"+url.PathEscape(id), nil, &told)
 	if e := (*answerError)(nil); errors.As(err, &e) && e.status == http.StatusNotFound {
 		err = fmt.Errorf("%w; older calls are in the file of cdr.path (--cdr FILE)", err)
@@ -140,5 +144,5 @@ func (s callsShowCmd) Run(std streams, all *callsCmd) error {
 		}
 		fmt.Fprintf(std.out, "legs: %s; transfer under way: %s\n", strings.Join(legs, ", "), transfer)
 	}
-	return told.Write(std.out, explain.Options{Colour: isTerminal(std.out)})
+	return told.Write(std.out, explain.Options{Colour: isTerminal(std.out), Columns: columns(std.out)})
 }

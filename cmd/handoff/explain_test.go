@@ -32,6 +32,15 @@ func (sc *scene) explained(exit int, args ...string) string {
 	return out.String()
 }
 
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
+}
+
 // says fails unless a text has all parts, whatever lines it is broken into.
 func says(t *testing.T, text string, parts ...string) {
 	t.Helper()
@@ -246,6 +255,9 @@ func TestACallIsFoundByItsNames(t *testing.T) {
 				t.Errorf("%s: %+v", id, m)
 			}
 		}
+	}
+	for _, id := range []string{"..", "ended"} { // what the API has other paths for
+		says(t, sc.explained(exitError, "explain", id), "is no call's name")
 	}
 	says(t, sc.explained(exitError, "explain", "NOBODYS"), "no such call: looked through the last 1 calls", "--cdr FILE")
 	says(t, sc.explained(exitError, "explain", "NOBODYS", "--cdr", path), "no such call: looked through the last 1 calls", path+" has no such call among 1")

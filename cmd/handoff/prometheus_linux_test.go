@@ -201,6 +201,8 @@ func TestDashboardsAndRulesSpeakOfWhatTheEdgeEmits(t *testing.T) {
 				t.Errorf("%s: %v", where, err)
 			}
 		}
+		p.finds(expressions(t))
+		p.showsAll(names, expressions(t))
 		var exemplars []struct {
 			Exemplars []struct{ Labels map[string]string }
 		}
@@ -220,6 +222,65 @@ func TestDashboardsAndRulesSpeakOfWhatTheEdgeEmits(t *testing.T) {
 			return len(found) == 1
 		})
 	})
+}
+
+var (
+	selectors = regexp.MustCompile(`\b(handoff_[a-z0-9_]+)\{([^}]*)\}`)
+	matchers  = regexp.MustCompile(`([a-z]+)[!=][=~]?"([^"]*)"`)
+)
+
+// finds fails on a label or a value of one that no series has: such a panel stays empty and such a rule silent, for ever.
+func (p *scraper) finds(all map[string]string) {
+	p.t.Helper()
+	asked := 0
+	for where, expr := range all {
+		for _, selector := range selectors.FindAllStringSubmatch(expr, -1) {
+			for _, m := range matchers.FindAllStringSubmatch(selector[2], -1) {
+				for value := range strings.SplitSeq(grafana.Replace(m[2]), "|") {
+					var found []any
+					query := fmt.Sprintf("count(%s{%s=~%q})", selector[1], m[1], value)
+					p.must(p.api("query", url.Values{"query": {query}}, &found))
+					if asked++; len(found) == 0 {
+						p.t.Errorf("%s: no series of %s has %s %q", where, selector[1], m[1], value)
+					}
+				}
+			}
+		}
+	}
+	if asked < 50 {
+		p.t.Errorf("only %d values were looked for", asked)
+	}
+}
+
+// unseen are metrics that no panel and no rule needs.
+var unseen = []string{
+	"handoff_journal_written_total",       // as often as calls change
+	"handoff_watson_target_since_seconds", // the console has it
+}
+
+// showsAll fails on a metric of ours that nobody would ever see.
+func (p *scraper) showsAll(names []string, all map[string]string) {
+	p.t.Helper()
+	shown := make(map[string]bool)
+	for _, expr := range all {
+		for _, name := range metricNames.FindAllString(expr, -1) {
+			shown[family(name)] = true
+		}
+	}
+	for _, name := range names {
+		if name = family(name); strings.HasPrefix(name, "handoff_") && !shown[name] && !slices.Contains(unseen, name) {
+			p.t.Errorf("%s is on no panel and in no rule", name)
+			shown[name] = true
+		}
+	}
+}
+
+// family is the metric that a series of a histogram belongs to.
+func family(name string) string {
+	for _, part := range []string{"_bucket", "_count", "_sum"} {
+		name = strings.TrimSuffix(name, part)
+	}
+	return name
 }
 
 // promtool plays the rules on series: what fires, when, and what does not.

@@ -262,15 +262,6 @@ func (s *secrets) seen(where, text string) {
 	}
 }
 
-func lineWith(text, part string) string {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, part) {
-			return line
-		}
-	}
-	return ""
-}
-
 // journal finds the secrets where they have to be, and wants that to be the edge's alone.
 func (s *secrets) journal() {
 	s.t.Helper()

@@ -112,7 +112,7 @@ type simulation struct {
 func newSimulation(out io.Writer) *simulation {
 	s := &simulation{out: out}
 	s.ctx, s.stop = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	s.ladder = trace.NewLadder(writerFunc(s.write), isTerminal(out))
+	s.ladder = newLadder(writerFunc(s.write), out)
 	return s
 }
 

@@ -33,12 +33,9 @@ func (d *doctor) api(ctx context.Context) []Finding {
 func (d *doctor) account(ctx context.Context, host string) (time.Time, Finding) {
 	const probe, check = "twilio api", "correct twilio.rest: account_sid, api_key and the secret in the file of auth_token_file"
 	c := d.cfg.Twilio.REST
-	roots, err := configs.Authorities(c.CAFile)
+	roots, err := d.authorities(c.CAFile)
 	if err != nil {
 		return time.Time{}, fail(probe, host, "correct twilio.rest.ca_file", "%v", err)
-	}
-	if c.CAFile == "" {
-		roots = d.deps.Roots
 	}
 	if c.AccountSID == "" {
 		client := d.client(certificate.ClientTLS([]string{host}, roots))

@@ -73,6 +73,14 @@ func (d *doctor) trusted(chain []*x509.Certificate, names []string) error {
 	return err
 }
 
+// authorities are those of a file, or the system's.
+func (d *doctor) authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return d.deps.Roots, nil
+	}
+	return configs.Authorities(file)
+}
+
 func ownRemedy(err error, length int, hostKey string) string {
 	refused := (*certificate.Error)(nil)
 	if !errors.As(err, &refused) {

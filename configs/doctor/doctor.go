@@ -142,7 +142,8 @@ func (d *doctor) probes() []probe {
 	for _, target := range d.cfg.Watson.Targets {
 		probes = append(probes, one(func(ctx context.Context) Finding { return d.watson(ctx, target) }))
 	}
-	return append(probes, one(d.sipDomain), d.addresses, d.sockets, one(d.ephemeral), one(d.descriptors), d.unit, one(d.journal), one(d.kernel), one(d.webhooks))
+	probes = append(probes, one(d.sipDomain), d.addresses, d.sockets, one(d.ephemeral), one(d.descriptors), d.unit, one(d.journal), one(d.kernel), one(d.webhooks))
+	return append(probes, d.collectors()...)
 }
 
 // one is a probe with one finding.

@@ -221,6 +221,33 @@ func TestEachTroubleHasItsFinding(t *testing.T) {
 			t.Cleanup(s.Close)
 			w.cfg.Webhooks.PublicURL = s.URL
 		}},
+		"Homer is away": {"hep", "127.0.0.1", Warn, "connection refused", "trace.hep.server", func(t *testing.T, w *world) {
+			w.cfg.Trace.HEP.Server = configs.Collector{Transport: configs.TCP, Addr: netip.AddrPortFrom(loopback, free(t)).String()}
+		}},
+		"Homer has no address": {"hep", "homer.test", Warn, "does not resolve", "trace.hep.server", func(_ *testing.T, w *world) {
+			w.cfg.Trace.HEP.Server = configs.Collector{Transport: configs.UDP, Addr: "homer.test:9060"}
+		}},
+		"Homer over UDP": {"hep", "127.0.0.1", OK, "not told", "", func(_ *testing.T, w *world) {
+			w.cfg.Trace.HEP.Server = configs.Collector{Transport: configs.UDP, Addr: "127.0.0.1:9060"}
+		}},
+		"Homer over TLS": {"hep", watsonName, OK, "takes connections", "", func(t *testing.T, w *world) {
+			w.cfg.Trace.HEP.Server = configs.Collector{Transport: configs.TLS, Addr: fmt.Sprintf("%s:%d", watsonName, accepting(t, w.authority).Port())}
+		}},
+		"Homer's authority is unknown": {"hep", watsonName, Warn, "unknown authority", "trace.hep.ca_file", func(t *testing.T, w *world) {
+			w.cfg.Trace.HEP.Server = configs.Collector{Transport: configs.TLS, Addr: fmt.Sprintf("%s:%d", watsonName, accepting(t, newAuthority(t)).Port())}
+		}},
+		"the collector of traces is away": {"otlp", "127.0.0.1", Warn, "connection refused", "firewall", func(t *testing.T, w *world) {
+			w.cfg.Telemetry.OTLP.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", free(t))
+		}},
+		"the collector of traces takes them": {"otlp", "127.0.0.1", OK, "takes traces", "", func(t *testing.T, w *world) {
+			w.cfg.Telemetry.OTLP = collector(t, token)
+		}},
+		"the collector of traces knows another key": {"otlp", "127.0.0.1", Warn, "answers 401", "headers_file", func(t *testing.T, w *world) {
+			w.cfg.Telemetry.OTLP = collector(t, "hush-hush-wrong")
+		}},
+		"somebody else answers for traces": {"otlp", "127.0.0.1", Warn, "answers 404", "4318", func(t *testing.T, w *world) {
+			w.cfg.Telemetry.OTLP.Endpoint = web(t, http.NotFoundHandler())
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -274,6 +301,23 @@ func web(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// collector takes requests for traces that show its key, and is asked with the token.
+func collector(t *testing.T, key string) configs.OTLP {
+	t.Helper()
+	headers := filepath.Join(t.TempDir(), "headers")
+	if err := os.WriteFile(headers, []byte("x-key="+token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return configs.OTLP{HeadersFile: headers, Endpoint: web(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.ContentLength != 0 {
+			t.Errorf("%s %s of %d bytes", r.Method, r.URL, r.ContentLength)
+		}
+		if r.Header.Get("X-Key") != key {
+			rw.WriteHeader(http.StatusUnauthorized)
+		}
+	}))}
 }
 
 func TestAPrivateWorldTrustsItsOwnAuthority(t *testing.T) {

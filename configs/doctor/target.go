@@ -88,12 +88,9 @@ func (d *doctor) reach(ctx context.Context, p peer) Finding {
 	if p.names == nil {
 		p.names = []string{name}
 	}
-	roots, err := configs.Authorities(p.caFile)
+	roots, err := d.authorities(p.caFile)
 	if err != nil {
 		return fail(p.probe, name, "correct "+p.caKey, "%v", err)
-	}
-	if p.caFile == "" {
-		roots = d.deps.Roots
 	}
 	lookingUp, cancel := context.WithTimeout(ctx, d.deps.Within)
 	defer cancel()

@@ -2,6 +2,8 @@ package cdr
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -63,6 +65,7 @@ type Writer struct {
 	hurry  chan struct{} // closed by Close: each Record is tried once more
 	done   chan struct{}
 	err    atomic.Pointer[error] // of the last try, nil if it went well
+	lost   atomic.Int64
 }
 
 // New opens the file. One that can't be opened is tried again with each Record, and no call is refused for it.
@@ -91,7 +94,7 @@ func (w *Writer) Write(r Record) {
 	line, err := json.Marshal(r)
 	if err != nil { // a float that is no number
 		w.deps.Log.Error("CDR lost", zap.String("call", r.Call), zap.Error(err))
-		w.deps.Observer.CDRDropped()
+		w.dropped()
 		return
 	}
 	w.mu.Lock()
@@ -103,6 +106,11 @@ func (w *Writer) Write(r Record) {
 		default:
 		}
 	}
+	w.dropped()
+}
+
+func (w *Writer) dropped() {
+	w.lost.Add(1)
 	w.deps.Observer.CDRDropped()
 }
 
@@ -114,8 +122,17 @@ func (w *Writer) Failing() error {
 	return nil
 }
 
-// Close tries for a while to write what waits and counts the rest as dropped.
+// Close tries for a while to write what waits and counts the rest as dropped. Its error tells how many were since New: when it
+// returns, nobody scrapes the process any more.
 func (w *Writer) Close() error {
+	err := w.close()
+	if n := w.lost.Load(); n > 0 {
+		return errors.Join(fmt.Errorf("%d records are lost", n), err)
+	}
+	return err
+}
+
+func (w *Writer) close() error {
 	w.mu.Lock()
 	if !w.closed {
 		w.closed = true
@@ -128,7 +145,7 @@ func (w *Writer) Close() error {
 		return w.out.close()
 	case <-time.After(closeTime): // somebody does not read our output
 		for range w.queue {
-			w.deps.Observer.CDRDropped()
+			w.dropped()
 		}
 		return w.Failing()
 	}
@@ -154,7 +171,7 @@ func (w *Writer) write(line []byte) {
 		}
 		w.failed(err)
 		if last {
-			w.deps.Observer.CDRDropped()
+			w.dropped()
 			return
 		}
 		select {

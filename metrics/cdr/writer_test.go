@@ -172,7 +172,9 @@ func TestNothingIsLostUncountedOnAFullDisk(t *testing.T) {
 	if w.Failing() == nil {
 		t.Error("nobody is told")
 	}
-	_ = w.Close()
+	if err := w.Close(); err == nil || !strings.Contains(err.Error(), "10 records are lost") {
+		t.Errorf("the log says %v", err)
+	}
 	if seen.written.Load() != 0 || seen.dropped.Load() != 10 {
 		t.Errorf("%d written and %d dropped of 10", seen.written.Load(), seen.dropped.Load())
 	}

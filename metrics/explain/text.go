@@ -20,14 +20,17 @@ type Options struct {
 	Messages, Raw bool
 	// Colour is for terminals.
 	Colour bool
+	// Columns are those of a terminal that is narrower than trace.Width; 0: it is not. What peers have said in a message of theirs is
+	// not cut to them.
+	Columns int
 }
-
-// width is that of the text, in columns; what peers have said in a message of theirs is not cut to it.
-const width = 100
 
 // Write tells a story to whoever looks at a terminal: first and last what went wrong, between them the rest.
 func (s Story) Write(w io.Writer, o Options) error {
-	p := &page{w: w, colour: o.Colour}
+	p := &page{w: w, colour: o.Colour, width: trace.Width}
+	if o.Columns > 0 {
+		p.width = min(p.width, max(o.Columns, trace.Narrowest))
+	}
 	s.writeHead(p)
 	if o.Messages {
 		s.writeMessages(p, o)
@@ -42,6 +45,7 @@ func (s Story) Write(w io.Writer, o Options) error {
 type page struct {
 	w      io.Writer
 	colour bool
+	width  int
 	err    error
 }
 
@@ -58,8 +62,8 @@ var colours = map[Severity]string{Error: red, Warning: yellow, Info: ""}
 // line writes one line of at most so many columns as there are.
 func (p *page) line(colour, format string, a ...any) {
 	text := printable(fmt.Sprintf(format, a...))
-	if utf8.RuneCountInString(text) > width {
-		text = string([]rune(text)[:width-1]) + "…"
+	if utf8.RuneCountInString(text) > p.width {
+		text = string([]rune(text)[:p.width-1]) + "…"
 	}
 	p.put(colour, text)
 }
@@ -79,13 +83,13 @@ func (p *page) heading(text string) {
 	p.put(bold, text)
 }
 
-// wrapped writes text behind what stands first; lines that follow stand below it. No word is broken: names are copied.
+// wrapped writes text behind what stands first; lines that follow stand below it. No word is broken or cut: names are copied.
 func (p *page) wrapped(colour, first, text string) {
-	indent := utf8.RuneCountInString(first)
-	line := first
+	line := printable(first)
+	indent := utf8.RuneCountInString(line)
 	for word := range strings.FieldsSeq(printable(text)) {
-		if used := utf8.RuneCountInString(line); used > indent && used+1+utf8.RuneCountInString(word) > width {
-			p.line(colour, "%s", line)
+		if used := utf8.RuneCountInString(line); used > indent && used+1+utf8.RuneCountInString(word) > p.width {
+			p.put(colour, line)
 			line = strings.Repeat(" ", indent)
 		}
 		if utf8.RuneCountInString(line) > indent {
@@ -93,7 +97,7 @@ func (p *page) wrapped(colour, first, text string) {
 		}
 		line += word
 	}
-	p.line(colour, "%s", line)
+	p.put(colour, line)
 }
 
 // printable makes what peers have sent fit for a terminal: no control character reaches it, nor what nobody sees or what turns
@@ -128,8 +132,8 @@ func (s Story) writeHead(p *page) {
 		}
 		return
 	}
-	p.line("", "  who       %s called %s, %s, from %s", r.From, r.To, kinds[r.Kind], r.Source)
-	p.line("", "  when      %s", s.when())
+	p.wrapped("", "  who       ", fmt.Sprintf("%s called %s, %s, from %s", r.From, r.To, kinds[r.Kind], r.Source))
+	p.wrapped("", "  when      ", s.when())
 	if r.TwilioCallSID != "" {
 		p.wrapped("", "  twilio    ", r.TwilioCallSID+prefixed(", the caller's own call is ", r.TwilioParentCallSID))
 	}
@@ -207,6 +211,7 @@ func (s Story) writeMessages(p *page, o Options) {
 	}
 	p.heading("Messages")
 	ladder := trace.NewLadder(p.w, p.colour)
+	ladder.Narrow(p.width)
 	for _, m := range s.Messages {
 		ladder.Add(m.traced())
 	}
@@ -257,8 +262,8 @@ func (s Story) writeMedia(p *page) {
 		}
 		s.writeStream(p, "  to "+who, m.Sent, heard)
 		if worst, interval, found := s.worstOf(m.Leg); found && worst.MOS < m.Received.MOS-.3 {
-			p.line("", "                     worst %.0f s from there: MOS %.1f, %d of %d lost, until %s",
-				interval, worst.MOS, worst.Lost, worst.Received+worst.Lost, worst.At.UTC().Format("15:04:05"))
+			p.wrapped("", "                     ", fmt.Sprintf("worst %.0f s from there: MOS %.1f, %d of %d lost, until %s",
+				interval, worst.MOS, worst.Lost, worst.Received+worst.Lost, worst.At.UTC().Format("15:04:05")))
 		}
 	}
 	for _, o := range s.Record.OneWay {
@@ -275,7 +280,7 @@ func (s Story) writeStream(p *page, name string, st cdr.Stream, more string) {
 	if st.MOS > 0 {
 		lost, jitter, mos = fmt.Sprintf("%.1f %%", 100*lossOf(st)), fmt.Sprintf("%.1f ms", 1000*st.Jitter), fmt.Sprintf("%.1f", st.MOS)
 	}
-	p.line("", "  %-16s %8d  %8s  %8s   %3s   %s", name, st.Packets, lost, jitter, mos, more)
+	p.wrapped("", fmt.Sprintf("  %-16s %8d  %8s  %8s   %3s   ", name, st.Packets, lost, jitter, mos), more)
 }
 
 // worstOf is the worst sample of a leg.

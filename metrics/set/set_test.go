@@ -170,6 +170,9 @@ func TestClosedLabelsHaveAllTheirSeriesFromTheStart(t *testing.T) {
 		"handoff_mos_reported":                        len(metrics.Legs()),
 		"handoff_journal_recovered_total":             len(metrics.Recoveries()),
 		"handoff_media_sessions":                      len(metrics.Paths()),
+		"handoff_upgrades_total":                      len(metrics.Upgrades()),
+		"handoff_trace_hep_total":                     len(metrics.Exports()),
+		"handoff_telemetry_traces_total":              len(metrics.Exports()),
 	} {
 		got, err := testutil.GatherAndCount(reg, name)
 		if err != nil {

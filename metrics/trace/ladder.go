@@ -17,10 +17,11 @@ import (
 //	0.004 │                    │── INVITE ─────────▶│ #1, tls, SAVP sendrecv
 //	0.031 │                    │◀── 180 Ringing ────│ #1 INVITE
 //
-// The number is that of CSeq. No line is wider than 100 columns.
+// The number is that of CSeq. No line is wider than Width columns, or than it was narrowed to.
 type Ladder struct {
 	w      io.Writer
 	colour bool
+	detail int // columns of what stands beside the arrows
 
 	mu      sync.Mutex
 	start   time.Time // of the first message
@@ -30,13 +31,20 @@ type Ladder struct {
 
 // NewLadder returns a Ladder that writes to w, with ANSI colours if colour says so. It calls w's
 // Write from the goroutines that call Add, one at a time.
-func NewLadder(w io.Writer, colour bool) *Ladder { return &Ladder{w: w, colour: colour} }
+func NewLadder(w io.Writer, colour bool) *Ladder {
+	return &Ladder{w: w, colour: colour, detail: Width - arrowsWidth}
+}
 
 const (
-	ladderWidth = 100
+	// Width is that of a ladder, in columns, and Narrowest what it needs.
+	Width, Narrowest = 100, arrowsWidth + 17
+
 	arrowWidth  = 20
-	detailWidth = ladderWidth - len("1234.567 ") - 2*arrowWidth - 4 // three lifelines and a space
+	arrowsWidth = len("1234.567 ") + 2*arrowWidth + 4 // three lifelines and a space
 )
+
+// Narrow fits a ladder into so many columns, before Add; into Narrowest if that is more.
+func (l *Ladder) Narrow(columns int) { l.detail = min(l.detail, max(columns, Narrowest)-arrowsWidth) }
 
 // Add writes the line of m; m.Raw is borrowed until Add returns. Keep-alives have none.
 func (l *Ladder) Add(m Message) {
@@ -81,7 +89,7 @@ func (l *Ladder) line(m Message) string {
 	default: // on neither side
 		detail = m.Direction.String() + " " + d.Label + " " + detail
 	}
-	line := fmt.Sprintf("%8.3f │%s│%s│ %s", m.Time.Sub(l.start).Seconds(), left, right, fit(detail, detailWidth))
+	line := fmt.Sprintf("%8.3f │%s│%s│ %s", m.Time.Sub(l.start).Seconds(), left, right, fit(detail, l.detail))
 	return strings.TrimRight(line, " ") + "\n"
 }
 

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"errors"
 	"regexp"
 	"strings"
@@ -146,7 +147,7 @@ func FuzzLadder(f *testing.F) {
 			t.Fatalf("got %q", lines)
 		}
 		for _, line := range lines {
-			if utf8.RuneCountInString(line) > ladderWidth || !utf8.ValidString(line) ||
+			if utf8.RuneCountInString(line) > Width || !utf8.ValidString(line) ||
 				strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 				t.Errorf("got %q", line)
 			}
@@ -155,4 +156,23 @@ func FuzzLadder(f *testing.F) {
 			t.Errorf("got %q", text)
 		}
 	})
+}
+
+func TestALadderFitsANarrowTerminal(t *testing.T) {
+	for columns, want := range map[int]int{0: Narrowest, 80: 80, 100: Width, 300: Width} {
+		var b bytes.Buffer
+		l := NewLadder(&b, false)
+		l.Narrow(columns)
+		widest := 0
+		for _, m := range transfer().messages {
+			m.Raw = bytes.ReplaceAll(m.Raw, []byte("queue@"), []byte(strings.Repeat("q", 100)+"@"))
+			l.Add(m)
+		}
+		for line := range strings.Lines(b.String()) {
+			widest = max(widest, utf8.RuneCountInString(strings.TrimRight(line, "\n")))
+		}
+		if widest != want {
+			t.Errorf("%d columns: %d, want %d", columns, widest, want)
+		}
+	}
 }

@@ -51,14 +51,19 @@ func (a *api) story(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	told, err := a.find(ctx, r.PathValue("id"))
-	switch {
-	case errors.Is(err, trace.ErrUnknown):
-		fail(w, http.StatusNotFound, err)
-	case err != nil:
-		fail(w, http.StatusConflict, err)
-	default:
-		reply(w, http.StatusOK, told)
+	if err != nil {
+		fail(w, statusOf(err), err)
+		return
 	}
+	reply(w, http.StatusOK, told)
+}
+
+// statusOf is what is said where no call is found, or more than one.
+func statusOf(err error) int {
+	if errors.Is(err, trace.ErrUnknown) {
+		return http.StatusNotFound
+	}
+	return http.StatusConflict
 }
 
 // find puts together what is remembered of a call and, while it lives, what it says itself.
@@ -104,7 +109,7 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 	}
 	told, err := a.deps.Traces.Find(r.PathValue("id"))
 	if err != nil {
-		fail(w, http.StatusNotFound, err)
+		fail(w, statusOf(err), err)
 		return
 	}
 	var packets []trace.Packet

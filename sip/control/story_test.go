@@ -70,6 +70,7 @@ func TestStories(t *testing.T) {
 		{"packets", "c2/pcap", deps, 200, []string{"1 packets"}},
 		{"packets with media of a call that is over", "c2/pcap?media=1s", deps, 409, []string{"no media any more"}},
 		{"packets with media for ever", "c2/pcap?media=1h", deps, 400, []string{"up to 20s"}},
+		{"packets of what could be several", "several/pcap", deps, 409, []string{"2 calls"}},
 		{"packets of nobody", "nobody/pcap", deps, 404, []string{"no such call"}},
 		{"packets without who writes them", "c2/pcap", Deps{Engine: &engine{}, Traces: known}, 404, nil},
 		{"a live call without traces", "c1", Deps{Engine: &engine{}}, 200, []string{`"live":true`, `"messages":[]`}},

@@ -101,7 +101,7 @@ func maskPlaces(raw []byte, mask func(written, meant string) string) string {
 		start = at
 	}
 	for line := range strings.Lines(text) {
-		if line[0] != ' ' && line[0] != '\t' {
+		if line[0] != ' ' && line[0] != '\t' || strings.TrimRight(text[start:at], "\r\n") == "" { // behind the empty line nothing goes on
 			flush()
 		}
 		at += len(line)
@@ -115,7 +115,7 @@ var (
 	// inline is the key of an a=crypto line (RFC 4568 §9.2), keyLine what older SDP has for it (RFC 4566 §5.12) and MIKEY
 	// (RFC 4567).
 	inline  = regexp.MustCompile(`(?i)(inline:)([^\s|;]+)`)
-	keyLine = regexp.MustCompile(`(?i)^(k=[a-z0-9]+:|a=key-mgmt:\s*\S+\s+)(.+)$`)
+	keyLine = regexp.MustCompile(`(?i)^(\s*k=[a-z0-9]+:|\s*a=key-mgmt:\s*\S+\s+)(.+)$`)
 	// headersOf are those of a URI, in brackets or bare, and password is one's.
 	headersOf = regexp.MustCompile(`(?i)((?:sips?|tel):[^<>"?]*\?)([^<>"]*)`)
 	password  = regexp.MustCompile(`(?i)(sips?:[^@:;?<>"\s]+:)([^@<>"\s?]+)(@)`)
@@ -152,7 +152,7 @@ func maskField(field string, mask func(written, meant string) string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 && strings.Count(text[:at], ":") > 1 {
 		text = replaceSecond(password, text, mask)
 	}
-	if len(text) > 1 && text[1] == '=' { // a line of SDP
+	if line := strings.TrimLeft(text, " \t"); len(line) > 1 && line[1] == '=' { // a line of SDP
 		text = replaceSecond(inline, text, mask)
 		text = replaceSecond(keyLine, text, mask)
 	}

@@ -47,6 +47,7 @@ func TestMaskTakesOutEverySecretAndLeavesTheRest(t *testing.T) {
 		{"credentials for a proxy", `proxy-authorization: Digest response="` + digestSecret + `"`, "proxy-authorization: Digest …sha256:" + hashOf(`response="`+digestSecret+`"`)},
 		{"a challenge is none", `WWW-Authenticate: Digest realm="r", nonce="n"`, `WWW-Authenticate: Digest realm="r", nonce="n"`},
 		{"an SRTP key", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + srtpKey + "|2^31|1:4", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + srtp + "|2^31|1:4"},
+		{"an SRTP key behind a space", "\r\n a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + srtpKey + "|2^31|1:4", "\r\n a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + srtp + "|2^31|1:4"},
 		{"two SRTP keys", "a=crypto:1 X inline:" + srtpKey + ";inline:" + srtpKey, "a=crypto:1 X inline:" + srtp + ";inline:" + srtp},
 		{"SDP's own", "k=base64:" + digestSecret, "k=base64:…sha256:" + hashOf(digestSecret)},
 		{"a route", "Route: <sip:54.172.60.0;lr;twnat=sip:54.172.60.0:5060>", "Route: <sip:54.172.60.0;lr;twnat=sip:54.172.60.0:5060>"},

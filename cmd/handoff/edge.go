@@ -182,7 +182,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 			return w.admit(from.Addr())
 		},
 		Handler:  &handler{e.engine, w},
-		Tap:      tapInto(traces, tapFor(e.hep, deps.Tap)),
+		Tap:      taps(tapInto(traces), tapFor(e.hep), deps.Tap),
 		Resolver: deps.Resolver,
 		Inherited: func(t stack.Transport, at netip.AddrPort) int {
 			return e.found(deps.Before, t.String(), at)

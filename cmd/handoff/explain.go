@@ -116,7 +116,7 @@ func goesBy(r cdr.Record, id string) bool {
 			return true
 		}
 	}
-	return r.Call == id || len(id) >= trace.MinPrefix && strings.HasPrefix(r.Call, id) || id != "" && (r.TwilioCallSID == id || r.TwilioParentCallSID == id)
+	return trace.Names(id, r.Call, r)
 }
 
 type callsShowCmd struct {

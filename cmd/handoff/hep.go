@@ -51,18 +51,12 @@ func (r reporter) Reported(said b2bua.Report) {
 	})
 }
 
-// tapFor lets a Sender see every message, and then whoever else wants to; either may be nil.
-func tapFor(s *hep.Sender, also func(stack.Tapped)) func(stack.Tapped) {
+// tapFor lets a Sender see every message; no Sender is nil.
+func tapFor(s *hep.Sender) func(stack.Tapped) {
 	if s == nil {
-		return also
+		return nil
 	}
-	see := tapOf(s.Message)
-	return func(m stack.Tapped) {
-		see(m)
-		if also != nil {
-			also(m)
-		}
-	}
+	return tapOf(s.Message)
 }
 
 // bindFor lets a Sender know which Call-IDs belong together, besides what remembers calls; either may be nil.

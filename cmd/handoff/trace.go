@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"handoff/configs"
 	"handoff/metrics/trace"
 	"handoff/sip/b2bua"
@@ -31,17 +33,27 @@ func tracesOf(s *trace.Store) control.Traces {
 	return s
 }
 
-// tapInto lets a Store see every message, and then whoever else wants to; either may be nil.
-func tapInto(s *trace.Store, also func(stack.Tapped)) func(stack.Tapped) {
+// taps lets all who are there see every message, one after the other; nil where nobody is.
+func taps(all ...func(stack.Tapped)) func(stack.Tapped) {
+	all = slices.DeleteFunc(all, func(see func(stack.Tapped)) bool { return see == nil })
+	if len(all) == 0 {
+		return nil
+	}
+	return func(m stack.Tapped) {
+		for _, see := range all {
+			see(m)
+		}
+	}
+}
+
+// tapInto lets a Store see every message; no Store is nil.
+func tapInto(s *trace.Store) func(stack.Tapped) {
 	if s == nil {
-		return also
+		return nil
 	}
 	return func(m stack.Tapped) {
 		s.Message(trace.Passed{
 			Time: m.Time, Direction: m.Direction, Peer: m.Peer, Transport: m.Transport.String(), Local: m.Local, Remote: m.Remote, Raw: m.Raw,
 		})
-		if also != nil {
-			also(m)
-		}
 	}
 }

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"handoff/sip/control"
 	"handoff/sip/simulator"
 	"handoff/sip/simulator/phone"
@@ -91,15 +89,7 @@ func (c restartConfig) mounted(t *testing.T) restartConfig {
 	if !strings.Contains(c.YAML, aPinsFolder) {
 		return c
 	}
-	dir := t.TempDir()
-	if err := unix.Mount("bpf", dir, "bpf", 0, "mode=0700"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("a bpffs of its own takes root: ", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	c.YAML = strings.Replace(c.YAML, aPinsFolder, dir, 1)
+	c.YAML = strings.Replace(c.YAML, aPinsFolder, bpffs(t), 1)
 	return c
 }
 

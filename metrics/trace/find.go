@@ -82,8 +82,7 @@ func (s *Store) findLocked(id string) (*story, error) {
 	}
 	var found []*story
 	for name, of := range s.calls {
-		begins := len(id) >= MinPrefix && strings.HasPrefix(name, id)
-		if begins || id != "" && (of.record.TwilioCallSID == id || of.record.TwilioParentCallSID == id) {
+		if Names(id, name, of.record) {
 			found = append(found, of)
 		}
 	}
@@ -99,6 +98,12 @@ func (s *Store) findLocked(id string) (*story, error) {
 		return slices.MaxFunc(found, func(a, b *story) int { return a.record.Started.Compare(b.record.Started) }), nil
 	}
 	return nil, fmt.Errorf("%q is the beginning of %d calls: expected more of it", id, len(found))
+}
+
+// Names tells whether id is the name of a call, or the beginning of that, or a CallSid in its record.
+func Names(id, call string, r cdr.Record) bool {
+	begins := len(id) >= MinPrefix && strings.HasPrefix(call, id)
+	return begins || id != "" && (call == id || r.TwilioCallSID == id || r.TwilioParentCallSID == id)
 }
 
 // Ended returns what is told of the calls that have ended, the newest first.

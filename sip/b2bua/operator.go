@@ -57,45 +57,52 @@ func (e *Engine) List(ctx context.Context) []Info {
 
 // HangUp ends a call.
 func (e *Engine) HangUp(ctx context.Context, id string) error {
-	return e.with(ctx, id, func(c *Call) error {
+	_, err := with(ctx, e, id, func(c *Call) (none struct{}, err error) {
 		c.handoff.shutdown()
 		c.inOrder(func() { c.hangUp(metrics.ReasonOperator) })
-		return nil
+		return none, nil
 	})
+	return err
 }
 
 // Transfer starts a transfer of a call by hand. It returns when that has begun, or why it has not.
 func (e *Engine) Transfer(ctx context.Context, id, to, key string) error {
-	return e.with(ctx, id, func(c *Call) error { return c.onOperatorTransfer(to, key) })
+	_, err := with(ctx, e, id, func(c *Call) (none struct{}, err error) { return none, c.onOperatorTransfer(to, key) })
+	return err
 }
 
-// with runs f on the goroutine of a call and returns what it returns.
-func (e *Engine) with(ctx context.Context, id string, f func(*Call) error) error {
+// with runs f in the loop of a call and returns what it returns.
+func with[T any](ctx context.Context, e *Engine, id string, f func(*Call) (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
 	for _, c := range e.calls.all() {
 		if c.id == id {
-			result, err := ask(ctx, c, func() error { return f(c) })
-			return errors.Join(result, err)
+			a, err := ask(ctx, c, func() (a answer) {
+				a.v, a.err = f(c)
+				return a
+			})
+			return a.v, errors.Join(a.err, err)
 		}
 	}
-	return ErrNoCall
+	var none T
+	return none, ErrNoCall
 }
 
 // Watch gathers the headers of a call's media for a time, or until ctx or the call is over.
 func (e *Engine) Watch(ctx context.Context, id string, within time.Duration) ([]trace.Packet, error) {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	watching := make(chan func() []media.Packet, 1)
-	err := e.with(ctx, id, func(c *Call) error {
+	stop, err := with(ctx, e, id, func(c *Call) (func() []media.Packet, error) {
 		if c.talk.media == nil {
-			return errNoMedia
+			return nil, errNoMedia
 		}
-		watching <- untilOver(ctx, c.talk.media.Watch())
-		return nil
+		return untilOver(ctx, c.talk.media.Watch()), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	stop := <-watching
 	select {
 	case <-time.After(within):
 	case <-ctx.Done():

@@ -92,11 +92,6 @@ func (e *Engine) Story(ctx context.Context, id string) (Info, cdr.Record, error)
 		info   Info
 		record cdr.Record
 	}
-	for _, c := range e.calls.all() {
-		if c.id == id {
-			k, err := ask(ctx, c, func() known { return known{c.info(), c.soFar()} })
-			return k.info, k.record, err
-		}
-	}
-	return Info{}, cdr.Record{}, ErrNoCall
+	k, err := with(ctx, e, id, func(c *Call) (known, error) { return known{c.info(), c.soFar()}, nil })
+	return k.info, k.record, err
 }

@@ -200,7 +200,7 @@ func (c *Call) over() bool {
 func (c *Call) legDeps() leg.Deps {
 	return leg.Deps{
 		Log:     c.log,
-		Wire:    callWire{c.engine.deps.Wire, c, c.engine.deps.Observer.MailboxFull},
+		Wire:    callWire{c.engine.deps.Wire, c},
 		After:   c.after,
 		Emit:    c.onLeg,
 		Refused: c.engine.deps.Observer.Rejected,
@@ -227,13 +227,13 @@ func (c *Call) after(d time.Duration, f func()) (stop func()) {
 type callWire struct {
 	leg.Wire
 	call *Call
-	full func() // counts what did not fit
 }
 
 // outlet is where the results of a transaction go while the call lives. The transaction itself lives on for half a
 // minute behind the last one, and must not hold the whole call for as long.
 type outlet struct {
 	sink func(leg.TxEvent)
+	mail atomic.Pointer[mailbox] // nil behind the end of the call
 	made time.Time
 	over atomic.Bool // the first final result has come
 }
@@ -251,18 +251,29 @@ func (c *Call) forgetOutlets() {
 // often as the peer likes, and so pass the bound.
 func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
 	out := &outlet{sink: sink, made: time.Now()}
+	out.mail.Store(w.call.mail)
 	w.call.outlets = append(w.call.outlets, out)
-	mail, full := w.call.mail, w.full
+	observer := w.call.engine.deps.Observer
 	return w.Wire.Send(req, to, func(ev leg.TxEvent) {
+		mail := out.mail.Load()
+		if mail == nil {
+			return
+		}
 		provisional := ev.Response != nil && ev.Response.IsProvisional()
 		if !provisional && !out.over.Swap(true) {
 			mail.put(func() { out.sink(ev) })
 			return
 		}
 		if mail.offer(func() { out.sink(ev) }) == errFull {
-			full()
+			observer.MailboxFull()
 		}
 	})
+}
+
+// close lets go of the call. Its mailbox is closed: what is on its way there is not called.
+func (o *outlet) close() {
+	o.sink = nil
+	o.mail.Store(nil)
 }
 
 // onRequest takes a request of one of the dialogs.

@@ -211,7 +211,7 @@ func (c *Call) finish() {
 		c.guarded(f)
 	}
 	for _, out := range c.outlets {
-		out.sink = nil // the mailbox is closed: nobody will call it
+		out.close()
 	}
 	c.engine.deps.Journal.Delete(c.id, c.graves())
 	c.guarded(c.report)

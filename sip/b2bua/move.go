@@ -136,7 +136,7 @@ func (c *Call) depart() {
 	defer c.engine.calls.done()
 	c.mail.close()
 	for _, out := range c.outlets {
-		out.sink = nil
+		out.close()
 	}
 	c.talk.media.Depart()
 }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -13,6 +14,14 @@ import (
 var methods = []sipmsg.RequestMethod{
 	sipmsg.INVITE, sipmsg.ACK, sipmsg.CANCEL, sipmsg.BYE, sipmsg.REGISTER, sipmsg.OPTIONS, sipmsg.SUBSCRIBE,
 	sipmsg.NOTIFY, sipmsg.REFER, sipmsg.INFO, sipmsg.MESSAGE, sipmsg.PRACK, sipmsg.UPDATE, sipmsg.PUBLISH,
+}
+
+// kept is a method that holds nothing of the message that it was read from.
+func kept(method sipmsg.RequestMethod) sipmsg.RequestMethod {
+	if i := slices.Index(methods, method); i >= 0 {
+		return methods[i]
+	}
+	return sipmsg.RequestMethod(strings.Clone(string(method)))
 }
 
 // label bounds what a method becomes in metrics and logs.

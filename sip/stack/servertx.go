@@ -21,8 +21,9 @@ var ErrAnswered = errors.New("request already answered")
 // the request may come (RFC 3261 §17.2, RFC 6026 §7.1), and answers those itself.
 type ServerTx struct {
 	stack *Stack
-	req   atomic.Pointer[sipmsg.Request]
-	head  head // behind the final response, what wayback.go needs
+	req   atomic.Pointer[sipmsg.Request] // nil behind the final response
+	name  identity                       // behind the final response, what is left of req
+	head  head                           // behind the final response, what wayback.go needs
 	key   string
 	is    sipmsg.RequestMethod
 	tag   string
@@ -42,10 +43,12 @@ type ServerTx struct {
 
 // newServerTx makes the transaction of a new request, ready to take copies of it.
 func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
-	t := &ServerTx{stack: s, is: in.req.Method, head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
+	t := &ServerTx{stack: s, is: kept(in.req.Method), head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
 	t.req.Store(in.req)
-	if t.tag, _ = in.req.To().Params.Get("tag"); t.tag == "" {
+	if tag, _ := in.req.To().Params.Get("tag"); tag == "" {
 		t.tag = newTag()
+	} else {
+		t.tag = strings.Clone(tag)
 	}
 	t.reply = in.flow.reply(&in.head)
 	if t.invite() {
@@ -67,7 +70,12 @@ func (t *ServerTx) trying() {
 
 // Request returns the request as received, which belongs to the handler. Behind the final response there is no
 // more in it than its method and what names its dialog: the transaction lives on for half a minute.
-func (t *ServerTx) Request() *sipmsg.Request { return t.req.Load() }
+func (t *ServerTx) Request() *sipmsg.Request {
+	if req := t.req.Load(); req != nil {
+		return req
+	}
+	return t.name.request(t.is)
+}
 
 func (t *ServerTx) invite() bool { return t.is == sipmsg.INVITE }
 
@@ -148,7 +156,10 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 		t.final = res.StatusCode
 		t.flow.unwatch(t)
 		t.head = t.head.wayBack(t.flow)
-		t.req.Store(identity(t.Request()))
+		if req := t.req.Load(); req != nil {
+			t.name = identityOf(req)
+			t.req.Store(nil)
+		}
 	}
 	t.said = w
 	err = t.stepLocked(responded(res.StatusCode))
@@ -213,30 +224,37 @@ func (t *ServerTx) responseDraft(room []field, res *sipmsg.Response) draft {
 }
 
 // identity is what names a request's dialog and its place in it. Nothing of it holds the text of the message.
-func identity(req *sipmsg.Request) *sipmsg.Request {
-	var short struct { // one piece of memory instead of five
-		sipmsg.Request
-		callID sipmsg.CallIDHeader
-		cseq   sipmsg.CSeqHeader
-		from   sipmsg.FromHeader
-		to     sipmsg.ToHeader
-	}
-	short.Method = req.Method
-	short.callID = sipmsg.CallIDHeader(strings.Clone(req.CallID().Value()))
-	short.cseq = sipmsg.CSeqHeader{SeqNo: req.CSeq().SeqNo, MethodName: req.Method}
-	short.from.Params, short.to.Params = tagOnly(req.From().Params), tagOnly(req.To().Params)
-	for _, h := range []sipmsg.Header{&short.callID, &short.cseq, &short.from, &short.to} {
-		short.AppendHeader(h)
-	}
-	return &short.Request
+type identity struct {
+	callID, from, to string // from and to are the tags
+	seq              uint32
 }
 
-func tagOnly(params sipmsg.HeaderParams) sipmsg.HeaderParams {
-	tag, ok := params.Get("tag")
-	if !ok {
+func identityOf(req *sipmsg.Request) identity {
+	callID := req.CallID().Value()
+	from, _ := req.From().Params.Get("tag")
+	to, _ := req.To().Params.Get("tag")
+	text := callID + from + to // one piece of memory instead of three
+	i, j := len(callID), len(callID)+len(from)
+	return identity{text[:i], text[i:j], text[j:], req.CSeq().SeqNo}
+}
+
+func (id identity) request(method sipmsg.RequestMethod) *sipmsg.Request {
+	req := &sipmsg.Request{Method: method}
+	callID := sipmsg.CallIDHeader(id.callID)
+	for _, h := range []sipmsg.Header{
+		&callID, &sipmsg.CSeqHeader{SeqNo: id.seq, MethodName: method},
+		&sipmsg.FromHeader{Params: tagOnly(id.from)}, &sipmsg.ToHeader{Params: tagOnly(id.to)},
+	} {
+		req.AppendHeader(h)
+	}
+	return req
+}
+
+func tagOnly(tag string) sipmsg.HeaderParams {
+	if tag == "" {
 		return nil
 	}
-	return sipmsg.HeaderParams{{K: "tag", V: strings.Clone(tag)}}
+	return sipmsg.HeaderParams{{K: "tag", V: tag}}
 }
 
 // again takes a copy of the request. One on a new connection, after the old one was lost, brings

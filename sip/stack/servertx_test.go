@@ -3,6 +3,7 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -292,5 +293,45 @@ func TestDialogRepeatsA2xxOverUDP(t *testing.T) {
 	fence.Respond(fence.Response(200, "OK"))
 	if m, _ := p.receive(); m.get("CSeq") != "1 OPTIONS" {
 		t.Error("the copy of the INVITE was answered:", m.lines)
+	}
+}
+
+func TestAnAnsweredRequestHoldsNothingOfItsText(t *testing.T) {
+	const text, copies = 30 << 10, 100
+	for _, method := range []string{"INVITE", "BYE", "UNHEARDOF"} {
+		t.Run(method, func(t *testing.T) {
+			n := start(t, func(c *Config, _ *Deps) { c.MaxHeaderLines = 2000 }, UDP)
+			p := newUDPPeer(t)
+			filler := make([]string, text/1000)
+			for i := range filler {
+				filler[i] = "X-Filler: " + strings.Repeat("x", 1000)
+			}
+			heap := func() (size int) {
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return int(m.HeapAlloc)
+			}
+			ask := func(branch string) {
+				raw := strings.Replace(udpRequest(p, method, branch, filler...), "To: <sip:edge@127.0.0.1>", "To: <sip:edge@127.0.0.1>;tag=ours", 1)
+				p.sendTo(n.Addr(UDP), raw)
+				tx := take(t, n.seen.requests, method)
+				if err := tx.Respond(tx.Response(200, "OK")); err != nil {
+					t.Fatal(err)
+				}
+				if req := tx.Request(); string(req.Method) != method || req.CallID().Value() != "call-"+branch || req.CSeq().SeqNo != 1 {
+					t.Fatalf("the request is %s now", req)
+				}
+			}
+			ask("first")
+			before := heap()
+			for i := range copies {
+				ask(fmt.Sprint("b", i))
+			}
+			if each := (heap() - before) / copies; each > text/4 {
+				t.Errorf("%d bytes are held of each", each)
+			}
+			runtime.KeepAlive(n)
+		})
 	}
 }

@@ -48,7 +48,7 @@ type Store struct {
 	live    list.List          // of *story, as are the next, the oldest first
 	ended   list.List
 	strays  list.List
-	spare   *story // whose room the next one takes
+	spare   []*story // whose room the next ones take, at most maxSpare
 }
 
 // thread is what one Call-ID is to the Store.
@@ -247,14 +247,19 @@ func (s *Store) tieLocked(t *thread, of *story) {
 	t.story, of.threads = of, append(of.threads, t)
 }
 
-// freshLocked returns an empty story, in the room of the last that was dropped.
+// freshLocked returns an empty story, in the room of one that was dropped.
 func (s *Store) freshLocked() *story {
-	of := s.spare
-	if s.spare = nil; of == nil {
-		of = &story{}
+	n := len(s.spare)
+	if n == 0 {
+		return &story{}
 	}
+	of := s.spare[n-1]
+	s.spare = s.spare[:n-1]
 	return of
 }
+
+// maxSpare is enough: a call begins with two Call-IDs, and ends with one story.
+const maxSpare = 8
 
 func (s *Store) moveLocked(of *story, to *list.List) {
 	if of.in != nil {
@@ -285,7 +290,9 @@ func (s *Store) dropLocked(of *story) {
 		delete(s.calls, of.call)
 	}
 	of.in.Remove(of.at)
-	clear(of.threads)
-	*of = story{threads: of.threads[:0], messages: of.messages.emptied()}
-	s.spare = of
+	if len(s.spare) < maxSpare {
+		clear(of.threads)
+		*of = story{threads: of.threads[:0], messages: of.messages.emptied()}
+		s.spare = append(s.spare, of)
+	}
 }

@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"sip/leg":               {"metrics", "sip/dialog", "sip/uri"},
 	"sip/trunk":             {"metrics", "sip/uri"},
 	"sip/trunk/probe":       {"sip/uri"},
-	"sip/stack":             {"metrics", "sip/uri", "sip/stack/certificate"},
+	"sip/stack":             {"metrics", "sip/uri", "sip/stack/certificate", "media/sockaddr"},
 	"sip/stack/certificate": {},
 	"sip/journal":           {"metrics"},
 	"sip/upgrade":           {},

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"handoff/media/lane"
+	"handoff/media/sockaddr"
 )
 
 // sockets are bare descriptors. A descriptor's number is given to the next socket as soon as it is
@@ -68,22 +69,25 @@ func (p *Pair) send(by lane.Side, b []byte, to netip.AddrPort) error {
 	if s.closed {
 		return net.ErrClosed
 	}
-	return sendTo(s.fds[by], b, to)
+	if err := sockaddr.SendTo(s.fds[by], b, to); err != 0 {
+		return err
+	}
+	return nil
 }
 
-// receive handles the next datagram of a port, if there is one and nobody stopped it meanwhile. It is
+// receive handles the next datagram of a port, read into buf, if there is one and nobody stopped it meanwhile. It is
 // false when the socket is in trouble.
-func (p *Pair) receive(on lane.Side, r *receiver) bool {
+func (p *Pair) receive(on lane.Side, buf []byte) bool {
 	s := &p.sockets
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	if s.frozen || s.closed {
 		return true
 	}
-	b, from, err := r.receive(s.fds[on])
+	n, from, err := sockaddr.ReceiveFrom(s.fds[on], buf)
 	switch err {
 	case 0:
-		if rtp := p.handle(on, b, from); rtp {
+		if rtp := p.handle(on, buf[:n], from); rtp {
 			p.rest()
 		}
 	case unix.EAGAIN, unix.EINTR: // a wrong checksum, for one: it is known only when read

@@ -75,7 +75,7 @@ type poller struct {
 	// owned by run
 	events [64]unix.EpollEvent
 	ready  [64]ready
-	in     *receiver
+	in     []byte
 }
 
 // ready is a port with something to read.
@@ -89,7 +89,7 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &poller{epoll: e, done: make(chan struct{}), pairs: map[uint64]*Pair{}, in: newReceiver()}
+	l := &poller{epoll: e, done: make(chan struct{}), pairs: map[uint64]*Pair{}, in: lane.NewBuffer()}
 	go l.run() // ends when close takes the epoll away
 	return l, nil
 }

@@ -177,7 +177,7 @@ func TestAnEventThatCameLateReadsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	late := func() { x.receive(lane.Media, newReceiver()) }
+	late := func() { x.receive(lane.Media, lane.NewBuffer()) }
 	x.Freeze()
 	say(at)
 	late()
@@ -308,10 +308,10 @@ func TestASocketInTroubleIsCounted(t *testing.T) {
 	defer func() { x.sockets.fds = sound }()
 	x.sockets.fds[lane.Media] = int(file.Fd()) // which is no socket
 	x.sockets.reading.Unlock()
-	if x.receive(lane.Media, newReceiver()) {
+	if x.receive(lane.Media, lane.NewBuffer()) {
 		t.Error("reading what is no socket went well")
 	}
-	if x.receive(lane.Control, newReceiver()); x.Report().ReadErrors != 1 {
+	if x.receive(lane.Control, lane.NewBuffer()); x.Report().ReadErrors != 1 {
 		t.Errorf("%d errors", x.Report().ReadErrors)
 	}
 }

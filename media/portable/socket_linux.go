@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"handoff/media/lane"
-	"handoff/media/sockaddr"
 )
 
 // listen returns a socket that Go's own poller does not know, bound to one family only: on a
@@ -39,39 +38,6 @@ func listen(ip netip.Addr, port uint16) (int, error) {
 		return -1, err
 	}
 	return fd, nil
-}
-
-// sendTo and receive are raw system calls: those of the library allocate an address for each packet.
-// Neither waits, so that the scheduler needs to know of none.
-func sendTo(fd int, b []byte, to netip.AddrPort) error {
-	var at sockaddr.Addr
-	size := at.Set(to)
-	_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&at)), size)
-	if err != 0 {
-		return err
-	}
-	return nil
-}
-
-// receiver is what datagrams are read into, one at a time.
-type receiver struct {
-	buf  []byte
-	from sockaddr.Addr
-	size uint32
-}
-
-func newReceiver() *receiver { return &receiver{buf: lane.NewBuffer()} }
-
-// receive returns the next datagram of a socket, good until the next call.
-func (r *receiver) receive(fd int) ([]byte, netip.AddrPort, unix.Errno) {
-	r.size = uint32(len(r.from))
-	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(r.buf))), uintptr(len(r.buf)),
-		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&r.from)), uintptr(unsafe.Pointer(&r.size)))
-	if err != 0 {
-		return nil, netip.AddrPort{}, err
-	}
-	return r.buf[:n], r.from.Get(), 0
 }
 
 // waiting tells whether a datagram waits at a socket.

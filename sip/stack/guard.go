@@ -117,11 +117,11 @@ func (d draft) check(secure bool) error {
 		if !isToken(f.name) {
 			return fmt.Errorf("header name %q is no token", f.name)
 		}
-		if unsafe(f.value) {
+		if breaksOut(f.value) {
 			return fmt.Errorf("CR, LF or NUL in %s", f.name) // never the value: it may be a secret
 		}
 	}
-	if unsafe(d.via) {
+	if breaksOut(d.via) {
 		return errors.New("CR, LF or NUL in Via")
 	}
 	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Content-Length"} {
@@ -150,12 +150,12 @@ func (d draft) check(secure bool) error {
 
 func (d draft) checkStart() error {
 	if d.code != 0 {
-		if d.code < 100 || d.code > 699 || unsafe(d.reason) {
+		if d.code < 100 || d.code > 699 || breaksOut(d.reason) {
 			return errors.New("bad status line")
 		}
 		return nil
 	}
-	if !isToken(d.method) || !strings.Contains(d.uri, ":") || strings.ContainsAny(d.uri, " \t<>\"") || unsafe(d.uri) {
+	if !isToken(d.method) || !strings.Contains(d.uri, ":") || strings.ContainsAny(d.uri, " \t<>\"") || breaksOut(d.uri) {
 		return errors.New("bad request line")
 	}
 	return nil
@@ -231,7 +231,7 @@ func (d draft) first(name string) string {
 	return ""
 }
 
-// unsafe tells text that would not stay on its line.
-func unsafe(s string) bool {
+// breaksOut tells text that would not stay on its line.
+func breaksOut(s string) bool {
 	return strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, 0) >= 0
 }

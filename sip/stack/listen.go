@@ -56,7 +56,11 @@ func (s *Stack) bindUDP(addr netip.AddrPort) error {
 		conn.SetReadBuffer(udpBuffer) // best effort: net.core.rmem_max may allow less
 		local := addrPortOf(conn.LocalAddr())
 		port = local.Port() // a free port is chosen once and the same everywhere
-		s.sockets = append(s.sockets, &udpSocket{conn: conn, local: local})
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			return err
+		}
+		s.sockets = append(s.sockets, &udpSocket{conn: conn, raw: raw, local: local})
 		s.note(UDP, local)
 	}
 	return nil

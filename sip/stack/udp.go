@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,7 @@ const udpBuffer = 4 << 20
 // udpSocket is one bound UDP address.
 type udpSocket struct {
 	conn   *net.UDPConn
+	raw    syscall.RawConn // of conn
 	local  netip.AddrPort
 	closed atomic.Bool
 	reader reader
@@ -34,7 +36,7 @@ func (u *udpSocket) place(remote netip.AddrPort) *atomic.Pointer[Flow] {
 }
 
 func (u *udpSocket) write(raw []byte, to netip.AddrPort) error {
-	if _, err := u.conn.WriteToUDPAddrPort(raw, to); err != nil {
+	if err := u.sendTo(raw, to); err != nil {
 		return fmt.Errorf("%w: %w", ErrTransport, err)
 	}
 	return nil
@@ -60,10 +62,10 @@ func (s *Stack) udpFlow(u *udpSocket, remote netip.AddrPort, peer metrics.Peer) 
 // serveUDP reads datagrams until the socket is closed or halted. Other errors are of the moment (ICMP, no
 // buffers): they are waited out, because without this loop the edge is deaf.
 func (s *Stack) serveUDP(u *udpSocket) {
-	buf := make([]byte, maxDatagramSize)
+	in := u.incoming(maxDatagramSize)
 	var pause backoff
 	for {
-		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
+		raw, from, err := in.next()
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
@@ -73,7 +75,7 @@ func (s *Stack) serveUDP(u *udpSocket) {
 			continue
 		}
 		pause = 0
-		s.receiveDatagram(u, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
+		s.receiveDatagram(u, from, raw)
 	}
 }
 

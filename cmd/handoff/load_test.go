@@ -23,6 +23,7 @@ import (
 var (
 	sipRate    = flag.Int("sip.rate", 20, "calls a second of the load test")
 	sipSeconds = flag.Int("sip.seconds", 1, "seconds of each of its runs")
+	sipWarm    = flag.Int("sip.warm", 1, "seconds that warm a peer up before each of them")
 	sipRounds  = flag.Int("sip.rounds", 1, "runs of each peer, of which the median counts")
 	sipSteps   = flag.String("sip.steps", "", "rates at which calls may get lost, rising")
 	sipHeld    = flag.Int("sip.held", 0, "calls held to weigh them")
@@ -133,7 +134,7 @@ func (l *load) measure(start func(way) *measured, w way, rate int) figure {
 	l.Helper()
 	m := start(w)
 	defer m.end()
-	l.drive(w, l.Edge+":5060", max(rate/2, 1), max(rate, 1))
+	l.drive(w, l.Edge+":5060", rate, rate**sipWarm)
 	before, _ := m.cpu()
 	t := l.drive(w, l.Edge+":5060", rate, rate**sipSeconds)
 	after, resident := m.cpu()

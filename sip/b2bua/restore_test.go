@@ -129,6 +129,24 @@ func TestACallThatWasSetUpEnds(t *testing.T) {
 	}
 }
 
+func TestACallerWhoIsNotAnsweredYetIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.overUDP = true
+	_, tx := r.invite()
+	r.next(sipmsg.INVITE).answer(180, "")
+	r.seenBy(t, "w1")
+	r.reopened = &incoming{rig: r, req: tx.req, peer: metrics.PeerTwilio, got: make(chan int, 16)}
+	r.successor(t, nil)
+	if code := r.reopened.final(); code != 503 {
+		t.Errorf("he hears %d", code)
+	}
+	r.next(sipmsg.CANCEL).answer(200, "")
+	r.next(sipmsg.BYE).answer(481, "")
+	if why := r.over(); why != metrics.ReasonRestart {
+		t.Errorf("ended as %s", why)
+	}
+}
+
 // seenBy waits until the journal has the tag of an early dialog.
 func (r *rig) seenBy(t *testing.T, tag string) {
 	t.Helper()

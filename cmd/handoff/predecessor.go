@@ -145,7 +145,7 @@ func (p *predecessor) commit(c commitItem) error {
 		return err
 	}
 	for _, record := range kept.Records {
-		p.kept[record.ID] = record
+		p.hold(record)
 	}
 	for _, id := range kept.Buried {
 		e.wire.bury(dialog.ID(id))
@@ -301,12 +301,18 @@ func (p *predecessor) onCall(item upgrade.Item) error {
 	return nil
 }
 
+// hold keeps what is known of a call of the process before, until that ends or moves. What Twilio says of it by HTTP is said to this one.
+func (p *predecessor) hold(record journal.Record) {
+	p.kept[record.ID] = record
+	p.edge.engine.Know(record)
+}
+
 func (p *predecessor) onPut(put putItem) error {
 	record, err := journal.Decode(put.Record)
 	if err != nil {
 		return err
 	}
-	p.kept[record.ID] = record
+	p.hold(record)
 	p.edge.store.Put(func() journal.Record { return record }, func(err error) {
 		written := writtenItem{Number: put.Number}
 		if err != nil {

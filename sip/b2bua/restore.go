@@ -43,6 +43,7 @@ func (e *Engine) Restore(kept journal.Kept) {
 			continue
 		}
 		c.left.ask = time.Duration(i) * askEvery
+		e.Know(record)
 		e.calls.readmit(c)
 		go c.run(c.onRestored) // ends when all legs are over
 	}
@@ -315,8 +316,6 @@ func (c *Call) replan(request refer.Request, methods []string) plan {
 func (c *Call) onRestored() {
 	c.engine.deps.Observer.CallStarted()
 	c.traceRestored()
-	c.engine.stories.bind(c.caller.sid, c.id)
-	c.engine.stories.bind(c.caller.parent, c.id)
 	for _, l := range c.left.ringing {
 		l.Abandon()
 	}

@@ -101,6 +101,12 @@ func inClear(yaml string) restartConfig {
 	}
 }
 
+// onIPv6 is a world without IPv4.
+func onIPv6(cfg restartConfig) restartConfig {
+	cfg.stageConfig = inIPv6(cfg.stageConfig)
+	return cfg
+}
+
 // lossless fails on packets that did not arrive, or twice.
 func lossless(t *testing.T, phones []*phone.Phone) {
 	t.Helper()
@@ -123,6 +129,10 @@ func TestUpgradeMovesCalls(t *testing.T) {
 		{"SRTP whose keys pass", restartConfig{YAML: portable}},
 		{"SRTP that is terminated", restartConfig{YAML: portable + "media: srtp_keys: terminate\n"}},
 		{"plain RTP over UDP", inClear(portable)},
+		{"IPv6 with userspace and SRTP that is terminated", onIPv6(restartConfig{YAML: pinned("userspace") + "media: srtp_keys: terminate\n"})},
+		{"IPv6 with kernel and SRTP whose keys pass", onIPv6(restartConfig{YAML: pinned("kernel")})},
+		{"IPv6 with SRTP whose keys pass", onIPv6(restartConfig{YAML: portable})},
+		{"IPv6 with plain RTP over UDP", onIPv6(inClear(portable))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRestarts(t, tt.cfg.mounted(t))

@@ -416,6 +416,45 @@ func TestUpgradeEndsTheOldProcess(t *testing.T) {
 	r.fair()
 }
 
+// TestUpgradeBehindAnUpgrade: as long as the old process has calls the next upgrade is refused, and then connections keep it from
+// nothing: who has put a bad build in place need not wait until Twilio closes them.
+func TestUpgradeBehindAnUpgrade(t *testing.T) {
+	r := newRestarts(t, restartConfig{YAML: portable})
+	p, q := r.call(twilio.Options{}), r.call(twilio.Options{})
+	r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
+	first := r.succeeded()
+	if exit, said := r.tryUpgrade(); exit != exitError || !strings.Contains(said, "try again when it has no calls") {
+		t.Errorf("while calls are in the old process: exit code %d: %s", exit, said)
+	}
+	r.until("both calls have moved", func() bool { return len(r.held()) == 2 })
+	r.until("the old process has none", func() bool { return r.upgraded().Calls == 0 })
+	if now := r.upgraded(); now.Before == 0 || now.Connections == 0 {
+		t.Fatalf("nothing keeps the old process: %+v", now)
+	}
+	r.until("a second upgrade works", func() bool {
+		exit, said := r.tryUpgrade()
+		if exit != exitOK && !strings.Contains(said, errHastening.Error()) {
+			t.Fatalf("exit code %d: %s", exit, said)
+		}
+		return exit == exitOK
+	})
+	var second int
+	r.until("a third process serves", func() bool { second = r.upgraded().PID; return second != first && second != r.cmd.Process.Pid })
+	t.Cleanup(func() { _ = syscall.Kill(second, syscall.SIGKILL) }) // or it has ended
+	if err := r.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	fresh := r.call(twilio.Options{})
+	all := append(append(p.phones(), q.phones()...), fresh.phones()...)
+	r.must(hearMore(r.ctx, all, 20))
+	lossless(t, all)
+	r.must(p.caller.Hangup(r.ctx))
+	r.must(q.assistant.Hangup(r.ctx))
+	r.must(fresh.caller.Hangup(r.ctx))
+	r.ended(p, q, fresh)
+	r.fair()
+}
+
 // TestUpgradedEdgeEndsWhole: who ends the new process ends the edge, also when the old one still is there.
 func TestUpgradedEdgeEndsWhole(t *testing.T) {
 	r := newRestarts(t, restartConfig{YAML: portable})

@@ -56,11 +56,11 @@ func TestUpgradeDuringATransfer(t *testing.T) {
 		},
 		{
 			name: "the caller talks to the agent who hangs up", yaml: domain + "transfer: methods: [invite]\n",
-			until: bridged, tried: []string{"invite"}, after: func(r *restarts, p pair, agent *twilio.Inbound) { r.must(agent.Hangup(r.ctx)) },
+			until: released, tried: []string{"invite"}, after: func(r *restarts, p pair, agent *twilio.Inbound) { r.must(agent.Hangup(r.ctx)) },
 		},
 		{
 			name: "the caller talks to the agent and hangs up", yaml: domain + "transfer: methods: [invite]\n",
-			until: bridged, tried: []string{"invite"}, after: func(r *restarts, p pair, agent *twilio.Inbound) { r.must(p.caller.Hangup(r.ctx)) },
+			until: released, tried: []string{"invite"}, after: func(r *restarts, p pair, agent *twilio.Inbound) { r.must(p.caller.Hangup(r.ctx)) },
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,8 +127,8 @@ func withWebhooks(cfg restartConfig) restartConfig {
 // asked waits until Twilio's API has the request.
 func asked(r *restarts, _ pair) { r.await(r.t, `"method":"rest"`) }
 
-// bridged waits until Watson has been released.
-func bridged(r *restarts, p pair) {
+// released waits until Watson has been released.
+func released(r *restarts, p pair) {
 	_, err := p.assistant.Await(r.ctx)
 	r.must(err)
 }

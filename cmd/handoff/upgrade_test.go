@@ -323,18 +323,23 @@ func TestUpgradeToAnUnhealthyProcess(t *testing.T) {
 	r.must(os.WriteFile(r.config, append(good, "frobnicate: 1\n"...), 0o600))
 	refused("a bad configuration", "the new process says: "+r.config+":")
 	r.must(os.WriteFile(r.config, good, 0o600))
-	for name, script := range map[string]string{"that crashes": "exit 3", "that hangs": "exec sleep 1000"} {
+	unhealthy := []struct{ name, script, why string }{
+		{"that crashes", "exit 3", "the new process has ended"},
+		{"that ends at once", "exit 0", "the new process has ended"},
+		{"that hangs", "exec sleep 1000", "the new process was not ready within"},
+		{"that talks nonsense", "echo healthy >&3; exec sleep 1000", "the new process"},
+		{"that is none", "", "start "},
+	}
+	for _, tt := range unhealthy {
 		other := filepath.Join(t.TempDir(), "other")
-		r.must(os.WriteFile(other, []byte("#!/bin/sh\n"+script+"\n"), 0o700))
+		if tt.script != "" {
+			r.must(os.WriteFile(other, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o700))
+		}
 		r.must(os.Symlink(other, program+".next"))
 		r.must(os.Rename(program+".next", program))
-		why := "the new process has ended"
-		if name == "that hangs" {
-			why = "the new process was not ready within"
-		}
-		refused("a process "+name, why)
+		refused("a process "+tt.name, tt.why)
 	}
-	r.awaitPage("/metrics", `handoff_upgrades_total{result="refused"} 3`)
+	r.awaitPage("/metrics", fmt.Sprintf(`handoff_upgrades_total{result="refused"} %d`, 1+len(unhealthy)))
 	lossless(t, p.phones())
 	r.must(os.Remove(program))
 	r.must(os.Symlink(self, program))

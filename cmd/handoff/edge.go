@@ -155,6 +155,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 		Observer:   counters,
 		Ringback:   tone.Ringback(),
 		Bury:       w.bury,
+		Reopen:     w.reopen,
 		Changeable: now.with,
 	})
 	if err != nil {

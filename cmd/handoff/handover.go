@@ -30,7 +30,8 @@ import (
 //	 │── left… (connections) ──────────────▶│
 //	 │── done, and its end ────────────────▶│
 //
-// New says end when it is to end itself: old does not go on in its place then. Any other end of a process shows as that of
+// New says hasten when it is to be followed itself: old, once it has neither call nor transaction, waits for its connections no
+// longer. New says end when it is to end itself: old does not go on in its place then. Any other end of a process shows as that of
 // the channel. New's before committed: old opens the journal again and goes
 // on. New's afterwards: old does so too, with the calls that it let go, as behind a crash. Old's without done: new
 // has the journal, and goes on with what it holds of old's calls, as behind a crash.
@@ -57,6 +58,7 @@ const (
 	itemLeft      = "left"
 	itemDone      = "done"
 	itemEnd       = "end"
+	itemHasten    = "hasten"
 )
 
 // protocol is the form of all items. A process that speaks another one is refused before anything is moved.
@@ -74,10 +76,12 @@ type greeting struct {
 	Record   int    `json:"record"` // the version of the journal's records that it writes and reads
 	Build    string `json:"build"`
 	PID      int    `json:"pid"`
+	// Hastens tells that it knows hasten. Builds that do not would take it for the end of the channel.
+	Hastens bool `json:"hastens,omitempty"`
 }
 
 func ourGreeting() greeting {
-	return greeting{Protocol: protocol, Record: journal.Version, Build: buildVersion(), PID: os.Getpid()}
+	return greeting{Protocol: protocol, Record: journal.Version, Build: buildVersion(), PID: os.Getpid(), Hastens: true}
 }
 
 // check tells whether the new process, which has greeted with g, can follow this one.

@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"handoff/sip/simulator"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
+	"handoff/sip/simulator/watson"
 	"handoff/sip/upgrade/standin"
 )
 
@@ -77,8 +79,26 @@ func (s *supervised) empty() {
 	s.must(s.above.Until(10*time.Second, func(kept map[string]int) bool { return len(kept) == 0 }))
 }
 
-// unreachable counts what the system has told senders of ports that nobody has.
+// unreachable counts what the system has told senders of ports that nobody has, over either IP.
 func unreachable(t *testing.T) int {
+	t.Helper()
+	six, err := os.ReadFile("/proc/thread-self/net/snmp6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(six)) {
+		if fields := strings.Fields(line); fields[0] == "Icmp6OutDestUnreachs" {
+			n, err := strconv.Atoi(fields[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n + unreachable4(t)
+		}
+	}
+	return unreachable4(t)
+}
+
+func unreachable4(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile("/proc/thread-self/net/snmp")
 	if err != nil {
@@ -115,6 +135,8 @@ func TestKilledUnderASupervisorThatKeepsSockets(t *testing.T) {
 		{"SRTP whose keys pass", restartConfig{YAML: portable}},
 		{"SRTP that is terminated", restartConfig{YAML: portable + "media: srtp_keys: terminate\n"}},
 		{"plain RTP over UDP", inClear(portable)},
+		{"IPv6 with SRTP whose keys pass", onIPv6(restartConfig{YAML: portable})},
+		{"IPv6 with plain RTP over UDP", onIPv6(inClear(portable))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newSupervised(t, 4096, tt.cfg)
@@ -127,7 +149,7 @@ func TestKilledUnderASupervisorThatKeepsSockets(t *testing.T) {
 			r.kill()
 			heard, lost := p.caller.Phone().Stats().Heard, p.caller.Phone().Stats().Lost
 			far := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.as.At.Twilio, 0)), Timeout: time.Second}
-			conn, err := far.DialContext(r.ctx, "tcp", fmt.Sprintf("%s:%d", r.as.At.Edge, r.sip))
+			conn, err := far.DialContext(r.ctx, "tcp", netip.AddrPortFrom(r.as.At.Edge, r.sip).String())
 			r.must(err)
 			defer conn.Close()
 			answer := r.invite()
@@ -180,7 +202,7 @@ func (s *supervised) invite() <-chan string {
 	var to netip.AddrPort
 	for name := range s.above.Kept() {
 		if at, ok := strings.CutPrefix(name, "udp_"); ok {
-			to = netip.MustParseAddrPort(strings.Replace(at, "_", ":", 1))
+			to = netip.MustParseAddrPort(strings.ReplaceAll(at, "_", ":"))
 		}
 	}
 	from := conn.LocalAddr()
@@ -211,16 +233,23 @@ Content-Length: 0
 	return answer
 }
 
-// TestKilledWhereSocketsAreThoseOfAllCalls: of the userspace path the supervisor keeps what makes its ports silent.
-func TestKilledWhereSocketsAreThoseOfAllCalls(t *testing.T) {
-	r := newSupervised(t, 4096, inClear(pinned("userspace")).mounted(t))
+// TestKilledWhileAnAgentTalksUnderASupervisor: the sockets of leg C are kept like the others.
+func TestKilledWhileAnAgentTalksUnderASupervisor(t *testing.T) {
+	r := newSupervised(t, 4096, restartConfig{
+		YAML: portable + "twilio: sip_domain: {uri: \"DOMAIN\", username: " + domainUser + ", password_file: password}\ntransfer: methods: [invite]\n",
+	})
 	p := r.call(twilio.Options{})
 	r.must(hearMore(r.ctx, p.phones(), 5))
+	outcome, err := p.assistant.Refer(r.ctx, watson.Transfer{Key: testKey})
+	r.must(err)
+	r.told(outcome, 100, 200)
+	agent, err := r.twilio.Domain().Accept(r.ctx)
+	r.must(err)
+	both := []*phone.Phone{p.caller.Phone(), agent.Phone()}
+	r.must(hearMore(r.ctx, both, 5))
+	r.keeps(3) // the leg of Watson's has its ports until the call is over
 	time.Sleep(written)
 	for range 2 {
-		if n := r.above.Kept()[silence]; n != 1 {
-			t.Fatalf("%d sockets keep the silence", n)
-		}
 		told := unreachable(t)
 		r.kill()
 		time.Sleep(deadFor / 4)
@@ -228,16 +257,73 @@ func TestKilledWhereSocketsAreThoseOfAllCalls(t *testing.T) {
 			t.Errorf("while no process lived %d packets met a closed port", n)
 		}
 		r.start()
-		r.must(hearMore(r.ctx, p.phones(), 5))
+		soon, cancel := context.WithTimeout(r.ctx, time.Second)
+		defer cancel()
+		r.must(hearMore(soon, both, 5))
+		r.keeps(3)
 	}
-	r.upgrade()
-	r.must(hearMore(r.ctx, p.phones(), 5))
-	if n := r.above.Kept()[silence]; n != 1 {
-		t.Errorf("behind an upgrade %d sockets keep the silence", n)
-	}
-	r.must(p.caller.Hangup(r.ctx))
+	r.must(agent.Hangup(r.ctx))
 	r.ended(p)
+	r.keeps(0)
+	for _, p := range both {
+		if s := p.Stats(); s.Undecryptable+s.Damaged+s.Foreign+s.Doubled > 0 {
+			t.Errorf("heard %+v", s)
+		}
+	}
 	r.fair()
+}
+
+// TestKilledWhereSocketsAreThoseOfAllCalls: of the userspace path, below that of the kernel too, the supervisor keeps what makes its
+// ports silent.
+func TestKilledWhereSocketsAreThoseOfAllCalls(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  restartConfig
+	}{
+		{"userspace and plain RTP", inClear(pinned("userspace"))},
+		{"IPv6 with userspace and plain RTP", onIPv6(inClear(pinned("userspace")))},
+		{"kernel and plain RTP", inClear(pinned("kernel"))},
+		{"kernel and SRTP whose keys pass", restartConfig{YAML: pinned("kernel")}},
+		{"IPv6 with kernel and SRTP whose keys pass", onIPv6(restartConfig{YAML: pinned("kernel")})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newSupervised(t, 4096, tt.cfg.mounted(t))
+			kernel := strings.Contains(tt.cfg.YAML, "path: kernel")
+			p := r.call(twilio.Options{})
+			r.must(hearMore(r.ctx, p.phones(), 5))
+			for range 2 {
+				if kernel {
+					r.awaitPage("/metrics", "\nhandoff_media_sessions{path=\"kernel\"} 1\n")
+				}
+				time.Sleep(written)
+				if n := r.above.Kept()[silence]; n != 1 {
+					t.Fatalf("%d sockets keep the silence", n)
+				}
+				told := unreachable(t)
+				r.kill()
+				if kernel {
+					r.must(hearMore(r.ctx, p.phones(), 25))
+				}
+				time.Sleep(deadFor / 4)
+				if n := unreachable(t) - told; n != 0 {
+					t.Errorf("while no process lived %d packets met a closed port", n)
+				}
+				r.start()
+				r.must(hearMore(r.ctx, p.phones(), 5))
+			}
+			if kernel {
+				lossless(t, p.phones())
+			}
+			r.upgrade()
+			r.must(hearMore(r.ctx, p.phones(), 5))
+			if n := r.above.Kept()[silence]; n != 1 {
+				t.Errorf("behind an upgrade %d sockets keep the silence", n)
+			}
+			r.must(p.caller.Hangup(r.ctx))
+			r.ended(p)
+			r.fair()
+		})
+	}
 }
 
 // TestKilledWithoutOne is what the sockets are kept for.

@@ -59,7 +59,12 @@ func (s *nameServer) answers() int {
 	return s.answered
 }
 
-func address(at netip.Addr) dnsBody { return &dnsmessage.AResource{A: at.As4()} }
+func address(at netip.Addr) dnsBody {
+	if at.Is6() {
+		return &dnsmessage.AAAAResource{AAAA: at.As16()}
+	}
+	return &dnsmessage.AResource{A: at.As4()}
+}
 
 func service(priority uint16, target string, port uint16) dnsBody {
 	return &dnsmessage.SRVResource{Priority: priority, Weight: 10, Port: port, Target: dnsmessage.MustNewName(target)}
@@ -100,7 +105,10 @@ func (s *nameServer) answerLocked(asked dnsmessage.Message) ([]byte, error) {
 	}
 	for _, body := range records {
 		kind := dnsmessage.TypeA
-		if _, srv := body.(*dnsmessage.SRVResource); srv {
+		switch body.(type) {
+		case *dnsmessage.AAAAResource:
+			kind = dnsmessage.TypeAAAA
+		case *dnsmessage.SRVResource:
 			kind = dnsmessage.TypeSRV
 		}
 		if kind == q.Type {

@@ -37,6 +37,7 @@ type predecessor struct {
 	mu   sync.Mutex
 	left leftItem
 	gone bool
+	away chan struct{} // closed with gone
 }
 
 // precede takes what the process before has handed over until it wants to know whether this one is healthy; nil where
@@ -46,7 +47,7 @@ func precede() (*predecessor, error) {
 	if channel == nil || err != nil {
 		return nil, err
 	}
-	p := &predecessor{counterpart: counterpart{channel}, log: zap.NewNop(), sockets: make(map[string]int), kept: make(map[string]journal.Record)}
+	p := &predecessor{counterpart: counterpart{channel}, log: zap.NewNop(), sockets: make(map[string]int), kept: make(map[string]journal.Record), away: make(chan struct{})}
 	if err := p.tell(itemGreeting, ourGreeting()); err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func (p *predecessor) commit(c commitItem) error {
 		return err
 	}
 	for _, record := range kept.Records {
-		p.kept[record.ID] = record
+		p.hold(record)
 	}
 	for _, id := range kept.Buried {
 		e.wire.bury(dialog.ID(id))
@@ -200,6 +201,7 @@ func (p *predecessor) listen() {
 	p.mu.Lock()
 	p.gone = true
 	p.mu.Unlock()
+	close(p.away)
 }
 
 // lastGasp is how long a process that is being ended may still hold its sockets.
@@ -301,12 +303,18 @@ func (p *predecessor) onCall(item upgrade.Item) error {
 	return nil
 }
 
+// hold keeps what is known of a call of the process before, until that ends or moves. What Twilio says of it by HTTP is said to this one.
+func (p *predecessor) hold(record journal.Record) {
+	p.kept[record.ID] = record
+	p.edge.engine.Know(record)
+}
+
 func (p *predecessor) onPut(put putItem) error {
 	record, err := journal.Decode(put.Record)
 	if err != nil {
 		return err
 	}
-	p.kept[record.ID] = record
+	p.hold(record)
 	p.edge.store.Put(func() journal.Record { return record }, func(err error) {
 		written := writtenItem{Number: put.Number}
 		if err != nil {
@@ -316,6 +324,37 @@ func (p *predecessor) onPut(put putItem) error {
 		go func() { _ = p.tell(itemWritten, written) }() // ends within the patience of the channel
 	})
 	return nil
+}
+
+// hastenTime is how long the process before may take to end when nothing keeps it but connections.
+const hastenTime = 5 * time.Second
+
+var errHastening = errors.New("it ends within half a minute, when nothing can be asked of it any more: try again then")
+
+// hasten has the process before end at once, if nothing keeps it but connections; calls that use one dial anew when they have
+// something to say, as they do behind its end in any case.
+func (p *predecessor) hasten() error {
+	pid, left := p.standing()
+	switch {
+	case pid == 0:
+		return nil
+	case left.Until.IsZero():
+		return fmt.Errorf("process %d has not told yet what it still has: try again", pid)
+	case left.Calls > 0:
+		return fmt.Errorf("process %d still has %d calls and %d connections: try again when it has no calls (GET /api/v1/upgrade), at the latest at %s",
+			pid, left.Calls, left.Connections, left.Until.Format(time.TimeOnly))
+	case !p.greeted.Hastens:
+		return fmt.Errorf("process %d still has %d connections, and waits for their end until %s", pid, left.Connections, left.Until.Format(time.TimeOnly))
+	}
+	if err := p.tell(itemHasten, nil); err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	select {
+	case <-p.away:
+		return nil
+	case <-time.After(hastenTime):
+		return fmt.Errorf("process %d: %w", pid, errHastening)
+	}
 }
 
 // standing tells what the process before still holds; pid is 0 when it has ended.

@@ -60,6 +60,48 @@ func killedWhenDialling(t *testing.T, later time.Duration) error {
 	return nil
 }
 
+// TestKilledBeforeTheAnswerOverUDP kills the edge while a caller over UDP waits for his answer, who has heard 100 or 180 and says nothing
+// more. The next process refuses him at once, so that he is put through elsewhere, and one line tells of the call.
+func TestKilledBeforeTheAnswerOverUDP(t *testing.T) {
+	for name, b := range map[string]watson.Behaviour{
+		"he has heard 180":             {RingFor: 20 * time.Second},
+		"he has heard nothing but 100": {RingFor: 20 * time.Second, NoRinging: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := inClear("")
+			clear := cfg.WatsonSet
+			cfg.WatsonSet = func(c *watson.Config) {
+				clear(c)
+				behaves(b).WatsonSet(c)
+			}
+			r := newRestarts(t, cfg)
+			caller, err := r.twilio.Place(r.ctx, "+18885557777", twilio.Options{})
+			r.must(err)
+			assistant, err := r.watson.Accept(r.ctx)
+			r.must(err)
+			if !b.NoRinging {
+				<-caller.Ringing()
+			}
+			time.Sleep(written)
+			r.again()
+			soon, cancel := context.WithTimeout(r.ctx, time.Second)
+			defer cancel()
+			if ending, err := caller.Await(soon); err != nil || ending.How != twilio.Rejected || ending.Status != 503 {
+				t.Errorf("the caller: %+v, %v", ending, err)
+			}
+			if ending, err := assistant.Await(r.ctx); err != nil || ending.How != watson.Cancelled {
+				t.Errorf("at Watson: %+v, %v", ending, err)
+			}
+			r.until("the edge holds no call", func() bool { return len(r.held()) == 0 })
+			all := toldOf(t, filepath.Join(r.dir, "state/cdr.jsonl"), 1)
+			if len(all) != 1 || all[0].Reason != "restart" || all[0].Legs[0].Code != 503 {
+				t.Errorf("the CDRs: %+v", all)
+			}
+			r.fair()
+		})
+	}
+}
+
 // TestKilledDuringAReinvite kills the edge while the one side's re-INVITE waits for the other's answer, and just when it is
 // answered. Whoever asks again gets what it asked for, both hear each other, and one line tells of the call.
 func TestKilledDuringAReinvite(t *testing.T) {

@@ -53,9 +53,12 @@ type restartConfig struct {
 
 func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	t.Helper()
-	cfg.At = stageAddrs{loopback, loopback, loopback}
-	if runtime.GOOS == "linux" {
+	switch {
+	case cfg.At.Edge.Is6():
+	case runtime.GOOS == "linux":
 		cfg.At = stageAddrs{loopback, netip.MustParseAddr("127.0.0.2"), watsonAddr}
+	default:
+		cfg.At = stageAddrs{loopback, loopback, loopback}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -85,12 +88,12 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 
 	r.ports = stagePorts{rest: freePort(cfg.At.Twilio), studio: freePort(cfg.At.Twilio), domain: freePort(cfg.At.Twilio)}
 	r.sip = freePort(cfg.At.Edge)
-	udp := freePort(cfg.At.Edge)
-	r.ops = fmt.Sprintf("%s:%d", cfg.At.Edge, freePort(cfg.At.Edge))
-	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr(), zoneName, cmp.Or(cfg.Ports, rangeOfPorts()), hostText(cfg.At.Edge.String()))
+	udp, host := freePort(cfg.At.Edge), hostText(cfg.At.Edge.String())
+	r.ops = fmt.Sprintf("%s:%d", host, freePort(cfg.At.Edge))
+	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr(), zoneName, cmp.Or(cfg.Ports, rangeOfPorts()), host)
 	for old, new := range map[string]string{
-		"tls:127.0.0.1:0": fmt.Sprintf("tls:127.0.0.1:%d", r.sip), "tcp:127.0.0.1:0": fmt.Sprintf("tcp:127.0.0.1:%d", freePort(cfg.At.Edge)),
-		"udp:127.0.0.1:0": fmt.Sprintf("udp:127.0.0.1:%d", udp), `ops: {listen: "127.0.0.1:0"}`: `ops: {listen: "` + r.ops + `"}`,
+		"tls:" + host + ":0": fmt.Sprintf("tls:%s:%d", host, r.sip), "tcp:" + host + ":0": fmt.Sprintf("tcp:%s:%d", host, freePort(cfg.At.Edge)),
+		"udp:" + host + ":0": fmt.Sprintf("udp:%s:%d", host, udp), `ops: {listen: "` + host + `:0"}`: `ops: {listen: "` + r.ops + `"}`,
 		"journal: {kind: memory}": "journal: {path: " + cmp.Or(cfg.Journal, "state/calls.db") + "}", `cdr: {kind: "off"}`: "cdr: {path: state/cdr.jsonl}",
 	} {
 		if !strings.Contains(text, old) {
@@ -102,7 +105,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 		text = strings.Replace(text, `, pins: ""`, "", 1)
 	}
 	for line := range strings.Lines(strings.NewReplacer(
-		"REST", fmt.Sprintf("http://%s:%d", cfg.At.Twilio, r.ports.rest), "STUDIO", twilio.StudioURL(accountSID, netip.AddrPortFrom(cfg.At.Twilio, r.ports.studio)),
+		"REST", fmt.Sprintf("http://%s:%d", hostText(cfg.At.Twilio.String()), r.ports.rest), "STUDIO", twilio.StudioURL(accountSID, netip.AddrPortFrom(cfg.At.Twilio, r.ports.studio)),
 		"DOMAIN", fmt.Sprintf("sip:queue@%s:%d;transport=tls", domainName, r.ports.domain),
 	).Replace(cfg.YAML)) {
 		section, rest, _ := strings.Cut(line, ": ")
@@ -124,7 +127,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 
 	certificate, err := authority.Issue(regionName, "trunk1.pstn.twilio.com", domainName)
 	r.must(err)
-	at := fmt.Sprintf("%s:%d", cfg.At.Edge, r.sip)
+	at := fmt.Sprintf("%s:%d", host, r.sip)
 	tc := twilio.Config{
 		Addr: cfg.At.Twilio, Certificate: certificate, Roots: authority.Pool(), Edge: at, Origination: "sip:" + at + ";transport=tls",
 		Hidden: []string{zoneName, "watson.cloud.ibm.com"}, AccountSid: accountSID, AuthToken: authToken, ParentHeader: true, PlainREST: true,
@@ -134,7 +137,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 		cfg.TwilioSet(&tc)
 	}
 	if tc.Transport == "udp" {
-		tc.Edge = fmt.Sprintf("%s:%d", cfg.At.Edge, udp)
+		tc.Edge = fmt.Sprintf("%s:%d", host, udp)
 	}
 	r.twilio, err = twilio.New(tc, twilio.Deps{Violations: r.violations})
 	r.must(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"handoff/configs"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -70,6 +71,43 @@ func TestWhatNobodyEnds(t *testing.T) {
 					t.Errorf("%s heard %q, want %s", leg, told[0], want)
 				}
 			}
+			sc.clean()
+		})
+	}
+}
+
+// TestWhatNobodyEndsBehindATransfer: a call that goes on with an agent ends like any other, and has a reason of its own.
+func TestWhatNobodyEndsBehindATransfer(t *testing.T) {
+	const timeout = 3 * time.Second
+	for _, tt := range []struct {
+		name   string
+		set    func(*configs.Config)
+		mute   func(caller, agent *phone.Phone)
+		reason string
+		result string
+	}{
+		{"the agent falls silent", func(c *configs.Config) { c.Media.Timeout = timeout }, func(_, agent *phone.Phone) { agent.Mute() }, "agent_silent", "upstream"},
+		{"the caller falls silent", func(c *configs.Config) { c.Media.Timeout = timeout }, func(caller, _ *phone.Phone) { caller.Mute() }, "caller_silent", "caller"},
+		{"it lasts too long", func(c *configs.Config) { c.Limits.Duration = timeout }, func(_, _ *phone.Phone) {}, "duration", "us"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc, caller, assistant, outcome := invited(t, twilio.Reception{}, tt.set)
+			agent, err := sc.twilio.Domain().Accept(sc.ctx)
+			sc.must(err)
+			sc.told(<-outcome, 100, 200)
+			sc.hear(caller.Phone(), agent.Phone())
+			tt.mute(caller.Phone(), agent.Phone())
+			ending, err := agent.Await(sc.ctx)
+			sc.must(err)
+			sc.over(caller, assistant)
+			for leg, told := range map[string]string{"the caller": caller.Ending().Reason, "the agent": ending.Reason} {
+				if !strings.Contains(told, `;text="`+tt.reason+`"`) {
+					t.Errorf("%s heard %q", leg, told)
+				}
+			}
+			sc.counted(`handoff_calls_total{reason="` + tt.reason + `",result="` + tt.result + `"} 1`)
+			sc.counted(`handoff_transfers_total{method="invite",reason="proved",result="success"} 1`)
 			sc.clean()
 		})
 	}

@@ -28,6 +28,7 @@ type successor struct {
 	took    chan struct{} // closed when it has taken all that was over (itemLast)
 	gone    chan error    // what ended the channel
 	parted  atomic.Bool   // this process has ended it
+	hastens atomic.Bool   // connections are not to be waited for
 }
 
 // prove starts a process and asks it whether it could follow. Nothing is moved; on an error it is ended.
@@ -186,6 +187,8 @@ func (s *successor) listen() error {
 		case itemLast:
 			_ = s.tell(itemLast, nil)
 			close(s.took)
+		case itemHasten:
+			s.hastens.Store(true)
 		case itemEnd:
 			return errDismissed
 		default:
@@ -203,7 +206,8 @@ var (
 	errDismissed = errors.New("the edge ends")
 )
 
-// move moves one call after the other, and returns when nothing is left here, not even a connection, or at the deadline.
+// move moves one call after the other, and returns when nothing is left here, not even a connection unless the
+// new process hastens, or at the deadline.
 // The error says that the edge ends (errDismissed), or that the new process is gone and this one has everything again.
 func (s *successor) move(until time.Time) error {
 	e := s.edge
@@ -229,7 +233,7 @@ func (s *successor) move(until time.Time) error {
 			told = left
 			_ = s.tell(itemLeft, left)
 		}
-		if over && connections == 0 && closed(s.took) || time.Now().After(until) {
+		if over && (connections == 0 || s.hastens.Load()) && closed(s.took) || time.Now().After(until) {
 			e.log.Info("the new process goes on alone", zap.Int("calls_left", calls), zap.Int("connections_left", connections))
 			return nil
 		}

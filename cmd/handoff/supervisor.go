@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -39,9 +40,30 @@ func (s *supervisor) tell(assignments ...string) {
 	if s.follower.Load() != 0 {
 		return
 	}
-	if _, err := daemon.SdNotify(false, strings.Join(assignments, "\n")); err != nil {
+	if err := notify(strings.Join(assignments, "\n")); err != nil {
 		s.log.Warn("the supervisor can't be told", zap.Strings("what", assignments), zap.Error(err))
 	}
+}
+
+// notifyTime is how long a supervisor may leave a message lying: an upgrade, a drain and the end of the edge wait for it.
+const notifyTime = time.Second
+
+// notify is go-systemd's SdNotify with an end: that one writes for as long as nobody reads.
+func notify(words string) error {
+	at := os.Getenv("NOTIFY_SOCKET")
+	if at == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: at, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(words))
+	return err
 }
 
 // reloading tells that the configuration is read again, until ready.

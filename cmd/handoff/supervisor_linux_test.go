@@ -150,3 +150,36 @@ func TestASupervisorIsToldOfAnUpgrade(t *testing.T) {
 		t.Errorf("the service seemed to end: %q", n.all)
 	}
 }
+
+// deafen lets the supervisor read no more: what it can be told without that has been said.
+func (n *notified) deafen() {
+	n.t.Helper()
+	for range 10_000 {
+		err := notify("X=1")
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	n.t.Fatal("it takes everything")
+}
+
+// TestASupervisorThatReadsNoMore keeps an edge from nothing: neither from calls nor from an upgrade, nor from its end.
+func TestASupervisorThatReadsNoMore(t *testing.T) {
+	n := superviseThis(t, "400000")
+	r := newRestarts(t, restartConfig{YAML: portable})
+	n.await("WATCHDOG=1")
+	n.deafen()
+	p := r.call(twilio.Options{})
+	r.must(hearMore(r.ctx, p.phones(), 5))
+	pid := r.upgrade()
+	r.must(hearMore(r.ctx, p.phones(), 5))
+	lossless(t, p.phones())
+	r.must(p.caller.Hangup(r.ctx))
+	r.ended(p)
+	r.must(syscall.Kill(pid, syscall.SIGTERM))
+	r.must(r.cmd.Wait()) // the old one ends with the new one
+	r.fair()
+}

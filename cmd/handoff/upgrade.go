@@ -19,7 +19,7 @@ type upgradeCmd struct{ opsClient }
 
 // Run lets a new process take the place of a running edge, and tells how far it is until the old one holds no call.
 func (c upgradeCmd) Run(std streams) error {
-	c.patience = proveTime + 2*commitTime
+	c.patience = hastenTime + proveTime + 2*commitTime
 	var now control.Upgraded
 	if err := c.request(http.MethodPost, "/api/v1/upgrade", struct{}{}, &now); err != nil {
 		return err
@@ -58,6 +58,12 @@ func (o *operator) Upgrade() (control.Upgraded, error) {
 		o.log.Warn("no upgrade", zap.Error(err))
 		return control.Upgraded{}, err
 	}
+	if err := o.before.hasten(); err != nil {
+		err = fmt.Errorf("%w: %w", errUpgrading, err)
+		o.log.Warn("no upgrade", zap.Error(err))
+		o.upgrades(nil)
+		return control.Upgraded{}, err
+	}
 	next, err := e.prove(ownPath(), os.Args[1:])
 	if err == nil {
 		err = next.commit()
@@ -92,7 +98,6 @@ func (o *operator) Upgrade() (control.Upgraded, error) {
 func (o *operator) mayUpgrade() (*edge, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	pid, left := o.before.standing()
 	switch {
 	case o.edge == nil:
 		return nil, errStarting
@@ -100,8 +105,6 @@ func (o *operator) mayUpgrade() (*edge, error) {
 		return nil, errDraining
 	case o.next != nil:
 		return nil, errUpgrading
-	case pid != 0:
-		return nil, fmt.Errorf("%w: process %d still has %d calls and %d connections, until %s", errUpgrading, pid, left.Calls, left.Connections, left.Until.Format(time.TimeOnly))
 	}
 	o.next = &successor{} // until there is one
 	return o.edge, nil

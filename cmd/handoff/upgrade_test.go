@@ -101,6 +101,12 @@ func inClear(yaml string) restartConfig {
 	}
 }
 
+// onIPv6 is a world without IPv4.
+func onIPv6(cfg restartConfig) restartConfig {
+	cfg.stageConfig = inIPv6(cfg.stageConfig)
+	return cfg
+}
+
 // lossless fails on packets that did not arrive, or twice.
 func lossless(t *testing.T, phones []*phone.Phone) {
 	t.Helper()
@@ -123,6 +129,10 @@ func TestUpgradeMovesCalls(t *testing.T) {
 		{"SRTP whose keys pass", restartConfig{YAML: portable}},
 		{"SRTP that is terminated", restartConfig{YAML: portable + "media: srtp_keys: terminate\n"}},
 		{"plain RTP over UDP", inClear(portable)},
+		{"IPv6 with userspace and SRTP that is terminated", onIPv6(restartConfig{YAML: pinned("userspace") + "media: srtp_keys: terminate\n"})},
+		{"IPv6 with kernel and SRTP whose keys pass", onIPv6(restartConfig{YAML: pinned("kernel")})},
+		{"IPv6 with SRTP whose keys pass", onIPv6(restartConfig{YAML: portable})},
+		{"IPv6 with plain RTP over UDP", onIPv6(inClear(portable))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRestarts(t, tt.cfg.mounted(t))
@@ -313,18 +323,23 @@ func TestUpgradeToAnUnhealthyProcess(t *testing.T) {
 	r.must(os.WriteFile(r.config, append(good, "frobnicate: 1\n"...), 0o600))
 	refused("a bad configuration", "the new process says: "+r.config+":")
 	r.must(os.WriteFile(r.config, good, 0o600))
-	for name, script := range map[string]string{"that crashes": "exit 3", "that hangs": "exec sleep 1000"} {
+	unhealthy := []struct{ name, script, why string }{
+		{"that crashes", "exit 3", "the new process has ended"},
+		{"that ends at once", "exit 0", "the new process has ended"},
+		{"that hangs", "exec sleep 1000", "the new process was not ready within"},
+		{"that talks nonsense", "echo healthy >&3; exec sleep 1000", "the new process"},
+		{"that is none", "", "start "},
+	}
+	for _, tt := range unhealthy {
 		other := filepath.Join(t.TempDir(), "other")
-		r.must(os.WriteFile(other, []byte("#!/bin/sh\n"+script+"\n"), 0o700))
+		if tt.script != "" {
+			r.must(os.WriteFile(other, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o700))
+		}
 		r.must(os.Symlink(other, program+".next"))
 		r.must(os.Rename(program+".next", program))
-		why := "the new process has ended"
-		if name == "that hangs" {
-			why = "the new process was not ready within"
-		}
-		refused("a process "+name, why)
+		refused("a process "+tt.name, tt.why)
 	}
-	r.awaitPage("/metrics", `handoff_upgrades_total{result="refused"} 3`)
+	r.awaitPage("/metrics", fmt.Sprintf(`handoff_upgrades_total{result="refused"} %d`, 1+len(unhealthy)))
 	lossless(t, p.phones())
 	r.must(os.Remove(program))
 	r.must(os.Symlink(self, program))
@@ -403,6 +418,45 @@ func TestUpgradeEndsTheOldProcess(t *testing.T) {
 	lossless(t, second.phones())
 	r.must(second.caller.Hangup(r.ctx))
 	r.ended(second)
+	r.fair()
+}
+
+// TestUpgradeBehindAnUpgrade: as long as the old process has calls the next upgrade is refused, and then connections keep it from
+// nothing: who has put a bad build in place need not wait until Twilio closes them.
+func TestUpgradeBehindAnUpgrade(t *testing.T) {
+	r := newRestarts(t, restartConfig{YAML: portable})
+	p, q := r.call(twilio.Options{}), r.call(twilio.Options{})
+	r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
+	first := r.succeeded()
+	if exit, said := r.tryUpgrade(); exit != exitError || !strings.Contains(said, "try again when it has no calls") {
+		t.Errorf("while calls are in the old process: exit code %d: %s", exit, said)
+	}
+	r.until("both calls have moved", func() bool { return len(r.held()) == 2 })
+	r.until("the old process has none", func() bool { return r.upgraded().Calls == 0 })
+	if now := r.upgraded(); now.Before == 0 || now.Connections == 0 {
+		t.Fatalf("nothing keeps the old process: %+v", now)
+	}
+	r.until("a second upgrade works", func() bool {
+		exit, said := r.tryUpgrade()
+		if exit != exitOK && !strings.Contains(said, errHastening.Error()) {
+			t.Fatalf("exit code %d: %s", exit, said)
+		}
+		return exit == exitOK
+	})
+	var second int
+	r.until("a third process serves", func() bool { second = r.upgraded().PID; return second != first && second != r.cmd.Process.Pid })
+	t.Cleanup(func() { _ = syscall.Kill(second, syscall.SIGKILL) }) // or it has ended
+	if err := r.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	fresh := r.call(twilio.Options{})
+	all := append(append(p.phones(), q.phones()...), fresh.phones()...)
+	r.must(hearMore(r.ctx, all, 20))
+	lossless(t, all)
+	r.must(p.caller.Hangup(r.ctx))
+	r.must(q.assistant.Hangup(r.ctx))
+	r.must(fresh.caller.Hangup(r.ctx))
+	r.ended(p, q, fresh)
 	r.fair()
 }
 

@@ -98,6 +98,15 @@ func (w *wire) bury(id dialog.ID) {
 	w.stack.Bury(stack.Tombstone{CallID: id.CallID, LocalTag: id.LocalTag, RemoteTag: id.RemoteTag})
 }
 
+// reopen is an engine's Reopen.
+func (w *wire) reopen(invite []byte) (leg.ServerTx, error) {
+	tx, err := w.stack.Reopen(invite)
+	if err != nil {
+		return nil, err
+	}
+	return inbound{tx, w}, nil
+}
+
 // inbound is a server transaction as the engine wants to see it.
 type inbound struct {
 	*stack.ServerTx

@@ -29,7 +29,7 @@ func (e *ending) because(r metrics.Reason) {
 	}
 }
 
-// correct replaces the reason: a transfer taken for unproved was proved late.
+// correct replaces the reason: a transfer taken for unproved was proved late, or the call went on and nobody ended it.
 func (e *ending) correct(r metrics.Reason) {
 	e.because(r)
 	e.reason = r

@@ -124,6 +124,9 @@ type Deps struct {
 	Ringback *tone.Clip
 	// Bury answers late messages of a dialog that is over.
 	Bury func(dialog.ID)
+	// Reopen finds the INVITE again of which leg.ServerTx.Save has written. An error says that it can't be answered any more, or is
+	// being answered. May be nil: none can.
+	Reopen func([]byte) (leg.ServerTx, error)
 	Changeable
 }
 

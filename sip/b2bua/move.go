@@ -81,6 +81,7 @@ func (e *Engine) Take(d Departure) {
 		return
 	}
 	c.left.as = nil // it has been read
+	e.Know(d.Record)
 	e.calls.readmit(c)
 	go c.run(c.onTaken) // ends when all legs are over
 }
@@ -93,8 +94,6 @@ func (c *Call) onTaken() {
 	}
 	c.engine.deps.Observer.CallStarted()
 	c.traceRestored()
-	c.engine.stories.bind(c.caller.sid, c.id)
-	c.engine.stories.bind(c.caller.parent, c.id)
 	c.log.Debug("call taken over")
 	c.watch()
 	c.note()
@@ -145,10 +144,11 @@ func (c *Call) depart() {
 // only this process knows the ACK, have ceased unless it was lost again and again.
 const settleTime = leg.T2
 
-// quiet tells whether nothing is under way that only this process can bring to its end.
+// quiet tells whether nothing is under way that only this process can bring to its end. A call whose reason is decided may go on for
+// hours yet: with an agent, or with Watson behind a transfer that was not proved.
 func (c *Call) quiet() bool {
 	switch {
-	case c.setup != nil, c.ending.decided(), c.ending.crashed, c.talk.closed, c.talk.media == nil, c.talk.quiet != nil:
+	case c.setup != nil, c.ending.crashed, c.talk.closed, c.talk.media == nil, c.talk.quiet != nil:
 		return false
 	case c.modify.state != modifyNone, len(c.gate.waiting) > 0, c.handoff.executor != nil && !c.handoff.executor.Over():
 		return false

@@ -193,6 +193,24 @@ func TestACallStaysWhileSomethingIsUnderWay(t *testing.T) {
 	}
 }
 
+// A call whose reason is decided may go on: it moves as any other, and takes the reason with it.
+func TestACallMovesBehindATransferThatWasNotProved(t *testing.T) {
+	r := newRigWith(t, media.Config{Path: "portable"})
+	h := r.heir()
+	a, _ := r.up()
+	c := r.engine.calls.all()[0]
+	c.mail.put(func() { c.ending.because(metrics.ReasonTransferUnproved) })
+	r.age()
+	r.engine.Move(&h.Mover)
+	<-h.came
+	r.engine = h.Engine
+	r.request(a, "BYE", "", "").final()
+	r.next(sipmsg.BYE).answer(200, "")
+	if why := r.over(); why != metrics.ReasonTransferUnproved {
+		t.Errorf("ended as %s", why)
+	}
+}
+
 // A call whose last request is young does not move: copies of its answer may come.
 func TestACallSettlesBeforeItMoves(t *testing.T) {
 	r := newRigWith(t, media.Config{Path: "portable"})

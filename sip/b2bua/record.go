@@ -67,6 +67,7 @@ func recordLeg(s leg.Snapshot, side *side) journal.Leg {
 		ReferSent:  s.ReferSent,
 
 		InviteBranch:  s.InviteBranch,
+		Invite:        s.Invite,
 		ReferAccepted: s.ReferAccepted,
 
 		SessionInterval: s.SessionInterval,

@@ -25,7 +25,7 @@ const askEvery = 2 * time.Millisecond
 
 // Restore takes over the calls that the process before has left. Their media flow and their dialogs are found when it
 // returns; it is called once, before the first request comes. A call that was being set up is ended: its caller's INVITE has
-// failed with its connection, and what was dialled for him must not ring on.
+// failed with its connection or, over UDP, is refused now, and what was dialled for him must not ring on.
 func (e *Engine) Restore(kept journal.Kept) {
 	for _, err := range kept.Unread {
 		e.deps.Log.Error("call lost: its record can't be read", zap.Error(err))
@@ -43,6 +43,7 @@ func (e *Engine) Restore(kept journal.Kept) {
 			continue
 		}
 		c.left.ask = time.Duration(i) * askEvery
+		e.Know(record)
 		e.calls.readmit(c)
 		go c.run(c.onRestored) // ends when all legs are over
 	}
@@ -113,11 +114,14 @@ func (c *Call) rebuildLeg(i int, l journal.Leg, answered bool, sessions map[metr
 		return err
 	}
 	first := s.Name == metrics.LegA
+	var waits leg.ServerTx
 	switch {
 	case first && s.State == leg.Calling && answered:
 		s.State = leg.Answered // its 200 has left, or was about to
 	case first && s.State == leg.Calling:
-		s.State = leg.Over // there is nobody to be answered
+		if waits = c.reopen(s.Invite); waits == nil {
+			s.State = leg.Over // there is nobody to be answered
+		}
 	}
 	cfg := leg.Config{OptionsEvery: c.engine.cfg.OptionsEvery}
 	switch {
@@ -133,10 +137,12 @@ func (c *Call) rebuildLeg(i int, l journal.Leg, answered bool, sessions map[metr
 		restored = leg.Restore(s, cfg, c.legDeps())
 	}
 	c.dialogs = append(c.dialogs, restored.Dialog())
-	switch s.State {
-	case leg.Leaving:
+	switch {
+	case waits != nil:
+		restored.Reopen(waits)
+	case s.State == leg.Leaving:
 		c.left.parting = append(c.left.parting, restored)
-	case leg.Calling, leg.Cancelling:
+	case s.State == leg.Calling, s.State == leg.Cancelling:
 		c.left.ringing = append(c.left.ringing, restored)
 	}
 	switch {
@@ -156,10 +162,23 @@ func (c *Call) rebuildLeg(i int, l journal.Leg, answered bool, sessions map[metr
 	return nil
 }
 
+// reopen finds the caller's INVITE again, if it still can be answered; nil: it can't.
+func (c *Call) reopen(invite []byte) leg.ServerTx {
+	if len(invite) == 0 || c.engine.deps.Reopen == nil {
+		return nil
+	}
+	tx, err := c.engine.deps.Reopen(invite)
+	if err != nil {
+		c.log.Info("the caller's INVITE is not answered", zap.Error(err))
+		return nil
+	}
+	return tx
+}
+
 // snapshotOf reads a leg's words.
 func snapshotOf(l journal.Leg) (leg.Snapshot, error) {
 	s := leg.Snapshot{
-		State: leg.State(l.State), Names: l.Names, InviteCSeq: l.InviteCSeq, InviteBranch: l.InviteBranch,
+		State: leg.State(l.State), Names: l.Names, InviteCSeq: l.InviteCSeq, InviteBranch: l.InviteBranch, Invite: l.Invite,
 		Refers: l.Refers, ReferAccepted: l.ReferAccepted, ReferSent: l.ReferSent,
 		SessionInterval: l.SessionInterval, SessionSince: l.SessionSince, Refreshes: l.Refreshes, TakesUPDATE: l.TakesUPDATE,
 		Dialog: dialog.Dialog{
@@ -297,8 +316,6 @@ func (c *Call) replan(request refer.Request, methods []string) plan {
 func (c *Call) onRestored() {
 	c.engine.deps.Observer.CallStarted()
 	c.traceRestored()
-	c.engine.stories.bind(c.caller.sid, c.id)
-	c.engine.stories.bind(c.caller.parent, c.id)
 	for _, l := range c.left.ringing {
 		l.Abandon()
 	}

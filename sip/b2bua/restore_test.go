@@ -3,6 +3,7 @@ package b2bua
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -129,6 +130,24 @@ func TestACallThatWasSetUpEnds(t *testing.T) {
 	}
 }
 
+func TestACallerWhoIsNotAnsweredYetIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.overUDP = true
+	_, tx := r.invite()
+	r.next(sipmsg.INVITE).answer(180, "")
+	r.seenBy(t, "w1")
+	r.reopened = &incoming{rig: r, req: tx.req, peer: metrics.PeerTwilio, got: make(chan int, 16)}
+	r.successor(t, nil)
+	if code := r.reopened.final(); code != 503 {
+		t.Errorf("he hears %d", code)
+	}
+	r.next(sipmsg.CANCEL).answer(200, "")
+	r.next(sipmsg.BYE).answer(481, "")
+	if why := r.over(); why != metrics.ReasonRestart {
+		t.Errorf("ended as %s", why)
+	}
+}
+
 // seenBy waits until the journal has the tag of an early dialog.
 func (r *rig) seenBy(t *testing.T, tag string) {
 	t.Helper()
@@ -243,6 +262,51 @@ func TestARestoredTransferKnowsWhatWasSent(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A process that dies between the answer to its final NOTIFY and the writing down of it leaves one that says it again.
+func TestAFinalNotifyThatComesTwiceHarmsNobody(t *testing.T) {
+	for _, answer := range []int{481, 200} {
+		t.Run(fmt.Sprint("Watson says ", answer), func(t *testing.T) {
+			r := newRig(t)
+			a, b := r.up()
+			r.refer(b)
+			r.notify(a, "refer", "603 Decline")
+			first := r.next(sipmsg.NOTIFY)
+			said, number := string(first.req.Body()), first.req.CSeq().SeqNo
+			r.owes(t)
+			r.successor(t, nil)
+			r.standing(200)
+			again := r.next(sipmsg.NOTIFY)
+			if got := string(again.req.Body()); got != "SIP/2.0 603 Decline\r\n" || said != got || again.req.CSeq().SeqNo <= number {
+				t.Errorf("NOTIFY %d says %q, and %d said %q", again.req.CSeq().SeqNo, got, number, said)
+			}
+			again.answer(answer, "")
+			if code := r.request(b, "INVITE", "", strings.Replace(offerSDP, "sendrecv", "sendonly", 1)).final(); code != 200 {
+				t.Errorf("Watson holds, and hears %d", code)
+			}
+			r.request(a, "BYE", "", "")
+			r.next(sipmsg.BYE).answer(200, "")
+			if why := r.over(); why != metrics.ReasonCallerHangup {
+				t.Errorf("ended as %s", why)
+			}
+		})
+	}
+}
+
+// owes waits until the journal knows that the final NOTIFY is out.
+func (r *rig) owes(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		for _, c := range r.engine.calls.all() {
+			if record, err := r.journal.Get(c.id); err == nil && record.Transfer != nil && record.Transfer.Owed != 0 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no record owes anything")
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ type rig struct {
 	traced  *traced
 	ended   chan metrics.Reason
 
+	overUDP  bool      // INVITEs outlive the process that has heard them
+	reopened *incoming // as which the next one finds them
+
 	mu     sync.Mutex
 	buried []dialog.ID
 }
@@ -126,6 +129,13 @@ func (i *incoming) Tag() string {
 	return "e1"
 }
 
+func (i *incoming) Save() []byte {
+	if i.rig.overUDP {
+		return []byte(`{}`)
+	}
+	return nil
+}
+
 func (i *incoming) Response(code int, reason string) *sipmsg.Response {
 	return sipmsg.NewResponseFromRequest(i.req, code, reason, nil)
 }
@@ -204,6 +214,7 @@ func newRigWith(t *testing.T, m media.Config, targets ...string) *rig {
 			defer r.mu.Unlock()
 			r.buried = append(r.buried, id)
 		},
+		Reopen: func([]byte) (leg.ServerTx, error) { return r.reopened, nil },
 	})
 	if err != nil {
 		t.Fatal(err)

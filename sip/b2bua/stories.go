@@ -10,6 +10,7 @@ import (
 
 	"handoff/metrics"
 	"handoff/sip/dialog"
+	"handoff/sip/journal"
 )
 
 // News is what Twilio says of a call over HTTP. CallSid is the caller's own call, the parent of leg A,
@@ -88,6 +89,17 @@ func (s *stories) putLocked(name string, known story) {
 		s.order = append(s.order, name)
 	}
 	s.calls[name] = known
+}
+
+// Know lets news of a call that another process has written down stand under its name.
+func (e *Engine) Know(r journal.Record) {
+	e.stories.bind(r.TwilioSID, r.ID)
+	e.stories.bind(r.TwilioParentSID, r.ID)
+	for _, l := range r.Legs {
+		if l.Name == metrics.LegC.String() {
+			e.stories.bind(l.Dialog.CallID, r.ID)
+		}
+	}
 }
 
 // OnNews takes what Twilio says of a call and writes it down under the call's name. It does not block.

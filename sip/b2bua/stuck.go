@@ -10,24 +10,31 @@ import (
 )
 
 // endStuck ends a call that lasts too long, or of which a side has fallen silent for good: its end may have been lost. A
-// transfer has time limits of its own, and ends or leaves the call first.
+// transfer has time limits of its own, and ends or leaves the call first; so has what a caller hears to whom nobody is left.
 func (c *Call) endStuck() {
-	if c.ending.decided() || c.handoff.running() {
+	if c.talk.closed || c.talk.quiet != nil || c.handoff.running() {
 		c.talk.heard = [3]time.Time{}
 		return
 	}
 	if most := c.engine.cfg.MaxDuration; most > 0 && time.Since(c.ending.answered) >= most {
 		c.log.Warn("the call has lasted as long as one may", zap.Duration("limits.duration", most))
-		c.hangUp(metrics.ReasonDuration)
+		c.endLate(metrics.ReasonDuration)
 		return
 	}
 	for _, l := range []*leg.Leg{c.a, c.opposite(c.a)} {
 		if c.silent(l) {
 			c.log.Warn("no media come from a leg", zap.Stringer("leg", l.Name), zap.Duration("media.timeout", c.engine.cfg.MediaTimeout))
-			c.hangUp(silences[l.Name])
+			c.endLate(silences[l.Name])
 			return
 		}
 	}
+}
+
+// endLate ends a call for a reason that stands in the place of an earlier one, of a transfer behind which it went on.
+func (c *Call) endLate(why metrics.Reason) {
+	c.ending.correct(why)
+	c.ending.goneOn()
+	c.hangUp(why)
 }
 
 var silences = map[metrics.Leg]metrics.Reason{

@@ -64,6 +64,9 @@ type Leg struct {
 	// InviteCSeq numbers our INVITE, for its ACK, and InviteBranch is its transaction's, for a CANCEL; zero on a UAS leg.
 	InviteCSeq   uint32 `json:"invite_cseq,omitempty"`
 	InviteBranch string `json:"invite_branch,omitempty"`
+	// Invite is the peer's that waits for our answer, as the transport wants it back; nil where that can't be given any more, or
+	// need not. An older build leaves it out, and its peer unanswered.
+	Invite json.RawMessage `json:"invite,omitempty"`
 	// Refers counts the REFERs that the peer sent, and ReferAccepted is the number of the last that was accepted;
 	// ReferSent is the number of our last one.
 	Refers        int    `json:"refers,omitempty"`

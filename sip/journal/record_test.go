@@ -14,6 +14,7 @@ func TestRecordIsWrittenDownAndReadBack(t *testing.T) {
 		Version: Version, ID: "c1", Started: began, Answered: began.Add(time.Second), Kind: "pv", Source: "192.0.2.2:5061", AgentFrom: "sip:e@h", AgentName: "Eve", TwilioSID: "CA1", TwilioParentSID: "CA2",
 		Legs: []Leg{{
 			Name: "a", State: "up", Peer: "twilio", Names: []string{"sip.twilio.com"}, Refers: 1, ReferAccepted: 4, ReferSent: 2, InviteCSeq: 1, InviteBranch: "z9hG4bK1",
+			Invite: json.RawMessage(`{"tag":"l"}`),
 			Dialog: Dialog{
 				Role: "uas", CallID: "id", LocalTag: "l", RemoteTag: "r", LocalURI: "sip:l@h", LocalName: "Eve", RemoteURI: "sip:r@h",
 				RemoteTarget: "sip:t@h", RouteSet: []string{"<sip:p;lr>"}, Contact: "<sip:e@h>", LocalCSeq: 3, RemoteCSeq: 29044,

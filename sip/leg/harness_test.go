@@ -113,6 +113,7 @@ func (s *serverTx) Tag() string              { return "e1" }
 func (s *serverTx) Flow() Flow               { return nil }
 func (s *serverTx) Return(Destination)       {}
 func (s *serverTx) Received() time.Time      { return s.b.start }
+func (s *serverTx) Save() []byte             { return []byte(`{}`) }
 func (s *serverTx) Response(code int, reason string) *sipmsg.Response {
 	return sipmsg.NewResponseFromRequest(s.req, code, reason, nil)
 }

@@ -255,4 +255,6 @@ type ServerTx interface {
 	Return(as Destination)
 	// Received is when the request came in.
 	Received() time.Time
+	// Save returns what another process needs to answer an INVITE in the place of this one, as JSON; nil where it need not or can't.
+	Save() []byte
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Snapshot is what must be written down of a leg for another process to go on with its dialog.
-// Transactions are not in it: they end with the process, and their peers repeat.
+// Transactions are not in it, but for an INVITE that can be answered all the same: they end with the process, and their peers repeat.
 type Snapshot struct {
 	Name   metrics.Leg
 	State  State
@@ -20,6 +20,8 @@ type Snapshot struct {
 	// InviteCSeq and InviteBranch are of our INVITE.
 	InviteCSeq   uint32
 	InviteBranch string
+	// Invite is the peer's while it waits for an answer, if another process can give it (Reopen); nil: none.
+	Invite []byte
 	// Refers counts the peer's REFERs, ReferAccepted numbers the last that was accepted and ReferSent our own last.
 	Refers                   int
 	ReferAccepted, ReferSent uint32
@@ -34,6 +36,10 @@ type Snapshot struct {
 func (l *Leg) Snapshot() Snapshot {
 	d := *l.dialog
 	d.RouteSet = slices.Clone(d.RouteSet)
+	var invite []byte
+	if l.state == Calling && l.invite.server != nil {
+		invite = l.invite.server.Save()
+	}
 	return Snapshot{
 		Name:       l.Name,
 		State:      l.state,
@@ -45,6 +51,7 @@ func (l *Leg) Snapshot() Snapshot {
 		ReferSent:  l.refers.sent,
 
 		InviteBranch:  l.invite.branch,
+		Invite:        invite,
 		ReferAccepted: l.refers.accepted,
 
 		SessionInterval: l.timer.interval,
@@ -132,6 +139,9 @@ func (l *Leg) AskIfLost(d time.Duration) {
 		l.AskAfter(d)
 	}
 }
+
+// Reopen takes back the INVITE of a peer whose leg was restored in Calling: it waits for an answer still.
+func (l *Leg) Reopen(tx ServerTx) { l.invite.server, l.flow = tx, tx.Flow() }
 
 // Abandon ends a UAC's INVITE of which the transaction is lost, as well as that still goes: by CANCEL with the
 // INVITE's own branch (RFC 3261 §9.1), and then in the dialog of a fork that has rung by BYE (§15), which also ends what was

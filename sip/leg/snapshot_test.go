@@ -55,6 +55,23 @@ func TestAForkThatHasRungIsEndedByBYEToo(t *testing.T) {
 	})
 }
 
+func TestAnInviteThatADeadProcessHasHeardIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		tx := b.caller()
+		b.leg.Ring(180, "Ringing", nil)
+		if b.leg.Snapshot().Invite == nil {
+			t.Error("the INVITE is not in the snapshot")
+		}
+		b.rebuilt()
+		b.leg.Reopen(tx)
+		b.leg.Reject(503, "Service Unavailable")
+		b.wantSent("503 1")
+		if b.leg.State() != Over || b.leg.Snapshot().Invite != nil {
+			t.Errorf("the leg is %s, and has %s", b.leg.State(), b.leg.Snapshot().Invite)
+		}
+	})
+}
+
 func TestADialogIsAskedWhetherItStillStands(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.callerUp()

@@ -66,7 +66,10 @@ func Restore(cfg Config, deps Deps, r Record) (*Executor, error) {
 type Resumer interface{ Resume() }
 
 // Resume goes on where the record stops. What may have been sent is not sent again but for the final NOTIFY: one that
-// comes twice is refused, one that never comes leaves Watson in doubt.
+// comes twice is refused, one that never comes leaves Watson in doubt. It says the same as the first one, with a higher number
+// (leg.Restore): the first one's would stand for another request in the same place (RFC 3261 §12.2.2), of which a peer may make
+// anything. Who has heard the first one has no subscription any more and says 481 (RFC 6665 §4.1.3), or 200; either counts as heard, and
+// ends neither dialog nor call.
 func (x *Executor) Resume() {
 	x.deps.Log.Info("transfer goes on", zap.Stringer("state", x.machine.State()), zap.Stringer("method", x.Method()))
 	owed := x.owed // not what is owed by what follows

@@ -39,6 +39,9 @@ func newAttacked(t *testing.T, cfg stageConfig) *scene {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop() // it would fill the screen
 	}
+	if *attackSix {
+		cfg.At = standing().stageAddrs
+	}
 	sc := newScene(t, cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), attackPatience())
 	t.Cleanup(cancel)
@@ -56,7 +59,7 @@ func lookAlikes(t *testing.T) string {
 	before := len(sc.recorder.Messages())
 
 	n, knocks := sized(50, 2000), sized(5, 200)
-	from := newStranger(t, outside)
+	from := newStranger(t, standing().Outside)
 	for i := range n {
 		from.say(alike(caller, i), sc.edge.stack.Addr(stack.UDP))
 		if i%50 == 49 {
@@ -66,7 +69,7 @@ func lookAlikes(t *testing.T) string {
 	bytes, shaken := 0, 0
 	for i := range knocks {
 		for _, transport := range []stack.Transport{stack.TCP, stack.TLS} {
-			heard, shook := knock(t, outside, sc.edge.stack.Addr(transport), transport, alike(caller, n+i))
+			heard, shook := knock(t, standing().Outside, sc.edge.stack.Addr(transport), transport, alike(caller, n+i))
 			if bytes += heard; shook {
 				shaken++
 			}

@@ -87,7 +87,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	r.sip = freePort(cfg.At.Edge)
 	udp := freePort(cfg.At.Edge)
 	r.ops = fmt.Sprintf("%s:%d", cfg.At.Edge, freePort(cfg.At.Edge))
-	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr(), zoneName, cmp.Or(cfg.Ports, rangeOfPorts()), hostText(cfg.At.Edge.String()))
+	text := configOf(cfg.At, r.watson.Addr(), cmp.Or(cfg.Ports, rangeOfPorts()))
 	for old, new := range map[string]string{
 		"tls:127.0.0.1:0": fmt.Sprintf("tls:127.0.0.1:%d", r.sip), "tcp:127.0.0.1:0": fmt.Sprintf("tcp:127.0.0.1:%d", freePort(cfg.At.Edge)),
 		"udp:127.0.0.1:0": fmt.Sprintf("udp:127.0.0.1:%d", udp), `ops: {listen: "127.0.0.1:0"}`: `ops: {listen: "` + r.ops + `"}`,

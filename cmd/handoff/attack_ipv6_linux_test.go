@@ -11,7 +11,7 @@ import (
 )
 
 // overIPv6 are the rows that are played once more where there is no IPv4: what depends on who sends.
-const overIPv6 = "I2|I4|S1|S4|S5|S6"
+const overIPv6 = "I2|I4|S1|S4|S5_injected|S6"
 
 // TestAttacksOverIPv6 plays attacks by this program again, in a namespace that has IPv6 addresses for the edge, its peers and
 // strangers; the loopback of a machine has but one.

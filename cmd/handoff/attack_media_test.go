@@ -25,6 +25,7 @@ import (
 var attacksOnMedia = []attack{
 	{row: "S4", name: "RTP bleed: two sockets spray RTP, RTCP and STUN over the whole range before, during and after calls", play: bleed},
 	{row: "S5", name: "injected packets that go on where the call's own are, from outside and from the peers' addresses", play: inject},
+	{row: "S5", name: "ICMP errors that are forged, about the packets of a call", play: forgeICMP},
 	{row: "S6", name: "forged and replayed SRTP and SRTCP from the true address and port", play: forgeMedia},
 	{row: "I4", name: "malformed RTP, RTCP, STUN and DTLS from the true address and port", play: oddMedia},
 }

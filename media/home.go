@@ -3,6 +3,7 @@ package media
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"handoff/media/sdp"
 )
@@ -50,6 +51,21 @@ func (r *Relay) home(peer netip.Addr) (home, error) {
 		}
 	}
 	return home{}, ErrFamily
+}
+
+// Own tells whether what is sent to an address comes back to the edge: to a media port of its own, where two calls could feed each
+// other, or to the machine that it stands on.
+func (r *Relay) Own(at netip.AddrPort) bool {
+	ip := at.Addr()
+	if at.Port() >= r.cfg.Ports.Min && at.Port() <= r.cfg.Ports.Max && slices.ContainsFunc(r.homes, func(h home) bool { return h.has(ip) }) {
+		return true
+	}
+	return ip.IsLoopback() && !slices.ContainsFunc(r.homes, func(h home) bool { return h.public.IsLoopback() })
+}
+
+// has tells whether the home's sockets are sent what goes to an address.
+func (h home) has(ip netip.Addr) bool {
+	return ip == h.public || ip == h.listen || ip.IsValid() && h.listen.IsUnspecified() && h.listen.Is4() == ip.Is4() && local(ip)
 }
 
 // reaches tells whether the peer's address is of the home's family.

@@ -99,3 +99,42 @@ func TestPacketsLeaveByTheAddressThatWasTold(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsItsOwn(t *testing.T) {
+	ports := Ports{20000, 20009}
+	addr := netip.MustParseAddr
+	outside, behind := Config{Listen: addr("127.0.0.1"), Public: addr("203.0.113.10")}, Config{Public: addr("203.0.113.10")}
+	both := Config{Public: addr("127.0.0.1"), PublicIPv6: addr("::1")}
+	tests := []struct {
+		name string
+		cfg  Config
+		at   string
+		want bool
+	}{
+		{"a port of the range at the public address", outside, "203.0.113.10:20008", true},
+		{"its RTCP port", outside, "203.0.113.10:20009", true},
+		{"a port of the range at the address behind it", outside, "127.0.0.1:20000", true},
+		{"a port of the range at any address of the machine, with sockets at all of them", behind, "127.0.0.7:20000", true},
+		{"another port at the public address", outside, "203.0.113.10:20010", false},
+		{"a port of the range elsewhere", outside, "203.0.113.11:20000", false},
+		{"the machine itself", outside, "127.0.0.1:5060", true},
+		{"the machine itself by IPv6", outside, "[::1]:5060", true},
+		{"the machine itself, where peers stand there, too", both, "127.0.0.1:5060", false},
+		{"a port of the range by IPv6", both, "[::1]:20004", true},
+		{"nowhere", outside, "invalid AddrPort", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.Ports, tt.cfg.Path = ports, pathPortable
+			r, err := New(tt.cfg, Deps{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			at, _ := netip.ParseAddrPort(tt.at)
+			if got := r.Own(at); got != tt.want {
+				t.Errorf("%s: %v", tt.at, got)
+			}
+		})
+	}
+}

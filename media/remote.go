@@ -12,6 +12,9 @@ import (
 // ErrFamily: the peer's address is not of the family that media sockets are bound to.
 var ErrFamily = errors.New("media address of another family")
 
+// ErrOwn: the peer's address is one of the edge's own.
+var ErrOwn = errors.New("media address of the edge itself")
+
 // Remote is what offer and answer settled about the peer of an endpoint.
 type Remote struct {
 	// RTP and RTCP are where the peer receives and the only sources it may send from. They are

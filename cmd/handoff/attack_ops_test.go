@@ -114,7 +114,42 @@ func unsignedWebhooks(t *testing.T) string {
 		a.refused("POST", other, form.Encode(), with(right), 404)
 	}
 	sc.counted(`handoff_calls_active 0`)
-	return fmt.Sprintf("%d requests: 403 each, or what says that they are no webhook; compared in constant time", a.n)
+	form.Set("CallSid", "CA"+strings.Repeat("0", 32))
+	refused, held := a.n, sc.besiege(form)
+	return fmt.Sprintf("%d requests: 403 each, or what says that they are no webhook; compared in constant time; of 400 connections from one address %d may stay, and Twilio is answered", refused, held)
+}
+
+// besiege opens connections to the webhooks from one address and says nothing, while Twilio asks from another. It returns how many the
+// edge let stay.
+func (sc *scene) besiege(form url.Values) (held int) {
+	sc.t.Helper()
+	at := sc.edge.webhooks.Addr()
+	from := func(ip netip.Addr) net.Dialer {
+		return net.Dialer{Timeout: 10 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))}
+	}
+	var conns []net.Conn
+	for range 400 {
+		dialer := from(outside)
+		conn, err := dialer.Dial("tcp", at.String())
+		sc.must(err)
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	twilios := from(twilioAddr)
+	a := newAsks(sc.t)
+	a.client.Transport.(*http.Transport).DialContext = twilios.DialContext
+	target := "https://" + at.String() + "/twilio/status"
+	a.refused("POST", target, form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "X-Twilio-Signature": {twilio.Sign(authToken, target, form)}}, 200, 204)
+	for _, conn := range conns { // what was to be closed is by now
+		sc.must(conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond)))
+		if _, err := conn.Read(make([]byte, 1)); os.IsTimeout(err) {
+			held++
+		}
+	}
+	if held == 0 || held > 100 {
+		sc.t.Errorf("%d of %d connections stay", held, len(conns))
+	}
+	return held
 }
 
 func openOps(t *testing.T) string {

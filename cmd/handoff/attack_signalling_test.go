@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"regexp"
@@ -31,6 +32,7 @@ var attacksByStrangers = []attack{
 	{row: "S7", name: "requests in a dialog from outside, with wrong tags from inside, and from the other leg's side", play: forgedRequests},
 	{row: "S7", name: "a CANCEL of a ringing call, and an ACK of a late offer, from elsewhere", play: forgedInSetup},
 	{row: "S15", name: "addresses that messages claim: Via, received, maddr, rport, Contact, X-Forwarded-For, PROXY", play: claimedAddresses},
+	{row: "S15", name: "a Contact that leads the edge elsewhere, and what is asked of it from there", play: ledElsewhere},
 }
 
 // newAttacked is a scene that lasts as long as an attack.
@@ -38,6 +40,9 @@ func newAttacked(t *testing.T, cfg stageConfig) *scene {
 	t.Helper()
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop() // it would fill the screen
+	}
+	if *attackSix {
+		cfg.At = standing().stageAddrs
 	}
 	sc := newScene(t, cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), attackPatience())
@@ -56,7 +61,7 @@ func lookAlikes(t *testing.T) string {
 	before := len(sc.recorder.Messages())
 
 	n, knocks := sized(50, 2000), sized(5, 200)
-	from := newStranger(t, outside)
+	from := newStranger(t, standing().Outside)
 	for i := range n {
 		from.say(alike(caller, i), sc.edge.stack.Addr(stack.UDP))
 		if i%50 == 49 {
@@ -66,7 +71,7 @@ func lookAlikes(t *testing.T) string {
 	bytes, shaken := 0, 0
 	for i := range knocks {
 		for _, transport := range []stack.Transport{stack.TCP, stack.TLS} {
-			heard, shook := knock(t, outside, sc.edge.stack.Addr(transport), transport, alike(caller, n+i))
+			heard, shook := knock(t, standing().Outside, sc.edge.stack.Addr(transport), transport, alike(caller, n+i))
 			if bytes += heard; shook {
 				shaken++
 			}
@@ -422,4 +427,62 @@ func claimedAddresses(t *testing.T) string {
 		t.Errorf("%d answers were led elsewhere", n)
 	}
 	return fmt.Sprintf("%d messages from outside: silence; %d from inside: every answer went to the address that asked", said, len(here)+1)
+}
+
+// ledElsewhere plays a caller whose Contact is somebody else's, to whom the edge then says BYE: he is not believed to be Twilio for that.
+func ledElsewhere(t *testing.T) string {
+	sc := newAttacked(t, hostileWorld(stageConfig{}))
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(outside, 0).String())
+	sc.must(err)
+	defer listener.Close()
+	h := newHostile(sc, simwire.UDP, 0)
+	h.dial()
+	via := func() string { return simwire.Via(simwire.UDP, h.conn.Local().String(), simwire.Branch()) }
+	d := simwire.Dialog{CallID: simwire.Token(8), Local: "<sip:+15005550001@sip.twilio.com>;tag=led", Remote: "<sip:+18885557777@127.0.0.1>", Target: "sip:+18885557777@127.0.0.1"}
+	invite := d.Request("INVITE").Add("Contact", "<sip:x@"+listener.Addr().String()+";transport=tcp>").SetBody("application/sdp", []byte(goodSDP))
+	sc.must(h.conn.Send(invite.Push("Via", via())))
+	assistant, err := sc.watson.Accept(sc.ctx)
+	sc.must(err)
+	for d.Remote = ""; d.Remote == ""; {
+		select {
+		case res := <-h.heard:
+			if _, method := res.CSeq(); method == "INVITE" && res.Status() == 200 {
+				d.Remote, d.Target = res.Get("To"), simwire.Address(res.Get("Contact"))
+			}
+		case <-sc.ctx.Done():
+			t.Fatal("the call is not answered")
+		}
+	}
+	sc.must(h.conn.Send(d.ACK(1).Push("Via", via())))
+	sc.must(assistant.AwaitAnswer(sc.ctx))
+	sc.must(assistant.Hangup(sc.ctx))
+	conn, err := listener.Accept()
+	sc.must(err)
+	defer conn.Close()
+	sc.must(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	buf := make([]byte, 64<<10)
+	n, err := conn.Read(buf)
+	sc.must(err)
+	bye, err := simwire.Parse(buf[:n])
+	sc.must(err)
+	if bye.Method() != "BYE" {
+		t.Errorf("heard\n%s", buf[:n])
+	}
+	asked := []string{"OPTIONS", "INVITE", "REFER", "BYE"}
+	for i, method := range asked {
+		m := simwire.NewRequest(method, "sip:+18885557777@127.0.0.1").Add("Via", simwire.Via(simwire.TCP, listener.Addr().String(), simwire.Branch())).Add("Max-Forwards", "70")
+		m.Add("From", "<sip:+15005550001@sip.twilio.com>;tag=x").Add("To", "<sip:+18885557777@127.0.0.1>").Add("Call-ID", fmt.Sprintf("led-%d", i)).Add("CSeq", "1 "+method)
+		m.Add("Contact", "<sip:x@"+listener.Addr().String()+";transport=tcp>").Add("Refer-To", "<sip:queue@flex.twilio.com>").SetBody("application/sdp", []byte(goodSDP))
+		_, err := conn.Write(m.Bytes())
+		sc.must(err)
+	}
+	sc.counted(fmt.Sprintf(`handoff_sip_rejected_total{reason="source"} %d`, len(asked)))
+	_, err = conn.Write(simwire.Respond(bye, 200, "OK", "").Bytes()) // what it answers is heard
+	sc.must(err)
+	sc.quiet()
+	sc.must(conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)))
+	if n, _ := conn.Read(buf); n > 0 {
+		t.Errorf("the edge answers\n%s", buf[:n])
+	}
+	return fmt.Sprintf("the edge says BYE there and hears its answer; %d requests from there: silence, each counted", len(asked))
 }

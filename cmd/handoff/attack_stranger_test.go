@@ -19,6 +19,30 @@ import (
 // outside is an address that speaks for nobody.
 var outside = netip.MustParseAddr("127.0.0.66")
 
+// attackers are who plays an attack: the edge and its peers, one who may speak for Twilio and is not to be trusted, and two who speak
+// for nobody.
+type attackers struct {
+	stageAddrs
+	Hostile, Outside, Another netip.Addr
+}
+
+func standing() attackers {
+	if *attackSix {
+		return standingInIPv6()
+	}
+	return attackers{stageAddrs{Edge: loopback, Twilio: twilioAddr, Watson: watsonAddr}, netip.MustParseAddr("127.0.0.9"), outside, netip.MustParseAddr("127.0.0.68")}
+}
+
+func standingInIPv6() attackers {
+	at := func(n byte) netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfd, 15: n}) }
+	return attackers{stageAddrs{Edge: at(1), Twilio: at(2), Watson: at(3)}, at(9), at(66), at(68)}
+}
+
+// all are their addresses.
+func (a attackers) all() []netip.Addr {
+	return []netip.Addr{a.Edge, a.Twilio, a.Watson, a.Hostile, a.Outside, a.Another}
+}
+
 // stranger is a UDP socket of somebody's that counts what comes to it.
 type stranger struct {
 	conn *net.UDPConn
@@ -40,6 +64,10 @@ func newStranger(t *testing.T, at netip.Addr) *stranger {
 		t.Fatal(err)
 	}
 	if controlErr := raw.Control(func(fd uintptr) { // ICMP errors show as errors of the socket
+		if at.Is6() {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IPV6, syscall.IPV6_RECVERR, 1)
+			return
+		}
 		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_RECVERR, 1)
 	}); controlErr != nil || err != nil {
 		t.Fatal(controlErr, err)

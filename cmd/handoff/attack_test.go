@@ -17,6 +17,7 @@ import (
 // and prints the README's table.
 var (
 	attackFull = flag.Bool("attack", false, "attacks at their full size")
+	attackSix  = flag.Bool("attack.ipv6", false, "attacks at the addresses of the namespace that TestAttacksOverIPv6 makes")
 	attackOut  = flag.String("attack.out", "", "file for the table of attacks")
 )
 

@@ -143,7 +143,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	}
 	w.admitted.Store(&now)
 	e.watch(cfg, now)
-	now.with.Health = e.prober.Load()
+	now.with.Health = health{e.prober.Load()}
 	e.engine, err = b2bua.New(now.engine, b2bua.Deps{
 		Log:        deps.Log,
 		CDR:        cdrs(e.cdr, e.telemetry),

@@ -17,14 +17,11 @@ import (
 	"handoff/sip/stack"
 )
 
-// hostileAddr may speak for Twilio in a hostileWorld.
-var hostileAddr = netip.MustParseAddr("127.0.0.9")
-
-// hostileWorld is one with a peer at hostileAddr, who needs no SRTP.
+// hostileWorld is one in which the hostile one may speak for Twilio. Nobody needs SRTP.
 func hostileWorld(cfg stageConfig) stageConfig {
 	set, watsonSet := cfg.Set, cfg.WatsonSet
 	cfg.Set = func(c *configs.Config) {
-		c.Twilio.Sources = append(c.Twilio.Sources, netip.PrefixFrom(hostileAddr, 32))
+		c.Twilio.Sources = append(c.Twilio.Sources, netip.PrefixFrom(standing().Hostile, standing().Hostile.BitLen()))
 		c.Twilio.SRTP, c.Watson.SRTP = configs.SRTPOptional, configs.SRTPOptional
 		if set != nil {
 			set(c)
@@ -56,7 +53,7 @@ func newHostile(sc *scene, t simwire.Transport, ports ...uint16) *hostile {
 	h := &hostile{scene: sc, transport: t, heard: make(chan *simwire.Message, 1024)}
 	h.edge = sc.edge.stack.Addr(map[simwire.Transport]stack.Transport{simwire.UDP: stack.UDP, simwire.TCP: stack.TCP, simwire.TLS: stack.TLS}[t])
 	for _, port := range ports {
-		end, err := simwire.New(simwire.Config{Listen: []simwire.Listen{{Transport: simwire.UDP, Addr: netip.AddrPortFrom(hostileAddr, port)}}}, simwire.Deps{
+		end, err := simwire.New(simwire.Config{Listen: []simwire.Listen{{Transport: simwire.UDP, Addr: netip.AddrPortFrom(standing().Hostile, port)}}}, simwire.Deps{
 			Handler: func(r *simwire.Request) { h.take(r.Message) },
 			Malformed: func(_ *simwire.Conn, raw []byte, err error) {
 				sc.t.Errorf("the edge wrote %q: %v", raw, err)
@@ -97,8 +94,8 @@ func (h *hostile) dial() {
 // OPTIONS is a request that is well formed.
 func (h *hostile) options() *simwire.Message {
 	h.sent++
-	d := simwire.Dialog{CallID: fmt.Sprintf("fence-%d-%s", h.sent, simwire.Token(4)), Local: "<sip:h@" + hostileAddr.String() + ">;tag=h",
-		Remote: "<sip:edge@" + h.edge.Addr().String() + ">", Target: "sip:edge@" + h.edge.Addr().String()}
+	d := simwire.Dialog{CallID: fmt.Sprintf("fence-%d-%s", h.sent, simwire.Token(4)), Local: "<sip:h@" + hostText(standing().Hostile.String()) + ">;tag=h",
+		Remote: "<sip:edge@" + hostText(h.edge.Addr().String()) + ">", Target: "sip:edge@" + hostText(h.edge.Addr().String())}
 	return d.Request("OPTIONS").Push("Via", simwire.Via(h.transport, h.conn.Local().String(), simwire.Branch()))
 }
 

@@ -11,6 +11,7 @@ import (
 	"handoff/configs"
 	"handoff/metrics"
 	"handoff/sip/leg"
+	"handoff/sip/stack"
 	"handoff/sip/trunk"
 	"handoff/sip/trunk/probe"
 	"handoff/sip/uri"
@@ -39,6 +40,16 @@ func newProber(cfg *configs.Config, trunks trunk.Config, w *wire, counters probe
 		Log: log, Observer: counters,
 		Ask: func(ctx context.Context, target int) probe.Answer { return w.ask(ctx, trunks, target) },
 	})
+}
+
+// health is what calls find out about Watson's targets.
+type health struct{ *probe.Prober }
+
+// Failed implements b2bua.Health. What the edge itself did not let out says nothing of a target.
+func (h health) Failed(target, code int, retryAfter time.Duration, err error) {
+	if !errors.Is(err, stack.ErrGuard) {
+		h.Prober.Failed(target, code, retryAfter, err)
+	}
 }
 
 var errNoAnswer = errors.New("no answer to OPTIONS")

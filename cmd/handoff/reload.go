@@ -35,7 +35,7 @@ func (e *edge) follow(next *configs.Config) (control.Reloaded, error) {
 	if watched := []string{"watson.targets", "watson.health", "watson.tls.server_name"}; slices.ContainsFunc(changed, func(key string) bool { return slices.Contains(watched, key) }) {
 		e.watch(cfg, now)
 	}
-	now.with.Health = e.prober.Load()
+	now.with.Health = health{e.prober.Load()}
 	if err := e.engine.Reload(now.engine, now.with); err != nil {
 		return control.Reloaded{}, err
 	}

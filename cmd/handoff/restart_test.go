@@ -90,7 +90,7 @@ func newRestarts(t *testing.T, cfg restartConfig) *restarts {
 	r.sip = freePort(cfg.At.Edge)
 	udp, host := freePort(cfg.At.Edge), hostText(cfg.At.Edge.String())
 	r.ops = fmt.Sprintf("%s:%d", host, freePort(cfg.At.Edge))
-	text := fmt.Sprintf(edgeConfig, cfg.At.Edge, cfg.At.Twilio, cfg.At.Watson, r.watson.Addr(), zoneName, cmp.Or(cfg.Ports, rangeOfPorts()), host)
+	text := configOf(cfg.At, r.watson.Addr(), cmp.Or(cfg.Ports, rangeOfPorts()))
 	for old, new := range map[string]string{
 		"tls:" + host + ":0": fmt.Sprintf("tls:%s:%d", host, r.sip), "tcp:" + host + ":0": fmt.Sprintf("tcp:%s:%d", host, freePort(cfg.At.Edge)),
 		"udp:" + host + ":0": fmt.Sprintf("udp:%s:%d", host, udp), `ops: {listen: "` + host + `:0"}`: `ops: {listen: "` + r.ops + `"}`,

@@ -90,6 +90,21 @@ func TestSignallingMeetsMedia(t *testing.T) {
 		}},
 		{"IPv6, SRTP that passes", inIPv6(stageConfig{}), holdAndTransfer},
 		{"IPv6, plain RTP", inIPv6(plain("tcp")), talkAndHangUp},
+		{"IPv6, a transfer by INVITE", inIPv6(stageConfig{Domain: true}), func(sc *scene) {
+			caller, assistant := sc.place(twilio.Options{Refer: twilio.Refer{Status: 603}})
+			transferred := make(chan error, 1)
+			go func() { // ends with the transfer
+				_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey})
+				transferred <- err
+			}()
+			agent, err := sc.twilio.Domain().Accept(sc.ctx)
+			sc.must(err)
+			sc.must(agent.AwaitAnswer(sc.ctx))
+			sc.hear(caller.Phone(), agent.Phone())
+			sc.must(<-transferred)
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		}},
 		{"a caller behind a NAT, SRTP that passes", learns(stageConfig{}), behindNAT},
 		{"a caller behind a NAT, keys of the edge's own", learns(ownKeys), behindNAT},
 		{"a caller behind a NAT, plain RTP", learns(plain("tcp")), behindNAT},

@@ -113,7 +113,16 @@ func (s *stage) startWatson(cfg stageConfig, authority *simulator.Authority) err
 
 // configText is what an operator would write for a world whose Watson is at an address and port.
 func configText(at stageAddrs, watson netip.AddrPort) string {
-	return fmt.Sprintf(edgeConfig, at.Edge, at.Twilio, watson.Addr(), watson, zoneName, rangeOfPorts(), hostText(at.Edge.String()))
+	return configOf(at, watson, rangeOfPorts())
+}
+
+// configOf has a range of media ports of one's own.
+func configOf(at stageAddrs, watson netip.AddrPort, media string) string {
+	operator := at.Edge
+	if !operator.IsLoopback() { // elsewhere the listener would want a token
+		operator = netip.IPv6Loopback()
+	}
+	return fmt.Sprintf(edgeConfig, at.Edge, at.Twilio, watson.Addr(), watson, zoneName, media, hostText(at.Edge.String()), hostText(operator.String()))
 }
 
 const edgeConfig = `
@@ -131,7 +140,7 @@ watson:
   tls: {ca_file: ca.pem, server_name: %[5]s}
   health: {options_every: 0s}
 media: {listen: "%[1]s", public_ip: "%[1]s", ports: %[6]s, pins: ""}
-ops: {listen: "%[7]s:0"}
+ops: {listen: "%[8]s:0"}
 journal: {kind: memory}
 cdr: {kind: "off"}
 `

@@ -63,7 +63,7 @@ type Server struct {
 
 const (
 	// connections bounds who may be connected at once; the next wait in the kernel's queue.
-	connections    = 64
+	connections    = 256
 	maxHeaderBytes = 16 << 10
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
@@ -83,7 +83,8 @@ func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP: %w", err)
 	}
-	listener := netutil.LimitListener(gate, connections)
+	complaints := stdlog.New(&seldom{zap.NewStdLog(log).Writer(), rate.NewLimiter(1, 10)}, "", 0)
+	listener := netutil.LimitListener(newCrowd(gate, complaints), connections)
 	if cfg.TLS != nil {
 		listener = tls.NewListener(listener, cfg.TLS)
 	}
@@ -95,7 +96,7 @@ func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          stdlog.New(&seldom{zap.NewStdLog(log).Writer(), rate.NewLimiter(1, 10)}, "", 0),
+			ErrorLog:          complaints,
 		},
 		listener: listener,
 		gate:     gate,

@@ -153,6 +153,7 @@ func (h *Handler) refuse(w http.ResponseWriter, endpoint metrics.Webhook, err er
 		zap.String("twilio_parent_call_sid", why.call), zap.NamedError("cause", why.cause))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Connection", "close") // who is not Twilio shall not keep one
 	if why.code == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", "GET, POST")
 	}

@@ -64,8 +64,12 @@ type caller struct {
 	toAgent trunk.Introduction // what leg C says of him
 }
 
-// errNoNumber is why an INVITE that dials nobody is refused with 404.
-var errNoNumber = errors.New("no number dialled")
+var (
+	// errNoNumber is why an INVITE that dials nobody is refused with 404.
+	errNoNumber = errors.New("no number dialled")
+	// errLongNumber is why one is refused with 414.
+	errLongNumber = errors.New("number too long")
+)
 
 // newCall builds the call of an INVITE, with leg A but without a goroutine. An error means that the
 // INVITE makes no dialog.
@@ -88,6 +92,9 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 		hops = min(uint32(*h)-1, hops) // as RFC 3261 §8.1.1.6 has it for a request of our own
 	}
 	dialled := trunk.User(to)
+	if len(dialled) > trunk.MaxNumber {
+		return nil, errLongNumber
+	}
 	if !e.cfg.Trunk.Reachable(dialled) {
 		return nil, errNoNumber
 	}

@@ -252,6 +252,8 @@ func TestOffersThatAreRefused(t *testing.T) {
 		warns               string // code of the Warning
 	}{
 		{"no SDP", "Content-Type: text/plain\n", "hello", 415, ""},
+		{"packed SDP", "Content-Encoding: gzip\n", offerSDP, 415, ""},
+		{"SDP as it is, which is said", "Content-Encoding: identity\n", offered("m=audio 40000", "m=audio 0"), 488, "304"},
 		{"broken", "", "v=0\r\ngarbage", 400, "399"},
 		{"only video", "", offered("m=audio 40000 RTP/AVP 0", "m=video 40000 RTP/AVP 96"), 488, "304"},
 		{"audio that is off", "", offered("m=audio 40000", "m=audio 0"), 488, "304"},
@@ -260,12 +262,14 @@ func TestOffersThatAreRefused(t *testing.T) {
 		{"SRTP without a key", "", offered("RTP/AVP", "RTP/SAVP"), 488, "306"},
 		{"IPv6", "", strings.ReplaceAll(offerSDP, "IP4 127.0.0.1", "IP6 ::1"), 488, "301"},
 		{"a host name", "", strings.ReplaceAll(offerSDP, "IP4 127.0.0.1", "IP4 pc.example.com"), 488, "301"},
+		{"a port of the edge's own", "", offered("40000", ownPort), 488, "301"},
+		{"reports to one", "", offerSDP + "a=rtcp:" + ownPort + "\r\n", 488, "301"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			a := &dialogue{callID: "a-1", from: "t1", peer: metrics.PeerTwilio}
-			tx := r.request(a, "INVITE", tt.headers, tt.body)
+			tx := r.request(a, "INVITE", tt.headers, r.filled(tt.body))
 			if code := tx.final(); code != tt.want {
 				t.Errorf("heard %d, want %d", code, tt.want)
 			}
@@ -281,13 +285,14 @@ func TestReoffersThatAreRefused(t *testing.T) {
 		{"only video", offered("m=audio 40000 RTP/AVP 0", "m=video 40000 RTP/AVP 96"), "304"},
 		{"DTLS", offered("RTP/AVP", "UDP/TLS/RTP/SAVPF"), "302"},
 		{"IPv6", strings.ReplaceAll(offerSDP, "IP4 127.0.0.1", "IP6 ::1"), "301"},
+		{"a port of the edge's own", offered("40000", ownPort), "301"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			r.wire.quiet = true
 			a, _ := r.up()
-			tx := r.request(a, "INVITE", "", tt.body)
+			tx := r.request(a, "INVITE", "", r.filled(tt.body))
 			if code := tx.final(); code != 488 {
 				t.Errorf("heard %d", code)
 			}
@@ -301,6 +306,13 @@ func TestReoffersThatAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ownPort stands for a media port of the rig's edge.
+const ownPort = "OWN"
+
+func (r *rig) filled(body string) string {
+	return strings.ReplaceAll(body, ownPort, fmt.Sprint(r.media.Ports.Max))
 }
 
 // offered is the offer with a part replaced.

@@ -313,6 +313,9 @@ func (e *Engine) onInvite(tx Inbound) {
 	case errors.Is(err, errNoNumber):
 		e.refuse(tx, metrics.RejectMalformed, 404, "Not Found")
 		return
+	case errors.Is(err, errLongNumber):
+		e.refuse(tx, metrics.RejectTooLarge, 414, "Request-URI Too Long")
+		return
 	case err != nil:
 		e.refuse(tx, metrics.RejectMalformed, 400, "Bad Request", warning(now.cfg.Trunk.Public, err))
 		return

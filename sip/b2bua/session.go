@@ -88,6 +88,11 @@ func (c *Call) describe(body []byte, policy sdp.Policy) (*described, error) {
 	if err != nil {
 		return undescribed, err
 	}
+	for _, at := range []netip.AddrPort{d.Audio().RTP, d.Audio().RTCP} {
+		if c.engine.deps.Media.Own(at) {
+			return undescribed, fmt.Errorf("%w: %s", media.ErrOwn, at)
+		}
+	}
 	return &described{body, &d}, policy.Admit(d)
 }
 

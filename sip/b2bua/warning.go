@@ -30,6 +30,7 @@ var warnCodes = []struct {
 	{sdp.ErrCrypto, warnAttribute},
 	{sdp.ErrAddress, warnAddressFormat},
 	{media.ErrFamily, warnAddressFormat},
+	{media.ErrOwn, warnAddressFormat},
 }
 
 // maxWarning bounds the text of a Warning.

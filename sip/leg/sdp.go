@@ -11,7 +11,7 @@ import (
 
 const contentSDP = "application/sdp"
 
-// ErrContentType says that a body is no SDP: to be answered with 415.
+// ErrContentType says that a body is no SDP, or one that is packed: to be answered with 415 (RFC 3261 §8.2.3).
 var ErrContentType = errors.New("body is not application/sdp")
 
 // SDP returns the body of a message that carries a session description, nil if it has none.
@@ -26,6 +26,11 @@ func SDP(m interface {
 	mediaType, _, _ := strings.Cut(dialog.Value(m, "Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(mediaType), contentSDP) {
 		return nil, ErrContentType
+	}
+	for coding := range dialog.All(m, "Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			return nil, ErrContentType
+		}
 	}
 	return body, nil
 }

@@ -91,7 +91,8 @@ func isScheme(s string) bool {
 	return letter && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == ""
 }
 
-// checkUnique wants what RFC 3261 §8.1.1 makes mandatory, each once (Via at least once).
+// checkUnique wants what RFC 3261 §8.1.1 makes mandatory, each once (Via at least once), and of what may be missing no two that
+// could say different things.
 func checkUnique(h *head) *refusal {
 	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Via"} {
 		switch n := h.count(name); {
@@ -101,8 +102,10 @@ func checkUnique(h *head) *refusal {
 			return malformed("more than one " + name)
 		}
 	}
-	if h.count("Max-Forwards") > 1 {
-		return malformed("more than one Max-Forwards")
+	for _, name := range []string{"Max-Forwards", "Content-Type"} {
+		if h.count(name) > 1 {
+			return malformed("more than one " + name)
+		}
 	}
 	return nil
 }

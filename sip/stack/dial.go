@@ -45,8 +45,14 @@ func (s *Stack) connectTo(t target, addrs []netip.AddrPort) (*Flow, error) {
 		s.deps.Observer.PeerCertificateExpiry(t.peer, secured.ConnectionState().PeerCertificates[0].NotAfter)
 	}
 	f := &Flow{stack: s, transport: t.transport, local: addrPortOf(won.raw.LocalAddr()), remote: won.addr, peer: t.peer,
-		target: t, stream: newStream(won.conn, won.raw, s.cfg.PingEvery)}
+		target: t, mute: !s.vouched(t, won.addr), stream: newStream(won.conn, won.raw, s.cfg.PingEvery)}
 	return f, s.run(f)
+}
+
+// vouched tells whether a connection to a target speaks for the target's peer. Over TLS it has proved to. In clear it does where
+// the address is one of the peer's, or of a host that the configuration names: a Contact leads anywhere.
+func (s *Stack) vouched(t target, at netip.AddrPort) bool {
+	return t.transport == TLS || s.deps.Admit(at, t.transport) == t.peer || s.Found(t.peer, at.Addr())
 }
 
 // connectUDP takes the first address that a socket of ours can reach.

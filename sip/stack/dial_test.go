@@ -112,3 +112,54 @@ func TestTargetsDifferByWhatWasAsked(t *testing.T) {
 		t.Error("SRV records of an address")
 	}
 }
+
+// A Contact leads anywhere: who is called there answers, and asks for nothing.
+func TestWhoIsCalledInClearSpeaksOnlyForWhomHisAddressDoes(t *testing.T) {
+	ca := newAuthority(t)
+	tests := []struct {
+		name   string
+		at     metrics.Peer // for whom the address speaks
+		secure bool
+		named  bool // by the configuration
+		heard  bool
+	}{
+		{name: "for nobody", at: metrics.PeerUnknown},
+		{name: "for another peer", at: metrics.PeerTwilio},
+		{name: "for the one who is called", at: metrics.PeerWatson, heard: true},
+		{name: "for nobody, and is that of a host that the configuration names", at: metrics.PeerUnknown, named: true, heard: true},
+		{name: "for nobody, and has shown its certificate", at: metrics.PeerUnknown, secure: true, heard: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := start(t, func(_ *Config, d *Deps) {
+				d.Admit = func(netip.AddrPort, Transport) metrics.Peer { return tt.at }
+			})
+			var ln net.Listener
+			var peers chan *wirePeer
+			var hop Hop
+			if tt.secure {
+				ln, peers = server(t, ca.config(t, "w.example"))
+				hop = hopTo(t, "sips:"+ln.Addr().String())
+				hop.Names, hop.Roots = []string{"w.example"}, ca.pool
+			} else {
+				ln, peers = server(t, nil)
+				hop = hopTo(t, "sip:"+ln.Addr().String()+";transport=tcp")
+			}
+			if tt.named {
+				n.LookUp(hop)
+			}
+			got, sink := events()
+			n.Send(newRequest(t, sipmsg.OPTIONS, hop.URI.String()), hop, sink)
+			p := take(t, peers, "connection")
+			asked := p.read()
+			p.send(rawRequest("OPTIONS", "asks", 1) + asked.reply("200 OK"))
+			wantCode(t, take(t, got, "response"), 200)
+			if tt.heard {
+				take(t, n.seen.requests, "request")
+				return
+			}
+			eventually(t, "it is counted", func() bool { return n.seen.rejects(metrics.RejectSource) == 1 })
+			none(t, n.seen.requests, "request")
+		})
+	}
+}

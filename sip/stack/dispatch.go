@@ -24,6 +24,9 @@ func (s *Stack) receive(f *Flow, fr frame) outcome {
 	in, refusal := s.understand(fr, f)
 	s.countIn(in)
 	switch {
+	case f.mute && in.start.code == 0:
+		s.deps.Observer.Rejected(metrics.RejectSource)
+		return dropped
 	case refusal != nil && s.refuse(in, refusal):
 		return answered
 	case refusal != nil:

@@ -19,6 +19,7 @@ type Flow struct {
 	remote    netip.AddrPort
 	peer      metrics.Peer
 	target    target // of a connection that we dialled
+	mute      bool   // whose other side speaks for nobody: it is heard as far as it answers
 
 	// exactly one is set
 	stream *stream

@@ -112,12 +112,23 @@ func read(f field) (_ sipmsg.Header, bad bool) {
 // readFrom escapes the display name again: sipgo's printer adds only the quotes.
 func readFrom(value string) (sipmsg.Header, bool) {
 	a, err := uri.ParseNameAddr(value)
-	return &sipmsg.FromHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
+	return &sipmsg.FromHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil && oneTag(a)
 }
 
 func readTo(value string) (sipmsg.Header, bool) {
 	a, err := uri.ParseNameAddr(value)
-	return &sipmsg.ToHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil
+	return &sipmsg.ToHeader{DisplayName: uri.Quotable(a.Display), Address: a.URI.SIP(), Params: params(a.Params)}, err == nil && oneTag(a)
+}
+
+// oneTag tells whether everybody reads the same tag (RFC 3261 §7.3.1: no parameter stands twice).
+func oneTag(a uri.NameAddr) bool {
+	tags := 0
+	for _, p := range a.Params {
+		if strings.EqualFold(p.Name, "tag") {
+			tags++
+		}
+	}
+	return tags < 2
 }
 
 func readCallID(value string) (sipmsg.Header, bool) {

@@ -147,7 +147,7 @@ func subscriber(u uri.URI) string {
 	}
 	user, _, _ := strings.Cut(User(u), ";")
 	plain, err := uri.Unescape(user)
-	if err != nil || strings.ContainsAny(plain, "@:") {
+	if err != nil || len(user) > MaxNumber || strings.ContainsAny(plain, "@:") {
 		return ""
 	}
 	if _, err := netip.ParseAddr(strings.TrimLeft(plain, "+")); err == nil {

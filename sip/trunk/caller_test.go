@@ -52,6 +52,7 @@ func TestWatsonLearnsWhoCalls(t *testing.T) {
 		{"an address for a number is nobody", CallerPolicy{}, `<sip:+172.25.16.223@sip.twilio.com>`, nil, hidden},
 		{"an address within is nobody", CallerPolicy{}, `<sip:eve%40twilio.com@sip.twilio.com>`, nil, hidden},
 		{"no user part is nobody", CallerPolicy{}, `<sip:sip.twilio.com>`, nil, hidden},
+		{"a number that would fill a message is nobody", CallerPolicy{}, `<sip:` + strings.Repeat("7", MaxNumber+1) + `@sip.twilio.com>`, nil, hidden},
 		{"another scheme is nobody", CallerPolicy{}, `<mailto:eve@twilio.com>`, nil, hidden},
 
 		{"anonymous stays anonymous", CallerPolicy{}, nobody, []string{knownPAI}, hidden},

@@ -142,6 +142,9 @@ func (c Config) Dial(target uri.URI, dialled string) uri.URI {
 	return target
 }
 
+// MaxNumber bounds what is dialled and who calls, in bytes: they stand in several lines of what the edge sends.
+const MaxNumber = 256
+
 // User returns the number or name that a SIP or tel URI is about, "" if there is none.
 func User(u uri.URI) string {
 	if u.Scheme != "tel" {

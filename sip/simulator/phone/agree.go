@@ -30,13 +30,13 @@ func (p *Phone) makeKey() error {
 	return nil
 }
 
-// newContext makes one of a key with its salt.
+// newContext makes one of a key with its salt, which takes no packet twice (RFC 3711 §3.3.2).
 func newContext(suite string, material []byte) (*srtp.Context, error) {
 	profile := srtp.ProtectionProfileAes128CmHmacSha1_80
 	if suite == SuiteGCM {
 		profile = srtp.ProtectionProfileAeadAes128Gcm
 	}
-	c, err := srtp.CreateContext(material[:16], material[16:], profile)
+	c, err := srtp.CreateContext(material[:16], material[16:], profile, srtp.SRTPReplayProtection(window))
 	if err != nil {
 		return nil, fmt.Errorf("make an SRTP context: %w", err)
 	}

@@ -126,6 +126,22 @@ func equal(a, b Stats) bool {
 		a.Damaged == b.Damaged && a.Other == b.Other && a.Foreign == b.Foreign && a.Early == b.Early && a.Malformed == b.Malformed
 }
 
+func TestAReplayIsNotHeard(t *testing.T) {
+	a, b := newPhone(t, Config{Secure: true}), newPhone(t, Config{Secure: true})
+	connect(t, a, b)
+	a.Talk()
+	until(t, b, heard(5))
+	for range 3 {
+		if err := a.Send(a.Said(), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, b, func(s Stats) bool { return s.Undecryptable == 3 })
+	if s := b.Stats(); s.Doubled+s.Lost+s.Damaged > 0 {
+		t.Errorf("counted %+v", s)
+	}
+}
+
 func TestWrongKeyIsUndecryptable(t *testing.T) {
 	a, b, other := newPhone(t, Config{Secure: true}), newPhone(t, Config{Secure: true}), newPhone(t, Config{Secure: true})
 	connect(t, a, b)

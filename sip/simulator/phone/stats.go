@@ -14,7 +14,7 @@ type Stats struct {
 	Other         uint64 // sound that is no phone's voice: a comfort tone, music
 	Quiet         uint64 // of Other: nothing but silence
 	Loudest       uint8  // of Other: the largest magnitude, companded, 0 to 127
-	Undecryptable uint64 // SRTP authentication failed
+	Undecryptable uint64 // SRTP authentication failed, or the packet came before
 	Foreign       uint64 // from another source than the SDP announced
 	Early         uint64 // before the peer's SDP was known
 	Malformed     uint64 // no RTP, or a payload type that was not agreed

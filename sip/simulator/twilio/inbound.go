@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -165,7 +166,7 @@ func (c *Inbound) establishing(status int, reason string) *wire.Message {
 
 func (c *Inbound) recordRoutes() []string {
 	at := c.domain.Addr()
-	return []string{fmt.Sprintf("<sip:%s:5060;lr;r2=on>", at.Addr()), fmt.Sprintf("<sip:%s;transport=tls;r2=on;lr>", at)}
+	return []string{fmt.Sprintf("<sip:%s;lr;r2=on>", netip.AddrPortFrom(at.Addr(), 5060)), fmt.Sprintf("<sip:%s;transport=tls;r2=on;lr>", at)}
 }
 
 // routes is what the edge must put into Route: the Record-Routes, reversed (RFC 3261 §12.1.2).

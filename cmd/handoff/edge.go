@@ -247,17 +247,7 @@ func (e *edge) closeSockets() {
 	if err := e.closeJournal(); err != nil {
 		e.log.Error("journal", zap.Error(err))
 	}
-	if e.cdr != nil {
-		if err := e.cdr.Close(); err != nil {
-			e.log.Error("CDR", zap.Error(err))
-		}
-	}
-	if e.hep != nil {
-		e.hep.Close()
-	}
-	if e.telemetry != nil {
-		e.telemetry.Close()
-	}
+	e.closeSpools()
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {
 			continue
@@ -268,4 +258,28 @@ func (e *edge) closeSockets() {
 			e.log.Info("HTTP listener", zap.Stringer("listen", server.Addr()), zap.Error(err))
 		}
 	}
+}
+
+// farewellTime is how long what was told of calls may still go out, to whomever.
+const farewellTime = 2 * time.Second
+
+// closeSpools lets all who are told of calls hear the rest, at the same time.
+func (e *edge) closeSpools() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+	defer cancel()
+	var all sync.WaitGroup
+	if e.cdr != nil {
+		all.Go(func() {
+			if err := e.cdr.Close(ctx); err != nil {
+				e.log.Error("CDR", zap.Error(err))
+			}
+		})
+	}
+	if e.hep != nil {
+		all.Go(func() { e.hep.Close(ctx) })
+	}
+	if e.telemetry != nil {
+		all.Go(func() { e.telemetry.Close(ctx) })
+	}
+	all.Wait()
 }

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 )
 
 type callsPcapCmd struct {
-	ID    string        `arg:"" help:"The call's id, the beginning of it, or a Call-ID."`
+	ID    string        `arg:"" help:"The call, as handoff explain takes it."`
 	Media time.Duration `placeholder:"10s" help:"Wait so long, 20s at most, and add the headers of the media of a call that goes on; never what is said."`
 	Out   string        `short:"o" type:"path" placeholder:"FILE" help:"Where to; without it, standard output."`
 }
@@ -19,7 +18,10 @@ func (p callsPcapCmd) Run(std streams, all *callsCmd) error {
 	if p.Out == "" && isTerminal(std.out) {
 		return errors.New("a capture is nothing for a terminal: -o FILE, or | tshark -r -")
 	}
-	path := "/api/v1/calls/" + url.PathEscape(p.ID) + "/pcap"
+	path, err := callPath(p.ID, "/pcap")
+	if err != nil {
+		return err
+	}
 	if p.Media > 0 {
 		path += "?media=" + p.Media.String()
 		all.patience = p.Media + 10*time.Second

@@ -183,7 +183,7 @@ func TestFindings(t *testing.T) {
 // writes fails if the text of a story is too wide, or leaves a finding out.
 func writes(t *testing.T, s Story) {
 	t.Helper()
-	for _, o := range []Options{{}, {Messages: true}, {Messages: true, Raw: true}, {Messages: true, Columns: 80}} {
+	for _, o := range []Options{{}, {Messages: true}, {Messages: true, Raw: true}, {Messages: true, Columns: 80}, {Messages: true, Columns: 60}} {
 		width := cmp.Or(o.Columns, trace.Width)
 		var b bytes.Buffer
 		if err := s.Write(&b, o); err != nil {

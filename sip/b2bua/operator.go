@@ -1,8 +1,10 @@
 package b2bua
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +45,7 @@ type LegInfo struct {
 // ErrNoCall says that there is no call of that name.
 var ErrNoCall = errors.New("no such call")
 
-// List returns the calls that are up or being set up. A call that does not answer before ctx is
+// List returns the calls that are up or being set up, the oldest first. A call that does not answer before ctx is
 // over is left out.
 func (e *Engine) List(ctx context.Context) []Info {
 	var all []Info
@@ -52,6 +54,7 @@ func (e *Engine) List(ctx context.Context) []Info {
 			all = append(all, info)
 		}
 	}
+	slices.SortFunc(all, func(a, b Info) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
 	return all
 }
 

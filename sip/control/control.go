@@ -109,13 +109,32 @@ func (a *api) transfer(w http.ResponseWriter, r *http.Request) {
 // change reads a request that changes a call into body and carries it out.
 func (a *api) change(w http.ResponseWriter, r *http.Request, body any, do func(ctx context.Context, id string) error) {
 	a.ask(w, r, body, func(ctx context.Context) error {
-		err := do(ctx, r.PathValue("id"))
+		id, err := a.named(r.PathValue("id"))
+		if err == nil {
+			err = do(ctx, id)
+		}
 		if err == nil {
 			reply(w, http.StatusAccepted, map[string]any{"ok": true})
 		}
 		return err
 	})
 }
+
+// named is the id of a call that is up, by any of the names that a story goes by. One that is not remembered may be up all the same.
+func (a *api) named(name string) (id string, err error) {
+	told, err := a.remembered(name)
+	switch {
+	case errors.Is(err, trace.ErrUnknown), err == nil && told.Call == "":
+		return name, nil
+	case err != nil:
+		return "", err // it could be several
+	case !told.Record.Ended.IsZero():
+		return "", errEnded
+	}
+	return told.Call, nil
+}
+
+var errEnded = errors.New("the call is over")
 
 // ask reads a request that changes something into body and lets do carry it out, which answers unless it fails.
 func (a *api) ask(w http.ResponseWriter, r *http.Request, body any, do func(context.Context) error) {

@@ -167,7 +167,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.ops, err = ops.New(ops.Config{
 		Listen: cfg.Ops.Listen, Token: token, Inherited: e.foundHTTP(deps.Before, opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
 	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(control.Deps{
-		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Write,
+		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Begin,
 		Overview: func() control.Overview { return e.overview(registry, started) },
 	}), Console: console.Handler()})
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func callPath(id string, below ...string) (string, error) {
 
 // request speaks to the operator's API of a running edge.
 func (c opsClient) request(method, path string, body, answer any) error {
-	res, err := c.open(method, path, body)
+	res, err := c.open(context.Background(), method, path, body)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (c opsClient) request(method, path string, body, answer any) error {
 const maxAnswer = 16 << 20
 
 // open is request with the answer as it comes, which the caller closes.
-func (c opsClient) open(method, path string, body any) (io.ReadCloser, error) {
+func (c opsClient) open(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
 	var data io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -61,7 +62,7 @@ func (c opsClient) open(method, path string, body any) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequest(method, base+path, data)
+	req, err := http.NewRequestWithContext(ctx, method, base+path, data)
 	if err != nil {
 		return nil, err
 	}

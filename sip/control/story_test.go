@@ -45,9 +45,11 @@ func TestStories(t *testing.T) {
 		"stuck": {Call: "stuck", Record: cdr.Record{Call: "stuck", Kind: "as it began"}},
 		"x@y/z": {Refused: []trace.Refusal{{At: at, Why: metrics.RejectLimit}}, Messages: said},
 	}
-	capture := func(w io.Writer, messages []trace.Message, _ ...trace.Packet) error {
-		_, err := fmt.Fprintf(w, "%d packets", len(messages))
-		return err
+	capture := func(w io.Writer) func([]trace.Message, ...trace.Packet) error {
+		return func(messages []trace.Message, _ ...trace.Packet) error {
+			_, err := fmt.Fprintf(w, "%d packets", len(messages))
+			return err
+		}
 	}
 	deps := Deps{Engine: &engine{}, Traces: known, Capture: capture}
 	tests := []struct {

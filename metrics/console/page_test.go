@@ -277,15 +277,18 @@ func TestUpdatesLeaveNothingBehind(t *testing.T) {
 						t.Fatalf("%d requests only", now-from)
 					}
 				}
-				call(p, heapprofiler.CollectGarbage, cdp.Empty{})
+				for range 2 {
+					call(p, heapprofiler.CollectGarbage, cdp.Empty{})
+				}
 				n := call(p, memory.GetDOMCounters, cdp.Empty{})
 				return n.Nodes, n.JsEventListeners, eval[float64](p, "performance.memory.usedJSHeapSize")
 			}
-			count(320) // the history is full
+			count(30) // all is loaded
 			nodes, listeners, bytes := count(10)
-			later, laterListeners, laterBytes := count(200)
+			later, laterListeners, laterBytes := count(120)
 			t.Logf("%d nodes, %d listeners, %.1f MB; %d, %d, %.1f MB later", nodes, listeners, bytes/1e6, later, laterListeners, laterBytes/1e6)
-			if later > nodes+nodes/10 || laterListeners > listeners+listeners/10 || laterBytes > bytes+2e6 {
+			const waiting = 3000 // nodes of an update or two that no collection has seen yet; each makes hundreds
+			if later > nodes+waiting || laterListeners > 2*listeners || laterBytes > bytes+2e6 {
 				t.Error("it grows")
 			}
 			p.quiet()

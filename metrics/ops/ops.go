@@ -58,6 +58,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	gate     *gate
+	crowd    *crowd
 	served   chan struct{} // closed when the accept loop has ended
 }
 
@@ -101,6 +102,8 @@ func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 		gate:     gate,
 		served:   make(chan struct{}),
 	}
+	s.crowd = &crowd{http: s.http}
+	s.http.ConnState = s.crowd.changed
 	go s.serve(log) // ends when Close closes the listener
 	return s, nil
 }
@@ -134,12 +137,12 @@ func (s *Server) Addr() netip.AddrPort {
 // closed behind their next answer.
 func (s *Server) Pause() {
 	s.gate.shut()
-	s.http.SetKeepAlivesEnabled(false)
+	s.crowd.pause(true)
 }
 
 // Resume goes on.
 func (s *Server) Resume() {
-	s.http.SetKeepAlivesEnabled(true)
+	s.crowd.pause(false)
 	s.gate.open()
 }
 

@@ -134,6 +134,7 @@ function found() {
 	failures = 0;
 	lostSince = undefined;
 	lost.hidden = true;
+	root.classList.remove("stale");
 	state("live", "live");
 }
 
@@ -145,6 +146,7 @@ function missed(error) {
 		lost.textContent = text;
 	}
 	lost.hidden = false;
+	root.classList.add("stale"); // green is what is good now
 	state("lost", "connection lost");
 }
 

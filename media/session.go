@@ -13,9 +13,10 @@ import (
 
 // Session is the media of one call.
 type Session struct {
-	relay *Relay
-	id    string
-	fast  atomic.Int32 // how many ways the kernel carries
+	relay   *Relay
+	id      string
+	fast    atomic.Int32 // how many ways the kernel carries
+	watches atomic.Int32 // how many watch
 
 	learning sync.WaitGroup // what has found a source
 

@@ -1,11 +1,14 @@
 package media
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"handoff/media/lane"
+	"handoff/media/sdp"
 	"handoff/metrics"
 )
 
@@ -19,33 +22,66 @@ type Packet struct {
 	Size          int
 }
 
-// maxPackets is how many of one leg are gathered at one time: twenty seconds of both directions.
-const maxPackets = 2000
+const (
+	// maxPackets is how many of one leg are gathered between two takes: twenty seconds of both directions.
+	maxPackets = 2000
+	// maxWatches is how many may watch a session at one time: each costs every packet, and memory.
+	maxWatches = 4
+)
+
+// ErrWatched says that as many watch a session as may.
+var ErrWatched = fmt.Errorf("%d watch already", maxWatches)
+
+// Watch is what somebody gathers of a session.
+type Watch struct {
+	legs []legWatch
+	stop func()
+}
+
+type legWatch struct {
+	*Endpoint
+	local   sdp.Local
+	headers *lane.Headers
+}
 
 // Watch gathers the headers of the packets of all endpoints that there are, whoever carries them: what the kernel does comes
-// back, and stays until the returned function has been called, which ends it and gives what was gathered, in the order of the
-// times. What the edge itself plays is not among them.
-func (s *Session) Watch() (stop func() []Packet) {
-	endpoints := s.Endpoints()
-	for _, e := range endpoints {
-		e.carrier.Exit().Watch(maxPackets)
+// back, and stays until nobody watches. What the edge itself plays is not among them. Several may watch at one time.
+func (s *Session) Watch() (*Watch, error) {
+	if s.watches.Add(1) > maxWatches {
+		s.watches.Add(-1)
+		return nil, ErrWatched
+	}
+	w := &Watch{}
+	for _, e := range s.Endpoints() {
+		w.legs = append(w.legs, legWatch{e, e.Local(), e.carrier.Exit().Watch(maxPackets)})
 		if way, ok := e.carrier.(*shortcut); ok {
 			way.recall()
 		}
 	}
-	return func() []Packet {
-		var all []Packet
-		for _, e := range endpoints {
-			local := e.Local()
-			for _, h := range e.carrier.Exit().Unwatch() {
-				at := local.RTP
-				if h.Side == lane.Control {
-					at = local.RTCP
-				}
-				all = append(all, Packet{Time: h.At, Leg: e.leg, Direction: h.Direction, Local: at, Remote: h.Far, Header: h.B, Size: h.Size})
-			}
+	w.stop = sync.OnceFunc(func() {
+		for _, leg := range w.legs {
+			leg.carrier.Exit().Unwatch(leg.headers)
 		}
-		slices.SortStableFunc(all, func(a, b Packet) int { return a.Time.Compare(b.Time) })
-		return all
-	}
+		s.watches.Add(-1)
+	})
+	return w, nil
 }
+
+// Take returns what was gathered since the last time, in the order of the times.
+func (w *Watch) Take() []Packet {
+	var all []Packet
+	for _, leg := range w.legs {
+		for _, h := range leg.headers.Take() {
+			at := leg.local.RTP
+			if h.Side == lane.Control {
+				at = leg.local.RTCP
+			}
+			all = append(all, Packet{Time: h.At, Leg: leg.leg, Direction: h.Direction, Local: at, Remote: h.Far, Header: h.B, Size: h.Size})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Packet) int { return a.Time.Compare(b.Time) })
+	return all
+}
+
+// Stop ends it; what was gathered can be taken still. It may be called again, and from any goroutine.
+func (w *Watch) Stop() { w.stop() }

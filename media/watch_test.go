@@ -1,10 +1,21 @@
 package media
 
 import (
+	"errors"
 	"testing"
 
 	"handoff/metrics"
 )
+
+func watching(t *testing.T, c talk) *Watch {
+	t.Helper()
+	w, err := c.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	return w
+}
 
 // watched fails unless so many packets of each leg and direction were gathered, with their header only.
 func watched(t *testing.T, c talk, packets []Packet, each int) {
@@ -46,14 +57,18 @@ func TestAWatchGathersHeaders(t *testing.T) {
 					c := newTalk(t, newRigOn(t, path, 3), m)
 					c.exchange(t, 1)
 					c.haveLeft(t, 1)
-					stop := c.Watch()
+					first, second := watching(t, c), watching(t, c)
 					c.exchange(t, 4)
 					c.haveLeft(t, 5)
-					watched(t, c, stop(), 4)
+					first.Stop()
+					watched(t, c, first.Take(), 4)
 					c.exchange(t, 1)
-					if again := stop(); len(again) != 0 {
+					c.haveLeft(t, 6)
+					if again := first.Take(); len(again) != 0 {
 						t.Errorf("%d packets behind the end", len(again))
 					}
+					second.Stop()
+					watched(t, c, second.Take(), 5)
 				})
 			}
 		})
@@ -65,7 +80,7 @@ func TestAWatchTakesWaysOutOfTheKernel(t *testing.T) {
 	onKernelPath(t, inKernel, func(t *testing.T, _ mode, c talk) {
 		c.goesOver(t)
 		c.haveLeft(t, 1)
-		stop := c.Watch()
+		w := watching(t, c)
 		if carried(c.a) || carried(c.b) {
 			t.Error("the kernel carries on")
 		}
@@ -74,7 +89,8 @@ func TestAWatchTakesWaysOutOfTheKernel(t *testing.T) {
 			t.Error("the kernel carries again what is watched")
 		}
 		c.haveLeft(t, 5)
-		watched(t, c, stop(), 4)
+		w.Stop()
+		watched(t, c, w.Take(), 4)
 		c.goesOver(t)
 		for _, s := range c.Stats()[:2] {
 			if s.Received != 6 || s.Stream.Lost() != 0 {
@@ -82,4 +98,21 @@ func TestAWatchTakesWaysOutOfTheKernel(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestNoMoreWatchThanMay(t *testing.T) {
+	c := newTalk(t, newRigOn(t, pathPortable, 3), modes[0])
+	var last *Watch
+	for range maxWatches {
+		last = watching(t, c)
+	}
+	if _, err := c.Watch(); !errors.Is(err, ErrWatched) {
+		t.Errorf("one more: %v", err)
+	}
+	last.Stop()
+	last.Stop()
+	watching(t, c)
+	if _, err := c.Watch(); !errors.Is(err, ErrWatched) {
+		t.Errorf("one more than before: %v", err)
+	}
 }

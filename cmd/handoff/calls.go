@@ -1,27 +1,18 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"handoff/configs"
+	"handoff/metrics/explain"
 	"handoff/sip/b2bua"
 )
-
-// opsClient reaches a running edge.
-type opsClient struct {
-	Ops       string `default:"http://127.0.0.1:9090" help:"Where the edge's ops listener is."`
-	TokenFile string `type:"path" env:"HANDOFF_OPS_TOKEN_FILE" help:"File with the token that it wants (ops.token_file)."`
-
-	patience time.Duration // 0: as long as most answers take
-}
 
 type callsCmd struct {
 	opsClient
@@ -38,11 +29,11 @@ type callsListCmd struct {
 }
 
 type callsHangupCmd struct {
-	ID string `arg:"" help:"The call's id, as list shows it."`
+	ID string `arg:"" help:"The call, as handoff explain takes it."`
 }
 
 type callsTransferCmd struct {
-	ID  string `arg:"" help:"The call's id, as list shows it."`
+	ID  string `arg:"" help:"The call, as handoff explain takes it."`
 	To  string `required:"" help:"Target, such as sip:queue@flex.twilio.com."`
 	Key string `help:"Session history key for the agent."`
 }
@@ -55,96 +46,60 @@ func (l callsListCmd) Run(std streams, all *callsCmd) error {
 	if l.JSON {
 		return json.NewEncoder(std.out).Encode(answer.Calls)
 	}
+	if len(answer.Calls) == 0 {
+		_, err := fmt.Fprintln(std.out, "no calls; those that have ended are in the console, and handoff explain tells of each")
+		return err
+	}
 	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tKIND\tSINCE\tLEGS\tTRANSFER\tTWILIO")
+	fmt.Fprintln(table, "ID\tSINCE\tFROM\tTO\tLEGS\tTRANSFER\tMOS\tKIND\tTWILIO")
 	for _, c := range answer.Calls {
-		var legs []string
-		for _, l := range c.Legs {
-			legs = append(legs, l.Leg+" "+l.State)
+		legs := make([]string, len(c.Legs))
+		for i, l := range c.Legs {
+			legs[i] = strings.ToUpper(l.Leg) + " " + l.State
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, time.Since(c.Started).Round(time.Second), strings.Join(legs, ", "), c.Transfer, c.TwilioSID)
+		mos := "-"
+		if c.MOS > 0 {
+			mos = fmt.Sprintf("%.1f", c.MOS)
+		}
+		fmt.Fprintln(table, strings.Join([]string{
+			c.ID, time.Since(c.Started).Round(time.Second).String(), field(c.From), field(c.To), strings.Join(legs, ", "), field(c.Transfer), mos, c.Kind, field(c.TwilioSID),
+		}, "\t"))
 	}
 	return table.Flush()
 }
 
-func (h callsHangupCmd) Run(all *callsCmd) error {
-	return all.request(http.MethodPost, "/api/v1/calls/"+url.PathEscape(h.ID)+"/hangup", struct{}{}, nil)
-}
+// field is what peers call something, fit for a terminal and a column of a table.
+func field(s string) string { return cmp.Or(explain.Printable(s), "-") }
 
-func (t callsTransferCmd) Run(std streams, all *callsCmd) error {
-	body := map[string]string{"to": t.To, "key": t.Key}
-	if err := all.request(http.MethodPost, "/api/v1/calls/"+url.PathEscape(t.ID)+"/transfer", body, nil); err != nil {
+func (h callsHangupCmd) Run(std streams, all *callsCmd) error {
+	path, err := callPath(h.ID, "/hangup")
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(std.out, "transfer begun; the log and /metrics tell how it ends")
+	if err := all.request(http.MethodPost, path, struct{}{}, nil); err != nil {
+		return live(err)
+	}
+	_, err = fmt.Fprintln(std.out, "the call is being ended")
 	return err
 }
 
-// request speaks to the operator's API of a running edge.
-func (c opsClient) request(method, path string, body, answer any) error {
-	res, err := c.open(method, path, body)
+func (t callsTransferCmd) Run(std streams, all *callsCmd) error {
+	path, err := callPath(t.ID, "/transfer")
 	if err != nil {
 		return err
 	}
-	defer res.Close()
-	if answer == nil {
-		return nil
+	body := map[string]string{"to": t.To, "key": t.Key}
+	if err := all.request(http.MethodPost, path, body, nil); err != nil {
+		return live(err)
 	}
-	return json.NewDecoder(io.LimitReader(res, maxAnswer)).Decode(answer)
+	_, err = fmt.Fprintln(std.out, "transfer begun; handoff explain tells how it ends")
+	return err
 }
 
-// maxAnswer bounds what is read as JSON.
-const maxAnswer = 16 << 20
-
-// open is request with the answer as it comes, which the caller closes.
-func (c opsClient) open(method, path string, body any) (io.ReadCloser, error) {
-	var data io.Reader
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		data = bytes.NewReader(encoded)
+// live adds to an error on a call that is not there where those are that are.
+func live(err error) error {
+	if e := (*answerError)(nil); errors.As(err, &e) && e.status == http.StatusNotFound {
+		return fmt.Errorf("%w that is up: handoff calls list shows those that are", err)
 	}
-	req, err := http.NewRequest(method, strings.TrimSuffix(c.Ops, "/")+path, data)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	token, err := configs.Secret(c.TokenFile)
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	client := &http.Client{Timeout: max(c.patience, 10*time.Second), Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode < 300 {
-		return res.Body, nil
-	}
-	defer res.Body.Close()
-	var failure struct{ Error string }
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&failure); err != nil || failure.Error == "" {
-		failure.Error = res.Status + hint(res.StatusCode)
-	}
-	return nil, &answerError{res.StatusCode, failure.Error}
-}
-
-// answerError is what the edge says when it does not do what it was asked for.
-type answerError struct {
-	status int
-	said   string
-}
-
-func (e *answerError) Error() string { return "the edge answers: " + e.said }
-
-func hint(status int) string {
-	if status == http.StatusUnauthorized {
-		return ": --token-file names the file of ops.token_file"
-	}
-	return ""
+	return err
 }

@@ -1,17 +1,22 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
+
+	"handoff/metrics/trace/pcap"
 )
 
 type callsPcapCmd struct {
-	ID    string        `arg:"" help:"The call's id, the beginning of it, or a Call-ID."`
-	Media time.Duration `placeholder:"10s" help:"Wait so long, 20s at most, and add the headers of the media of a call that goes on; never what is said."`
+	ID    string        `arg:"" help:"The call, as handoff explain takes it."`
+	Media time.Duration `placeholder:"10s" help:"Go on for so long, 20s at most, with what comes and the headers of the media; never what is said. Ctrl-C ends it before."`
 	Out   string        `short:"o" type:"path" placeholder:"FILE" help:"Where to; without it, standard output."`
 }
 
@@ -19,24 +24,39 @@ func (p callsPcapCmd) Run(std streams, all *callsCmd) error {
 	if p.Out == "" && isTerminal(std.out) {
 		return errors.New("a capture is nothing for a terminal: -o FILE, or | tshark -r -")
 	}
-	path := "/api/v1/calls/" + url.PathEscape(p.ID) + "/pcap"
+	path, err := callPath(p.ID, "/pcap")
+	if err != nil {
+		return err
+	}
 	if p.Media > 0 {
 		path += "?media=" + p.Media.String()
 		all.patience = p.Media + 10*time.Second
 	}
-	capture, err := all.open(http.MethodGet, path, nil)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	capture, err := all.open(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
 	defer capture.Close()
+	err = p.write(std, capture)
+	switch {
+	case ctx.Err() != nil:
+		_, err = fmt.Fprintln(std.err, "stopped; what came until then is there")
+	case err != nil:
+		err = fmt.Errorf("%w; what came before that is there", err)
+	}
+	return err
+}
+
+// write makes the file only now: where there is no capture, one from before stays.
+func (p callsPcapCmd) write(std streams, capture io.Reader) error {
 	if p.Out == "" {
-		_, err = io.Copy(std.out, capture)
-		return err
+		return pcap.Copy(std.out, capture)
 	}
 	file, err := os.OpenFile(p.Out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // numbers and names of callers are in it
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, capture)
-	return errors.Join(err, file.Close())
+	return errors.Join(pcap.Copy(file, capture), file.Close())
 }

@@ -127,3 +127,61 @@ func TestCallsPcapShowsHeadersOfMedia(t *testing.T) {
 	}
 	sc.clean()
 }
+
+// Two who capture one call at the same time have it whole, and who is interrupted has what came until then, in a file that can be read.
+func TestCallsPcapOfSeveralAndInterrupted(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t, stageConfig{})
+	caller, assistant := sc.place(twilio.Options{})
+	id := sc.edge.engine.List(sc.ctx)[0].ID
+	dir := t.TempDir()
+	start := func(name, media string) (*exec.Cmd, *bytes.Buffer) {
+		var said bytes.Buffer
+		cmd := exec.CommandContext(sc.ctx, os.Args[0], "calls", "--ops", "http://"+sc.edge.ops.Addr().String(), "pcap", id, "--media", media, "-o", filepath.Join(dir, name))
+		cmd.Env, cmd.Stderr = append(os.Environ(), asCommand+"=1"), &said
+		sc.must(cmd.Start())
+		return cmd, &said
+	}
+	size := func(name string) int64 {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	whole, _ := start("whole", "5s")
+	sc.until("the first capture", func() bool { return size("whole") > 0 })
+	short, said := start("short", "20s")
+	sc.stillTalk(caller, assistant)
+	const signalling = 25_000 // bytes at most, of its messages so far
+	sc.until("media in both", func() bool { return size("whole") > signalling && size("short") > signalling })
+	sc.must(short.Process.Signal(os.Interrupt))
+	if err := short.Wait(); err != nil || !strings.Contains(said.String(), "what came until then is there") {
+		t.Errorf("interrupted: %v, %s", err, said)
+	}
+	sc.stillTalk(caller, assistant)
+	sc.must(whole.Wait())
+
+	requires(t, "tshark", "tshark")
+	for _, name := range []string{"whole", "short"} {
+		out, err := exec.Command("tshark", "-r", filepath.Join(dir, name), "-q", "-z", "rtp,streams").CombinedOutput()
+		if err != nil || strings.Contains(string(out), "cut short") {
+			t.Errorf("%s: %v, %s", name, err, out)
+		}
+		streams := 0
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, "g711U") {
+				streams++
+				if !strings.Contains(line, " 0 (0.0%)") {
+					t.Errorf("%s lacks packets: %s", name, line)
+				}
+			}
+		}
+		if streams != 4 {
+			t.Errorf("%s has %d streams of 4:\n%s", name, streams, out)
+		}
+	}
+	sc.must(caller.Hangup(sc.ctx))
+	sc.over(caller, assistant)
+	sc.clean()
+}

@@ -2,7 +2,7 @@
 
 package main
 
-import "io"
+import "os"
 
-// columns are not known here.
-func columns(io.Writer) int { return 0 }
+// terminalColumns are not known here.
+func terminalColumns(*os.File) int { return 0 }

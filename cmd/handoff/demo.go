@@ -367,19 +367,9 @@ func newKey() string {
 
 // newLadder draws a ladder that fits what shows it, by way of w.
 func newLadder(w, shows io.Writer) *trace.Ladder {
-	l := trace.NewLadder(w, isTerminal(shows))
+	l := trace.NewLadder(w, colourful(shows))
 	if n := columns(shows); n > 0 {
 		l.Narrow(n)
 	}
 	return l
-}
-
-// isTerminal tells whether colours make sense.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +47,7 @@ func (d drainCmd) Run(std streams) error {
 
 // gone tells that nobody listens any more.
 func gone(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || err != nil && strings.HasSuffix(err.Error(), "EOF")
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 type reloadCmd struct {

@@ -168,7 +168,7 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	e.ops, err = ops.New(ops.Config{
 		Listen: cfg.Ops.Listen, Token: token, Inherited: e.foundHTTP(deps.Before, opsSocket, cfg.Ops.Listen), Waits: deps.Before != nil,
 	}, ops.Deps{Log: deps.Log, Gatherer: registry, Ready: e.readiness, Details: e.details, API: control.Handler(control.Deps{
-		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Write,
+		Engine: e.engine, Process: deps.Operator, Traces: tracesOf(traces), Capture: pcap.Begin,
 		Overview: func() control.Overview { return e.overview(registry, started) },
 	}), Console: console.Handler()})
 	if err != nil {
@@ -248,17 +248,7 @@ func (e *edge) closeSockets() {
 	if err := e.closeJournal(); err != nil {
 		e.log.Error("journal", zap.Error(err))
 	}
-	if e.cdr != nil {
-		if err := e.cdr.Close(); err != nil {
-			e.log.Error("CDR", zap.Error(err))
-		}
-	}
-	if e.hep != nil {
-		e.hep.Close()
-	}
-	if e.telemetry != nil {
-		e.telemetry.Close()
-	}
+	e.closeSpools()
 	for _, server := range []*ops.Server{e.webhooks, e.ops} {
 		if server == nil {
 			continue
@@ -269,4 +259,28 @@ func (e *edge) closeSockets() {
 			e.log.Info("HTTP listener", zap.Stringer("listen", server.Addr()), zap.Error(err))
 		}
 	}
+}
+
+// farewellTime is how long what was told of calls may still go out, to whomever.
+const farewellTime = 2 * time.Second
+
+// closeSpools lets all who are told of calls hear the rest, at the same time.
+func (e *edge) closeSpools() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+	defer cancel()
+	var all sync.WaitGroup
+	if e.cdr != nil {
+		all.Go(func() {
+			if err := e.cdr.Close(ctx); err != nil {
+				e.log.Error("CDR", zap.Error(err))
+			}
+		})
+	}
+	if e.hep != nil {
+		all.Go(func() { e.hep.Close(ctx) })
+	}
+	if e.telemetry != nil {
+		all.Go(func() { e.telemetry.Close(ctx) })
+	}
+	all.Wait()
 }

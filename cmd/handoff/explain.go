@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -41,16 +40,16 @@ func (e explainCmd) Run(std streams) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(told)
 	}
-	return told.Write(std.out, explain.Options{Messages: e.Messages, Raw: e.Raw, Colour: isTerminal(std.out), Columns: columns(std.out)})
+	return told.Write(std.out, explain.Options{Messages: e.Messages, Raw: e.Raw, Colour: colourful(std.out), Columns: columns(std.out)})
 }
 
 // find asks the edge.
 func (c opsClient) find(id string) (told control.Story, err error) {
-	switch id {
-	case "", ".", "..", "ended": // what would ask for something else
-		return told, fmt.Errorf("%q is no call's name", id)
+	path, err := callPath(id)
+	if err != nil {
+		return told, err
 	}
-	err = c.request(http.MethodGet, "/api/v1/calls/"+url.PathEscape(id), nil, &told)
+	err = c.request(http.MethodGet, path, nil, &told)
 	if e := (*answerError)(nil); errors.As(err, &e) && e.status == http.StatusNotFound {
 		err = fmt.Errorf("%w; older calls are in the file of cdr.path (--cdr FILE)", err)
 	}
@@ -144,5 +143,5 @@ func (s callsShowCmd) Run(std streams, all *callsCmd) error {
 		}
 		fmt.Fprintf(std.out, "legs: %s; transfer under way: %s\n", strings.Join(legs, ", "), transfer)
 	}
-	return told.Write(std.out, explain.Options{Colour: isTerminal(std.out), Columns: columns(std.out)})
+	return told.Write(std.out, explain.Options{Colour: colourful(std.out), Columns: columns(std.out)})
 }

@@ -13,8 +13,8 @@ import (
 // epoch: the sooner it was taken down, the less of the jitter is of our own making.
 func (l *Lane) Receive(s Side, b []byte, from netip.AddrPort, arrival time.Duration) Departure {
 	f, k := l.flow.Load(), classify(b)
-	if h := l.watching.Load(); h != nil {
-		h.add(l.epoch.Add(arrival), metrics.In, s, from, b)
+	if l.Watched() {
+		l.readers.seen(l.epoch.Add(arrival), metrics.In, s, from, b)
 	}
 	switch {
 	case k == rtp && s == Media:

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"handoff/metrics"
@@ -23,28 +25,68 @@ type Header struct {
 	Size int
 }
 
-// Headers gathers headers of one lane up to a limit. Its lock is between the reading goroutine and who takes what was gathered.
+// Headers gathers headers of one lane for one reader, up to a limit between two takes. Its lock is between the reading goroutine and
+// who takes what was gathered.
 type Headers struct {
 	mu   sync.Mutex
 	all  []Header
 	room int
 }
 
+// readers are all who watch a lane: a slice that is never changed, only replaced.
+type readers struct {
+	mu  sync.Mutex // of who comes and goes
+	all atomic.Pointer[[]*Headers]
+}
+
 // Watch gathers up to room headers from now on. A lane that nobody watches pays a load of a pointer for it.
-func (l *Lane) Watch(room int) { l.watching.Store(&Headers{room: room}) }
+func (l *Lane) Watch(room int) *Headers {
+	h := &Headers{room: room}
+	l.readers.mu.Lock()
+	defer l.readers.mu.Unlock()
+	all := []*Headers{h}
+	if others := l.readers.all.Load(); others != nil {
+		all = append(all, *others...)
+	}
+	l.readers.all.Store(&all)
+	return h
+}
 
 // Watched tells whether somebody watches.
-func (l *Lane) Watched() bool { return l.watching.Load() != nil }
+func (l *Lane) Watched() bool { return l.readers.all.Load() != nil }
 
-// Unwatch ends that and returns what was gathered.
-func (l *Lane) Unwatch() []Header {
-	h := l.watching.Swap(nil)
-	if h == nil {
-		return nil
+// Unwatch ends what Watch has begun; what was gathered can be taken still.
+func (l *Lane) Unwatch(h *Headers) {
+	l.readers.mu.Lock()
+	defer l.readers.mu.Unlock()
+	others := l.readers.all.Load()
+	if others == nil {
+		return
 	}
+	left := slices.DeleteFunc(slices.Clone(*others), func(other *Headers) bool { return other == h })
+	if len(left) == 0 {
+		l.readers.all.Store(nil)
+		return
+	}
+	l.readers.all.Store(&left)
+}
+
+// seen shows a packet to all who watch.
+func (r *readers) seen(at time.Time, d metrics.Direction, s Side, far netip.AddrPort, b []byte) {
+	if all := r.all.Load(); all != nil {
+		for _, h := range *all {
+			h.add(at, d, s, far, b)
+		}
+	}
+}
+
+// Take returns what was gathered since the last time, and makes room for as much again.
+func (h *Headers) Take() []Header {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.all
+	all := h.all
+	h.all = nil
+	return all
 }
 
 func (h *Headers) add(at time.Time, d metrics.Direction, s Side, far netip.AddrPort, b []byte) {

@@ -36,14 +36,15 @@ func TestOnlyTheHeaderOfAPacketIsGathered(t *testing.T) {
 			l.Begin(nil, time.Now(), quality.Report{})
 			from := netip.MustParseAddrPort("192.0.2.1:4000")
 			l.Receive(Media, bytes.Clone(tt.b), from, 0)
-			l.Watch(1)
+			h := l.Watch(1)
 			l.Receive(Media, bytes.Clone(tt.b), from, time.Second)
 			l.Receive(Media, bytes.Clone(tt.b), from, time.Second)
 			if !l.Watched() {
 				t.Error("it is not watched")
 			}
-			got := l.Unwatch()
-			if l.Receive(Media, bytes.Clone(tt.b), from, time.Second); l.Watched() || l.Unwatch() != nil {
+			got := h.Take()
+			l.Unwatch(h)
+			if l.Receive(Media, bytes.Clone(tt.b), from, time.Second); l.Watched() || h.Take() != nil {
 				t.Error("it is watched still")
 			}
 			if tt.want == nil {
@@ -59,5 +60,39 @@ func TestOnlyTheHeaderOfAPacketIsGathered(t *testing.T) {
 				t.Errorf("at %v, not %v", got[0].At, at)
 			}
 		})
+	}
+}
+
+// Each reader has what came since it began, or since it took the last, whoever else comes and goes.
+func TestSeveralGatherAtOneTime(t *testing.T) {
+	var l Lane
+	l.Begin(nil, time.Now(), quality.Report{})
+	from := netip.MustParseAddrPort("192.0.2.1:4000")
+	comes := func(n int) {
+		for range n {
+			l.Receive(Media, []byte{0x80, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 1}, from, 0)
+		}
+	}
+	first := l.Watch(3)
+	comes(1)
+	second := l.Watch(3)
+	comes(1)
+	if n := len(first.Take()); n != 2 {
+		t.Errorf("the first has %d", n)
+	}
+	comes(5)
+	l.Unwatch(first)
+	if n := len(first.Take()); n != 3 { // as many as there is room for
+		t.Errorf("the first has %d more", n)
+	}
+	if n := len(second.Take()); n != 3 || !l.Watched() {
+		t.Errorf("the second has %d, watched: %v", n, l.Watched())
+	}
+	comes(2)
+	l.Unwatch(second)
+	l.Unwatch(second)
+	comes(1)
+	if n := len(second.Take()); n != 2 || l.Watched() {
+		t.Errorf("the second has %d more, watched: %v", n, l.Watched())
 	}
 }

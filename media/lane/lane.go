@@ -97,7 +97,7 @@ type Lane struct {
 	event    atomic.Uint64 // SSRC and timestamp of the last one
 	sampling atomic.Int64  // how many bytes of the next packet are to be kept
 	sample   atomic.Pointer[sample]
-	watching atomic.Pointer[Headers]
+	readers  readers
 	counters counters
 }
 
@@ -181,8 +181,8 @@ type Departure struct {
 // buffer is full) is counted and never ends anything: the next packet may pass.
 func (d Departure) Left(err error) {
 	c := &d.Out.counters
-	if h := d.Out.watching.Load(); h != nil && err == nil {
-		h.add(time.Now(), metrics.Out, d.By, d.To, d.B)
+	if err == nil && d.Out.Watched() {
+		d.Out.readers.seen(time.Now(), metrics.Out, d.By, d.To, d.B)
 	}
 	switch {
 	case err != nil:

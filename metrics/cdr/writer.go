@@ -1,15 +1,17 @@
 package cdr
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"handoff/metrics/spool"
 )
 
 // Config says where Records go.
@@ -43,8 +45,6 @@ const (
 	room = 4096
 	// retryTime is between two tries to write the same Record.
 	retryTime = time.Second
-	// closeTime is how long Close waits for what still waits.
-	closeTime = 2 * time.Second
 )
 
 // output takes whole lines: one that failed has left nothing behind.
@@ -55,17 +55,13 @@ type output interface {
 
 // Writer appends Records. What can't be written is tried again each second, and what finds no room meanwhile is counted.
 type Writer struct {
-	node string
-	deps Deps
-	out  output
-
-	mu     sync.Mutex // so that nothing is put into the queue once it is closed
-	closed bool
-	queue  chan []byte
-	hurry  chan struct{} // closed by Close: each Record is tried once more
-	done   chan struct{}
-	err    atomic.Pointer[error] // of the last try, nil if it went well
-	lost   atomic.Int64
+	node  string
+	deps  Deps
+	out   output
+	lines *spool.Spool[[]byte]
+	room  int
+	err   atomic.Pointer[error] // of the last try, nil if it went well
+	lost  atomic.Int64
 }
 
 // New opens the file. One that can't be opened is tried again with each Record, and no call is refused for it.
@@ -73,8 +69,7 @@ func New(cfg Config, deps Deps) *Writer { return newWriter(cfg, deps, room) }
 
 func newWriter(cfg Config, deps Deps, room int) *Writer {
 	w := &Writer{
-		node: cfg.Node, deps: deps, out: stream{deps.Out},
-		queue: make(chan []byte, room), hurry: make(chan struct{}), done: make(chan struct{}),
+		node: cfg.Node, deps: deps, out: stream{deps.Out}, lines: spool.New[[]byte](room), room: room,
 	}
 	if cfg.Path != "" {
 		f := &file{cfg: cfg, log: deps.Log}
@@ -83,7 +78,7 @@ func newWriter(cfg Config, deps Deps, room int) *Writer {
 		}
 		w.out = f
 	}
-	go w.run() // ends with Close
+	w.lines.Start(w.run)
 	return w
 }
 
@@ -97,16 +92,9 @@ func (w *Writer) Write(r Record) {
 		w.dropped()
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.closed {
-		select {
-		case w.queue <- append(line, '\n'):
-			return
-		default:
-		}
+	if !w.lines.Put(append(line, '\n')) {
+		w.dropped()
 	}
-	w.dropped()
 }
 
 func (w *Writer) dropped() {
@@ -122,38 +110,28 @@ func (w *Writer) Failing() error {
 	return nil
 }
 
-// Close tries for a while to write what waits and counts the rest as dropped. Its error tells how many were since New: when it
-// returns, nobody scrapes the process any more.
-func (w *Writer) Close() error {
-	err := w.close()
+// Close tries until ctx is over to write what waits and counts the rest as dropped. Its error tells how many were since New: when
+// it returns, nobody scrapes the process any more.
+func (w *Writer) Close(ctx context.Context) error {
+	err := w.close(ctx)
 	if n := w.lost.Load(); n > 0 {
 		return errors.Join(fmt.Errorf("%d records are lost", n), err)
 	}
 	return err
 }
 
-func (w *Writer) close() error {
-	w.mu.Lock()
-	if !w.closed {
-		w.closed = true
-		close(w.queue)
-		close(w.hurry)
-	}
-	w.mu.Unlock()
-	select {
-	case <-w.done:
+func (w *Writer) close(ctx context.Context) error {
+	if w.lines.Close(ctx) {
 		return w.out.close()
-	case <-time.After(closeTime): // somebody does not read our output
-		for range w.queue {
-			w.dropped()
-		}
-		return w.Failing()
 	}
+	for range w.lines.Queue() { // somebody does not read our output, and may never do
+		w.dropped()
+	}
+	return w.Failing()
 }
 
 func (w *Writer) run() {
-	defer close(w.done)
-	for line := range w.queue {
+	for line := range w.lines.Queue() {
 		w.write(line)
 	}
 }
@@ -175,7 +153,7 @@ func (w *Writer) write(line []byte) {
 			return
 		}
 		select {
-		case <-w.hurry:
+		case <-w.lines.Ending().Done():
 			last = true
 		case <-time.After(retryTime):
 		}
@@ -185,7 +163,7 @@ func (w *Writer) write(line []byte) {
 func (w *Writer) failed(err error) {
 	w.deps.Observer.CDRFailed()
 	if w.err.Swap(&err) == nil {
-		w.deps.Log.Error("CDRs are not written", zap.Int("room", cap(w.queue)), zap.Error(err))
+		w.deps.Log.Error("CDRs are not written", zap.Int("room", w.room), zap.Error(err))
 	}
 }
 

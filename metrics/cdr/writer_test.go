@@ -3,6 +3,7 @@ package cdr
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func open(t *testing.T, cfg Config, room int) (*Writer, *counts) {
 	}
 	cfg.Node, cfg.Keep = "edge-1", max(cfg.Keep, 1)
 	w := newWriter(cfg, Deps{Log: zap.NewNop(), Observer: n}, room)
-	t.Cleanup(func() { _ = w.Close() })
+	t.Cleanup(func() { _ = end(w) })
 	return w, n
 }
 
@@ -78,9 +79,16 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// end waits no longer than an edge does.
+func end(w *Writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return w.Close(ctx)
+}
+
 func closed(t *testing.T, w *Writer) {
 	t.Helper()
-	if err := w.Close(); err != nil {
+	if err := end(w); err != nil {
 		t.Error(err)
 	}
 }
@@ -172,7 +180,7 @@ func TestNothingIsLostUncountedOnAFullDisk(t *testing.T) {
 	if w.Failing() == nil {
 		t.Error("nobody is told")
 	}
-	if err := w.Close(); err == nil || !strings.Contains(err.Error(), "10 records are lost") {
+	if err := end(w); err == nil || !strings.Contains(err.Error(), "10 records are lost") {
 		t.Errorf("the log says %v", err)
 	}
 	if seen.written.Load() != 0 || seen.dropped.Load() != 10 {
@@ -200,7 +208,7 @@ func TestAFolderThatIsMadeLater(t *testing.T) {
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
+	if err := end(w); err != nil {
 		t.Error(err)
 	}
 	if got := read(t, path); !slices.Equal(got, []string{"call-0"}) {
@@ -223,7 +231,7 @@ func TestStandardOutputThatNobodyReadsHoldsUpNobody(t *testing.T) {
 		t.Errorf("read %q, %v", line, err)
 	}
 	r.CloseWithError(errors.New("he has gone"))
-	_ = w.Close()
+	_ = end(w)
 	if n.written.Load()+n.dropped.Load() != 10 || n.failed.Load() == 0 {
 		t.Errorf("%d written, %d dropped of 10", n.written.Load(), n.dropped.Load())
 	}

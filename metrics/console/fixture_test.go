@@ -25,13 +25,14 @@ type edge struct {
 	ended  []object
 	story  map[string]object // by call
 	down   bool
+	build  string
 	hungUp []string
 	asked  int // requests
 }
 
 // newEdge has two calls up and four that ended, one of each kind that the page treats differently.
 func newEdge(t *testing.T) *edge {
-	e := &edge{began: time.Now().UTC().Add(-3 * time.Minute), story: map[string]object{}}
+	e := &edge{build: "v1.4.0", began: time.Now().UTC().Add(-3 * time.Minute), story: map[string]object{}}
 	e.goesOn("5c1e0a7d93b24f60", "+14155550123", 4.4)
 	e.goesOn("a0b9c8d7e6f51423", "+442071838750", 3.1)
 	e.failed("77aa21f0c4d94e0b")
@@ -97,7 +98,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 func (e *edge) overview() object {
 	now := time.Now().UTC()
 	return object{
-		"node": "edge-1", "version": "v1.4.0", "started": now.Add(-75 * time.Hour), "ready": true, "why": "", "calls": len(e.live), "limit": 1000, "draining": false,
+		"node": "edge-1", "version": e.build, "started": now.Add(-75 * time.Hour), "ready": true, "why": "", "calls": len(e.live), "limit": 1000, "draining": false,
 		"targets": []object{
 			{"target": "public.0001.voip.us-south.assistant.watson.cloud.ibm.com", "up": true, "since": now.Add(-75 * time.Hour), "error": ""},
 			{"target": "public.0002.voip.us-south.assistant.watson.cloud.ibm.com", "up": false, "since": now.Add(-9 * time.Minute), "error": "TLS: certificate has expired"},

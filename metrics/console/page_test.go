@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/memory"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -193,6 +196,104 @@ func TestALostConnectionIsSaid(t *testing.T) {
 		t.Errorf("it says %q", said)
 	}
 	p.quiet("503")
+}
+
+// Behind a restart or an upgrade the page goes on, and says what it can't know.
+func TestTheEdgeIsAnotherOneNow(t *testing.T) {
+	e := newEdge(t)
+	p := open(t, e.URL, addresses["call in progress"], seen{})
+	p.shows("The caller is heard badly")
+	e.change(func() { e.down = true })
+	p.shows("Connection lost since ")
+	e.change(func() {
+		e.down, e.build = false, "v1.5.0"
+		delete(e.story, callUp)
+	})
+	p.shows("The edge does not know this call any more.")
+	p.shows("Not known any more")
+	p.shows("The caller is heard badly") // what was known stays
+	p.until("!document.getElementById('hangup') && document.querySelectorAll('.finding').length === 2")
+	p.shows("The edge is of another version now than this page.")
+	eval[any](p, "window.before = true, void document.getElementById('anew').click()")
+	p.until("!window.before && document.querySelector('h1')?.textContent === 'No such call' && document.getElementById('old').hidden")
+	p.quiet("503", "404")
+}
+
+// Many calls are a list that can be read and costs no more than its beginning; a name that never ends pushes nothing aside.
+func TestManyCallsAndLongNames(t *testing.T) {
+	e := newEdge(t)
+	long := strings.Repeat("Wolfeschlegelsteinhausenbergerdorff", 8)
+	e.change(func() {
+		for i := range 500 {
+			e.goesOn(fmt.Sprintf("many%012d", i), long, 4.4)
+			e.ends(fmt.Sprintf("over%012d", i), "success", "caller_hangup", e.record(fmt.Sprintf("over%012d", i), long), nil, setUp)
+		}
+		e.story["many000000000001"]["record"].(object)["to"] = long + "@" + long
+	})
+	for _, phone := range []bool{false, true} {
+		p := open(t, e.URL, "#/calls", seen{phone: phone})
+		p.shows("Show more of 502")
+		rows := func(list string) int {
+			return eval[int](p, "document.querySelectorAll('table."+list+" tbody tr').length")
+		}
+		if live, ended := rows("live"), rows("ended"); live != 100 || ended != 100 {
+			t.Errorf("%d and %d rows", live, ended)
+		}
+		eval[any](p, "void document.querySelector('.more button').click()")
+		if live, ended := rows("live"), rows("ended"); live != 500 || ended != 100 {
+			t.Errorf("%d and %d rows, more of the first asked for", live, ended)
+		}
+		for _, address := range []string{"#/calls", "#/calls/many000000000001"} {
+			p.goes(address)
+			if wide, room := eval[int](p, "document.documentElement.scrollWidth"), eval[int](p, "innerWidth"); wide > room {
+				t.Errorf("%s is %d wide of %d", address, wide, room)
+			}
+		}
+		if lines := eval[float64](p, "document.querySelector('h1').getBoundingClientRect().height / parseFloat(getComputedStyle(document.querySelector('h1')).lineHeight)"); lines > 3.1 {
+			t.Errorf("the head has %.1f lines", lines)
+		}
+		p.quiet()
+	}
+}
+
+// What an operator leaves open over night is as large in the morning.
+func TestUpdatesLeaveNothingBehind(t *testing.T) {
+	e := newEdge(t)
+	for _, view := range []string{"overview", "list", "call in progress"} {
+		t.Run(view, func(t *testing.T) {
+			p := open(t, e.URL, "", seen{})
+			p.shows("edge-1 is ready")
+			eval[any](p, "void (() => { const real = setTimeout; window.setTimeout = (f, ms) => real(f, ms / 100); })()")
+			p.goes(addresses[view])
+			count := func(updates int) (nodes, listeners int64, bytes float64) {
+				var from int
+				e.change(func() { from = e.asked })
+				for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+					var now int
+					if e.change(func() { now = e.asked }); now-from > 2*updates {
+						break
+					}
+					if time.Now().After(end) {
+						t.Fatalf("%d requests only", now-from)
+					}
+				}
+				for range 2 {
+					call(p, heapprofiler.CollectGarbage, cdp.Empty{})
+				}
+				n := call(p, memory.GetDOMCounters, cdp.Empty{})
+				return n.Nodes, n.JsEventListeners, eval[float64](p, "performance.memory.usedJSHeapSize")
+			}
+			count(30) // all is loaded
+			nodes, listeners, bytes := count(10)
+			later, laterListeners, laterBytes := count(120)
+			t.Logf("%d nodes, %d listeners, %.1f MB; %d, %d, %.1f MB later", nodes, listeners, bytes/1e6, later, laterListeners, laterBytes/1e6)
+			const waiting = 3000 // nodes of an update or two that no collection has seen yet; each makes hundreds
+			if later > nodes+waiting || laterListeners > 2*listeners || laterBytes > bytes+2e6 {
+				t.Error("it grows")
+			}
+			p.quiet()
+		})
+	}
 }
 
 func TestNothingIsAskedForATabThatIsHidden(t *testing.T) {

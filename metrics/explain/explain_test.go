@@ -82,7 +82,7 @@ func TestFindings(t *testing.T) {
 	tests := []struct {
 		name  string
 		spoil func(*trace.Story)
-		want  string // of each finding its severity and a part of it, the worst first
+		want  string // of each finding its severity and a part of it, and behind .: of what to do, the worst first
 	}{
 		{"a good call", func(*trace.Story) {}, "info The caller hung up."},
 		{"a good transfer", transfer(func(*cdr.Transfer) {}), "info proved|info hung up"},
@@ -106,6 +106,27 @@ func TestFindings(t *testing.T) {
 			transfer(func(t *cdr.Transfer) { t.Result, t.Reason, t.Context = "upstream", "rejected", "rejected" })(s)
 			s.Messages = []trace.Message{message(2*time.Second, in, twilio, "a", "SIP/2.0 603 Decline\nCSeq: 1 REFER\nX-Twilio-Error: 13224 Dial: forbidden")}
 		}, "error (to sip:q@h, by refer). Twilio answered 603 Decline (13224 Dial: forbidden).|warning history key did not reach|info hung up"},
+		{"nobody takes the call", func(s *trace.Story) {
+			transfer(func(t *cdr.Transfer) {
+				t.Result, t.Reason, t.Method, t.Tried = "upstream", "rejected", "invite", []string{"invite"}
+			})(s)
+			s.Record.Legs = append(s.Record.Legs, cdr.Leg{Leg: "c", Code: 486, Started: began.Add(2 * time.Second)})
+		}, "error by invite).: whether agents are available|info hung up"},
+		{"the domain does not let the edge in", func(s *trace.Story) {
+			transfer(func(t *cdr.Transfer) {
+				t.Result, t.Reason, t.Method, t.Tried = "upstream", "rejected", "invite", []string{"invite"}
+			})(s)
+			s.Record.Legs = append(s.Record.Legs, cdr.Leg{Leg: "c", Code: 403, Started: began.Add(2 * time.Second)})
+		}, "error by invite).: access list|info hung up"},
+		{"the API refuses", transfer(func(t *cdr.Transfer) {
+			t.Result, t.Reason, t.Method, t.Tried = "upstream", "rejected", "rest", []string{"rest"}
+		}), "error by rest).: twilio.rest (account and token)|info hung up"},
+		{"the domain's name is unknown", func(s *trace.Story) {
+			transfer(func(t *cdr.Transfer) {
+				t.Result, t.Reason, t.Method = "us", "unsent", "invite"
+			})(s)
+			s.Record.Legs = append(s.Record.Legs, cdr.Leg{Leg: "c", Error: "no such host", Started: began.Add(2 * time.Second)})
+		}, "error No such host.|info hung up"},
 		{"a transfer that fails later", func(s *trace.Story) {
 			transfer(func(t *cdr.Transfer) { t.Result, t.Reason = "upstream", "failed" })(s)
 			s.Messages = []trace.Message{
@@ -122,6 +143,14 @@ func TestFindings(t *testing.T) {
 		{"a target of nobody", transfer(func(t *cdr.Transfer) {
 			*t = cdr.Transfer{At: began, Method: "none", Result: "upstream", Reason: "refused_target"}
 		}), "error transfer.intercept|info hung up"},
+		{"a target of which the messages tell", func(s *trace.Story) {
+			s.Record.Transfers = []cdr.Transfer{{At: began.Add(2 * time.Second), Method: "none", Result: "upstream", Reason: "refused_target"}}
+			s.Messages = []trace.Message{
+				message(time.Second, in, watson, "b", "REFER sip:e SIP/2.0\nCSeq: 1 REFER\nRefer-To: <sip:first@h>"),
+				message(2*time.Second, in, watson, "b", "REFER sip:e SIP/2.0\nCSeq: 2 REFER\nRefer-To: <sip:sales@h?X-Key=a>"),
+				message(3*time.Second, in, watson, "b", "REFER sip:e SIP/2.0\nCSeq: 3 REFER\nRefer-To: sip:later@h"),
+			}
+		}, "error transfer.intercept: sip:sales@h.|info hung up"},
 		{"dead air", transfer(func(t *cdr.Transfer) { t.DeadAir = 31 }), "warning heard nothing for 31.0 s|info proved|info hung up"},
 		{"a call that ended in its transfer", transfer(func(t *cdr.Transfer) { t.Result, t.Reason, t.Context = "", "", "" }), "error ended while a transfer|info hung up"},
 		{"a transfer under way", func(s *trace.Story) {
@@ -171,7 +200,8 @@ func TestFindings(t *testing.T) {
 			}
 			for i, w := range want {
 				severity, part, _ := strings.Cut(w, " ")
-				if !strings.HasPrefix(got[i], severity) || !strings.Contains(got[i], part) {
+				part, do, _ := strings.Cut(part, ".: ")
+				if !strings.HasPrefix(got[i], severity) || !strings.Contains(got[i], part) || !strings.Contains(told.Findings[i].Do, do) {
 					t.Errorf("got %s, want %s", got[i], w)
 				}
 			}
@@ -183,7 +213,7 @@ func TestFindings(t *testing.T) {
 // writes fails if the text of a story is too wide, or leaves a finding out.
 func writes(t *testing.T, s Story) {
 	t.Helper()
-	for _, o := range []Options{{}, {Messages: true}, {Messages: true, Raw: true}, {Messages: true, Columns: 80}} {
+	for _, o := range []Options{{}, {Messages: true}, {Messages: true, Raw: true}, {Messages: true, Columns: 80}, {Messages: true, Columns: 60}} {
 		width := cmp.Or(o.Columns, trace.Width)
 		var b bytes.Buffer
 		if err := s.Write(&b, o); err != nil {

@@ -61,7 +61,7 @@ var colours = map[Severity]string{Error: red, Warning: yellow, Info: ""}
 
 // line writes one line of at most so many columns as there are.
 func (p *page) line(colour, format string, a ...any) {
-	text := printable(fmt.Sprintf(format, a...))
+	text := Printable(fmt.Sprintf(format, a...))
 	if utf8.RuneCountInString(text) > p.width {
 		text = string([]rune(text)[:p.width-1]) + "…"
 	}
@@ -85,9 +85,9 @@ func (p *page) heading(text string) {
 
 // wrapped writes text behind what stands first; lines that follow stand below it. No word is broken or cut: names are copied.
 func (p *page) wrapped(colour, first, text string) {
-	line := printable(first)
+	line := Printable(first)
 	indent := utf8.RuneCountInString(line)
-	for word := range strings.FieldsSeq(printable(text)) {
+	for word := range strings.FieldsSeq(Printable(text)) {
 		if used := utf8.RuneCountInString(line); used > indent && used+1+utf8.RuneCountInString(word) > p.width {
 			p.put(colour, line)
 			line = strings.Repeat(" ", indent)
@@ -100,9 +100,9 @@ func (p *page) wrapped(colour, first, text string) {
 	p.put(colour, line)
 }
 
-// printable makes what peers have sent fit for a terminal: no control character reaches it, nor what nobody sees or what turns
+// Printable makes what peers have sent fit for a terminal: no control character reaches it, nor what nobody sees or what turns
 // the order of a line around.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == utf8.RuneError {
 			return '?'
@@ -231,7 +231,7 @@ func (s Story) writeMessages(p *page, o Options) {
 		}
 		p.heading(fmt.Sprintf("%.3f %s%s, %s, %s - %s", m.Offset, way, prefixed(", leg ", strings.ToUpper(m.Leg)), m.Transport, m.Local, m.Remote))
 		for line := range strings.SplitSeq(strings.TrimRight(m.Raw, "\r\n"), "\n") {
-			p.put("", "  "+printable(strings.TrimRight(line, "\r")))
+			p.put("", "  "+Printable(strings.TrimRight(line, "\r")))
 		}
 	}
 }

@@ -44,6 +44,9 @@ func (f *finder) outcome(t cdr.Transfer, until time.Time) {
 		return
 	}
 	what := w.what
+	if asked := f.asked(t); t.Target == "" && asked != "" {
+		what = strings.TrimSuffix(what, ".") + ": " + asked + "."
+	}
 	if t.Target != "" && w.severity != Info {
 		what = strings.TrimSuffix(what, ".") + " (to " + t.Target
 		if t.Method != "" && t.Method != metrics.MethodNone.String() {
@@ -54,8 +57,14 @@ func (f *finder) outcome(t cdr.Transfer, until time.Time) {
 	if said := f.answers(t, until, t.Method); said != "" && w.severity != Info {
 		what += " " + said
 	}
+	if agent := f.agent(t, until); t.Method == metrics.MethodInvite.String() && agent.Error != "" {
+		what += " " + capital(agent.Error) + "."
+	}
 	if t.Corrected != "" {
 		what += fmt.Sprintf(" It was taken for %s at first.", t.Reason)
+	}
+	if do := f.remedy(t, until); do != "" && word == metrics.TransferRejected.String() {
+		w.do = do
 	}
 	f.add(w, t.At, what)
 	if w.severity == Info && len(t.Tried) > 1 {
@@ -66,6 +75,52 @@ func (f *finder) outcome(t cdr.Transfer, until time.Time) {
 		}
 		f.add(words{Warning, "", fmt.Sprintf("If it never works for these callers, take %s out of transfer.methods: each try costs time.", first)}, t.At, what)
 	}
+}
+
+// asked is the target of a request that was refused as it came, as far as the messages have it.
+func (f *finder) asked(t cdr.Transfer) (target string) {
+	for _, m := range f.Messages {
+		if m.Label != "REFER" || m.Peer != metrics.PeerWatson.String() || m.At.After(t.At.Add(time.Millisecond)) {
+			continue
+		}
+		target, _, _ = strings.Cut(strings.TrimPrefix(field(m.Raw, "Refer-To"), "<"), "?")
+		target, _, _ = strings.Cut(target, ">")
+	}
+	return target
+}
+
+// agent is the last leg C that was dialled for a transfer.
+func (f *finder) agent(t cdr.Transfer, until time.Time) (leg cdr.Leg) {
+	for _, l := range f.Record.Legs {
+		if l.Leg == metrics.LegC.String() && !l.Started.Before(t.At) && (until.IsZero() || !l.Started.After(until)) {
+			leg = l
+		}
+	}
+	return leg
+}
+
+// remedy is what to do about a refusal by a method, where that is another than of REFER.
+func (f *finder) remedy(t cdr.Transfer, until time.Time) string {
+	switch t.Method {
+	case metrics.MethodREST.String():
+		return "The log has what Twilio's API answered: 401 is twilio.rest (account and token), 404 a call that was over; Twilio's console has the error under the CallSid."
+	case metrics.MethodInvite.String():
+	default:
+		return ""
+	}
+	switch code := f.agent(t, until).Code; {
+	case code == 401 || code == 403 || code == 407:
+		return "The SIP domain does not let the edge in: give its access list this edge's address, and check username and password of twilio.sip_domain (handoff doctor)."
+	case code == 404 || code == 484:
+		return "The SIP domain knows no such user: compare twilio.sip_domain.uri with the domain's name and its voice URL at Twilio."
+	case code == 408 || code == 487:
+		return "Nobody answered within transfer.timeout: see whether agents are available in the queue, and how long the domain's voice URL lets it ring."
+	case code == 488 || code == 606:
+		return "No media that both sides take: compare the domain's secure media with twilio.srtp, and the codecs in the SDPs."
+	case code >= 500 && code < 600:
+		return "The domain's voice URL failed, or Twilio did: its console has the error under the CallSid of leg C."
+	}
+	return "Nobody took the call: see whether agents are available in the queue, and what the domain's voice URL does when none is."
 }
 
 func last(tried []string) string {

@@ -58,6 +58,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	gate     *gate
+	idlers   *idlers
 	served   chan struct{} // closed when the accept loop has ended
 }
 
@@ -102,6 +103,8 @@ func Serve(cfg Config, h http.Handler, log *zap.Logger) (*Server, error) {
 		gate:     gate,
 		served:   make(chan struct{}),
 	}
+	s.idlers = &idlers{http: s.http}
+	s.http.ConnState = s.idlers.changed
 	go s.serve(log) // ends when Close closes the listener
 	return s, nil
 }
@@ -135,12 +138,12 @@ func (s *Server) Addr() netip.AddrPort {
 // closed behind their next answer.
 func (s *Server) Pause() {
 	s.gate.shut()
-	s.http.SetKeepAlivesEnabled(false)
+	s.idlers.pause(true)
 }
 
 // Resume goes on.
 func (s *Server) Resume() {
-	s.http.SetKeepAlivesEnabled(true)
+	s.idlers.pause(false)
 	s.gate.open()
 }
 

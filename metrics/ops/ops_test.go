@@ -209,8 +209,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	var first net.Conn
 	for i := range connections {
 		first = dialFrom(t, fmt.Sprintf("127.0.0.%d", 1+i/share), s.listener)
-		if got := ask(t, first); got != "HTTP/1.1 200 OK" {
-			t.Fatalf("got %q", got)
+		if _, err := io.WriteString(first, "GET /healthz HTTP/1.1\r\n"); err != nil { // and no more
+			t.Fatal(err)
 		}
 	}
 	waiting, answered := dialFrom(t, "127.0.0.100", s.listener), make(chan string, 1)
@@ -223,6 +223,35 @@ func TestConnectionsAreBounded(t *testing.T) {
 	first.Close()
 	if got := <-answered; got != "HTTP/1.1 200 OK" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Pages and scrapers that hold their connections open keep no probe out, however many they are.
+func TestConnectionsThatNobodyUsesKeepNobodyOut(t *testing.T) {
+	s := start(t, ready)
+	for range 3 * connections {
+		if got := ask(t, dial(t, s.listener)); got != "HTTP/1.1 200 OK" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	s.Pause()
+	s.Resume()
+	few := dial(t, s.listener)
+	for range 2 { // while they are few they are held
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			s.idlers.mu.Lock()
+			closes := s.idlers.closes
+			s.idlers.mu.Unlock()
+			if !closes {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("connections are closed still")
+			}
+		}
+		if got := ask(t, few); got != "HTTP/1.1 200 OK" {
+			t.Fatalf("got %q", got)
+		}
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -26,6 +25,7 @@ import (
 
 	"handoff/metrics"
 	"handoff/metrics/cdr"
+	"handoff/metrics/spool"
 )
 
 // Config tells where the collector is.
@@ -62,8 +62,6 @@ const (
 	tries       = 3
 	waitTime    = time.Second
 	maxWait     = 10 * time.Second
-	// closeTime is how long Close waits for what still waits.
-	closeTime = 2 * time.Second
 	// maxAnswer bounds what is read of an answer.
 	maxAnswer = 64 << 10
 )
@@ -73,15 +71,7 @@ type Exporter struct {
 	cfg    Config
 	deps   Deps
 	client *http.Client
-
-	mu     sync.Mutex // so that nothing is put into the queue once it is closed
-	closed bool
-	queue  chan []*tracepb.Span // of one call each
-	ending context.Context      // over when Close has begun: nothing is gathered or tried again
-	end    context.CancelFunc
-	hurry  context.Context // over when Close waits no more
-	stop   context.CancelFunc
-	done   chan struct{}
+	calls  *spool.Spool[[]*tracepb.Span] // the spans of one each
 
 	failing bool // owned by run
 }
@@ -89,52 +79,32 @@ type Exporter struct {
 // New returns an Exporter; that the collector can't be reached is found out later and refuses nothing.
 func New(cfg Config, deps Deps) *Exporter {
 	e := &Exporter{
-		cfg: cfg, deps: deps, queue: make(chan []*tracepb.Span, room), done: make(chan struct{}),
+		cfg: cfg, deps: deps, calls: spool.New[[]*tracepb.Span](room),
 		client: &http.Client{
 			Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: cfg.Roots}, MaxIdleConns: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the key is for the collector alone
 		},
 	}
-	e.ending, e.end = context.WithCancel(context.Background())
-	e.hurry, e.stop = context.WithCancel(context.Background())
-	go e.run() // ends with Close
+	e.calls.Start(e.run)
 	return e
 }
 
 // Write takes a call that ended.
 func (e *Exporter) Write(r cdr.Record) {
-	spans := Spans(r)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.closed {
-		select {
-		case e.queue <- spans:
-			return
-		default:
-		}
+	if !e.calls.Put(Spans(r)) {
+		e.deps.Observer.Telemetry(metrics.ExportDropped)
 	}
-	e.deps.Observer.Telemetry(metrics.ExportDropped)
 }
 
-// Close sends what waits, for a while, and counts the rest as failed.
-func (e *Exporter) Close() {
-	e.mu.Lock()
-	if !e.closed {
-		e.closed = true
-		close(e.queue)
-	}
-	e.mu.Unlock()
-	e.end()
-	late := time.AfterFunc(closeTime, e.stop)
-	defer late.Stop()
-	<-e.done
-	e.stop()
+// Close sends what waits until ctx is over, and counts the rest as failed.
+func (e *Exporter) Close(ctx context.Context) {
+	e.calls.Close(ctx)
+	<-e.calls.Done() // a request ends when nobody waits for it
 	e.client.CloseIdleConnections()
 }
 
 func (e *Exporter) run() {
-	defer close(e.done)
-	for first := range e.queue {
+	for first := range e.calls.Queue() {
 		e.export(e.gather(first))
 	}
 }
@@ -144,10 +114,10 @@ func (e *Exporter) gather(first []*tracepb.Span) (calls int, all []*tracepb.Span
 	calls, all = 1, first
 	enough := time.NewTimer(gatherTime)
 	defer enough.Stop()
-	ending := e.ending.Done()
+	ending := e.calls.Ending().Done()
 	for calls < batch {
 		select {
-		case spans, open := <-e.queue:
+		case spans, open := <-e.calls.Queue():
 			if !open {
 				return calls, all
 			}
@@ -187,12 +157,12 @@ func (e *Exporter) export(calls int, spans []*tracepb.Span) {
 func (e *Exporter) send(body []byte) error {
 	for try := 1; ; try++ {
 		wait, err := e.post(body)
-		if err == nil || wait == 0 || try == tries || e.ending.Err() != nil {
+		if err == nil || wait == 0 || try == tries || e.calls.Ending().Err() != nil {
 			return err
 		}
 		select {
 		case <-time.After(wait):
-		case <-e.ending.Done():
+		case <-e.calls.Ending().Done():
 		}
 	}
 }
@@ -202,7 +172,7 @@ var errRefused = errors.New("the collector answers")
 
 // post makes a request; behind an error it tells when another may help, 0 if none will.
 func (e *Exporter) post(body []byte) (wait time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(e.hurry, requestTime)
+	ctx, cancel := context.WithTimeout(e.calls.Over(), requestTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(e.cfg.Endpoint, "/")+"/v1/traces", bytes.NewReader(body))
 	if err != nil {

@@ -1,6 +1,7 @@
 package otel
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -193,13 +194,22 @@ func (c *counter) of(e metrics.Export) int {
 	return c.n[e]
 }
 
+// closeTime is how long an edge waits.
+const closeTime = 2 * time.Second
+
+func closed(e *Exporter) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	e.Close(ctx)
+}
+
 func start(t *testing.T, c http.Handler) (*Exporter, *counter) {
 	t.Helper()
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
 	var counted counter
 	e := New(Config{Endpoint: server.URL, Headers: map[string]string{"api-key": "s3cret"}, Node: "edge-1", Version: "v1"}, Deps{Log: zaptest.NewLogger(t), Observer: &counted})
-	t.Cleanup(e.Close)
+	t.Cleanup(func() { closed(e) })
 	return e, &counted
 }
 
@@ -209,8 +219,8 @@ func TestCallsThatEndTogetherGoTogether(t *testing.T) {
 	for range 3 {
 		e.Write(moved)
 	}
-	e.Close()
-	e.Close()
+	closed(e)
+	closed(e)
 	e.Write(moved)
 	if c.calls() != 3 || c.requests() != 1 || counted.of(metrics.ExportSent) != 3 || counted.of(metrics.ExportDropped) != 1 {
 		t.Errorf("%d calls in %d requests, counted %v", c.calls(), c.requests(), counted.n)
@@ -263,7 +273,7 @@ func TestNamesOfAnyBytesAreSent(t *testing.T) {
 	odd.Transfers = []cdr.Transfer{{At: noon, Target: "sip:\xff@x"}}
 	e.Write(odd)
 	e.Write(moved)
-	e.Close()
+	closed(e)
 	if c.calls() != 2 || counted.of(metrics.ExportSent) != 2 {
 		t.Errorf("%d calls, counted %v", c.calls(), counted.n)
 	}
@@ -281,7 +291,7 @@ func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 		t.Errorf("%d dropped", n)
 	}
 	begun := time.Now()
-	e.Close()
+	closed(e)
 	if took := time.Since(begun); took > closeTime+10*time.Second {
 		t.Errorf("Close took %v", took)
 	}

@@ -88,8 +88,8 @@ func (s *Store) findLocked(id string) (*story, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("%w: looked through the last %d calls (the process began at %s) and %d Call-IDs of no call's, by name, Twilio CallSid and Call-ID",
-			ErrUnknown, len(s.calls), s.since.UTC().Format(time.RFC3339), s.strays.Len())
+		return nil, fmt.Errorf("%w: looked through the last %d calls (the process began at %s), by id or its first %d characters, Twilio CallSid and Call-ID, and through %d Call-IDs of requests that became no call",
+			ErrUnknown, len(s.calls), s.since.UTC().Format(time.RFC3339), MinPrefix, s.strays.Len())
 	case 1:
 		return found[0], nil
 	}

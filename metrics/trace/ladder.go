@@ -21,7 +21,8 @@ import (
 type Ladder struct {
 	w      io.Writer
 	colour bool
-	detail int // columns of what stands beside the arrows
+	arrow  int // columns of one
+	detail int // and of what stands beside them
 
 	mu      sync.Mutex
 	start   time.Time // of the first message
@@ -32,19 +33,26 @@ type Ladder struct {
 // NewLadder returns a Ladder that writes to w, with ANSI colours if colour says so. It calls w's
 // Write from the goroutines that call Add, one at a time.
 func NewLadder(w io.Writer, colour bool) *Ladder {
-	return &Ladder{w: w, colour: colour, detail: Width - arrowsWidth}
+	return &Ladder{w: w, colour: colour, arrow: longArrow, detail: Width - beside - 2*longArrow}
 }
 
 const (
 	// Width is that of a ladder, in columns, and Narrowest what it needs.
-	Width, Narrowest = 100, arrowsWidth + 17
+	Width, Narrowest = 100, beside + 2*shortArrow + leastDetail
 
-	arrowWidth  = 20
-	arrowsWidth = len("1234.567 ") + 2*arrowWidth + 4 // three lifelines and a space
+	longArrow, shortArrow = 20, 14
+	beside                = len("1234.567 ") + 4 // three lifelines and a space
+	leastDetail           = 17
 )
 
 // Narrow fits a ladder into so many columns, before Add; into Narrowest if that is more.
-func (l *Ladder) Narrow(columns int) { l.detail = min(l.detail, max(columns, Narrowest)-arrowsWidth) }
+func (l *Ladder) Narrow(columns int) {
+	columns = min(max(columns, Narrowest), Width)
+	if columns < beside+2*longArrow+leastDetail {
+		l.arrow = shortArrow
+	}
+	l.detail = columns - beside - 2*l.arrow
+}
 
 // Add writes the line of m; m.Raw is borrowed until Add returns. Keep-alives have none.
 func (l *Ladder) Add(m Message) {
@@ -55,7 +63,7 @@ func (l *Ladder) Add(m Message) {
 	defer l.mu.Unlock()
 	if l.start.IsZero() {
 		l.start = m.Time
-		l.write(fmt.Sprintf("%6s%-21s%-21s%s\n", "", "Twilio", "handoff", "Watson"))
+		l.write(fmt.Sprintf("%6s%-*s%-*s%s\n", "", l.arrow+1, "Twilio", l.arrow+1, "handoff", "Watson"))
 	}
 	l.write(l.line(m))
 }
@@ -75,7 +83,7 @@ func (l *Ladder) write(line string) {
 
 func (l *Ladder) line(m Message) string {
 	d, colour := l.repeats.describe(m)
-	empty := strings.Repeat(" ", arrowWidth)
+	empty := strings.Repeat(" ", l.arrow)
 	left, right := empty, empty
 	detail := d.Detail
 	if d.Again {
@@ -83,9 +91,9 @@ func (l *Ladder) line(m Message) string {
 	}
 	switch m.Peer {
 	case metrics.PeerTwilio:
-		left = l.paint(colour, arrow(d.Label, m.Direction == metrics.In))
+		left = l.paint(colour, arrow(d.Label, l.arrow, m.Direction == metrics.In))
 	case metrics.PeerWatson:
-		right = l.paint(colour, arrow(d.Label, m.Direction == metrics.Out))
+		right = l.paint(colour, arrow(d.Label, l.arrow, m.Direction == metrics.Out))
 	default: // on neither side
 		detail = m.Direction.String() + " " + d.Label + " " + detail
 	}
@@ -118,10 +126,10 @@ func (r *repeats) describe(m Message) (d Description, colour string) {
 	return Description{labelOf(h), detailOf(m, h), r.repeated(m, h)}, colourOf(h)
 }
 
-// arrow draws a labelled arrow over the whole column.
-func arrow(label string, rightward bool) string {
-	label = fit(label, arrowWidth-6)
-	dashes := strings.Repeat("─", arrowWidth-5-len([]rune(label)))
+// arrow draws a labelled arrow over so many columns.
+func arrow(label string, columns int, rightward bool) string {
+	label = fit(label, columns-6)
+	dashes := strings.Repeat("─", columns-5-len([]rune(label)))
 	if rightward {
 		return "── " + label + " " + dashes + "▶"
 	}

@@ -159,7 +159,7 @@ func FuzzLadder(f *testing.F) {
 }
 
 func TestALadderFitsANarrowTerminal(t *testing.T) {
-	for columns, want := range map[int]int{0: Narrowest, 80: 80, 100: Width, 300: Width} {
+	for columns, want := range map[int]int{0: Narrowest, 60: 60, 69: 69, 70: 70, 80: 80, 100: Width, 300: Width} {
 		var b bytes.Buffer
 		l := NewLadder(&b, false)
 		l.Narrow(columns)

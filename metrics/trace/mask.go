@@ -51,7 +51,7 @@ func (m *masker) learn(raw []byte) string {
 		if err != nil {
 			plain = meant
 		}
-		for _, form := range []string{written, meant, plain} {
+		for _, form := range append(formsOf(plain), written, meant) {
 			if len(form) >= tellable && !strings.HasPrefix(form, mark) {
 				if m.known == nil {
 					m.known = make(map[string]string)
@@ -118,7 +118,9 @@ var (
 	keyLine = regexp.MustCompile(`(?i)^(\s*k=[a-z0-9]+:|\s*a=key-mgmt:\s*\S+\s+)(.+)$`)
 	// headersOf are those of a URI, in brackets or bare, and password is one's.
 	headersOf = regexp.MustCompile(`(?i)((?:sips?|tel):[^<>"?]*\?)([^<>"]*)`)
-	password  = regexp.MustCompile(`(?i)(sips?:[^@:;?<>"\s]+:)([^@<>"\s?]+)(@)`)
+	// named is the session history key where a body names it, in JSON, XML, a form or a fragment of a message.
+	named    = regexp.MustCompile(`(?i)(x-watson-assistant-session-history-key\\?["']?\s*[:=>]\s*\\?["']?)([^"'&;,<>\s\\]+)`)
+	password = regexp.MustCompile(`(?i)(sips?:[^@:;?<>"\s]+:)([^@<>"\s?]+)(@)`)
 )
 
 // maskField masks one line, with those in which it goes on: a header field, a start line or a line of a body.
@@ -148,6 +150,9 @@ func maskField(field string, mask func(written, meant string) string) string {
 			parts := headersOf.FindStringSubmatch(uri)
 			return parts[1] + maskHeaders(parts[2], mask)
 		})
+	}
+	if strings.Count(text, "-") >= strings.Count(keyHeader, "-") {
+		text = replaceSecond(named, text, mask)
 	}
 	if at := strings.LastIndexByte(text, '@'); at >= 0 && strings.Count(text[:at], ":") > 1 {
 		text = replaceSecond(password, text, mask)

@@ -2,8 +2,10 @@ package trace
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -50,6 +52,12 @@ func TestMaskTakesOutEverySecretAndLeavesTheRest(t *testing.T) {
 		{"an SRTP key behind a space", "\r\n a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + srtpKey + "|2^31|1:4", "\r\n a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + srtp + "|2^31|1:4"},
 		{"two SRTP keys", "a=crypto:1 X inline:" + srtpKey + ";inline:" + srtpKey, "a=crypto:1 X inline:" + srtp + ";inline:" + srtp},
 		{"SDP's own", "k=base64:" + digestSecret, "k=base64:…sha256:" + hashOf(digestSecret)},
+		{"a body in JSON", "\r\n{\"" + keyHeader + "\": \"" + key + "\", \"a\": 1}", "\r\n{\"" + keyHeader + "\": \"" + masked + "\", \"a\": 1}"},
+		{"a body in JSON in a string", `\r\n{"body": "{\"` + strings.ToLower(keyHeader) + `\":\"` + key + `\"}"}`, `\r\n{"body": "{\"` + strings.ToLower(keyHeader) + `\":\"` + masked + `\"}"}`},
+		{"a body in XML", "\r\n<" + keyHeader + ">" + key + "</" + keyHeader + ">", "\r\n<" + keyHeader + ">" + masked + "</" + keyHeader + ">"},
+		{"a form", "\r\na=b&" + keyHeader + "=" + escaped + "&c=d", "\r\na=b&" + keyHeader + "=" + masked + "&c=d"},
+		{"a fragment in a body", "\r\nSIP/2.0 200 OK\r\n" + keyHeader + ": " + key, "\r\nSIP/2.0 200 OK\r\n" + keyHeader + ": " + masked},
+		{"a parameter of another header", "P-Extra: x;" + strings.ToLower(keyHeader) + "=" + escaped + ";y", "P-Extra: x;" + strings.ToLower(keyHeader) + "=" + masked + ";y"},
 		{"a route", "Route: <sip:54.172.60.0;lr;twnat=sip:54.172.60.0:5060>", "Route: <sip:54.172.60.0;lr;twnat=sip:54.172.60.0:5060>"},
 		{"a subject that asks", "Subject: who? a=b", "Subject: who? a=b"},
 		{"a Call-ID", "Call-ID: a:b?c=d@e", "Call-ID: a:b?c=d@e"},
@@ -103,6 +111,21 @@ func TestASecretIsOneInAllMessagesOfACall(t *testing.T) {
 	}
 	if d := Describe(messages[1:2])[0].Detail; !strings.Contains(d, "key:"+hashOf(sessionKey)) {
 		t.Errorf("the ladder of what was masked says %s", d)
+	}
+}
+
+// Behind one place where it is known to be a secret, it is one in every form.
+func TestASecretIsOneInEveryForm(t *testing.T) {
+	const odd = "dev/latest+2120:33 0a64c30d?c558=4055" // of which every form differs
+	for name, form := range map[string]string{
+		"plain": odd, "escaped": url.PathEscape(odd), "escaped for a form": url.QueryEscape(odd), "in lower case": lowerEscapes(url.QueryEscape(odd)),
+		"in JSON": strings.ReplaceAll(odd, "/", `\/`), "hex": hex.EncodeToString([]byte(odd)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(odd))),
+		"base64": base64.StdEncoding.EncodeToString([]byte(odd)), "base64 for URLs": base64.RawURLEncoding.EncodeToString([]byte(odd)),
+	} {
+		raw := "REFER sip:a@b SIP/2.0\r\n" + keyHeader + ": " + odd + "\r\nSubject: (" + form + ")\r\n\r\n{\"key\":\"" + form + "\"}"
+		if got := string(Mask([]byte(raw))); strings.Contains(got, form) || strings.Count(got, mark+hashOf(odd)) != 3 {
+			t.Errorf("%s: got %s", name, got)
+		}
 	}
 }
 

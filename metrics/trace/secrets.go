@@ -2,8 +2,10 @@ package trace
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -27,6 +29,25 @@ func shortHash(secret string) string {
 	}
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:4])
+}
+
+// formsOf are the ways in which a secret may be written where nobody looks for it: as it is, escaped in a URI, in a form or in JSON, in hex and in
+// base64.
+func formsOf(plain string) []string {
+	inURI, inHex := url.QueryEscape(plain), hex.EncodeToString([]byte(plain))
+	return []string{
+		plain, inURI, lowerEscapes(inURI), url.PathEscape(plain), strings.ReplaceAll(plain, "/", `\/`), inHex, strings.ToUpper(inHex),
+		strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(plain)), "="), base64.RawURLEncoding.EncodeToString([]byte(plain)),
+	}
+}
+
+var escapes = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+func lowerEscapes(escaped string) string {
+	if strings.IndexByte(escaped, '%') < 0 {
+		return escaped
+	}
+	return escapes.ReplaceAllStringFunc(escaped, strings.ToLower)
 }
 
 // splitURI takes the URI out of a header value, bracketed or bare, and its URI headers off it

@@ -1,9 +1,10 @@
 package b2bua
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"sync"
+	"slices"
 	"time"
 
 	"handoff/media"
@@ -43,7 +44,7 @@ type LegInfo struct {
 // ErrNoCall says that there is no call of that name.
 var ErrNoCall = errors.New("no such call")
 
-// List returns the calls that are up or being set up. A call that does not answer before ctx is
+// List returns the calls that are up or being set up, the oldest first. A call that does not answer before ctx is
 // over is left out.
 func (e *Engine) List(ctx context.Context) []Info {
 	var all []Info
@@ -52,6 +53,7 @@ func (e *Engine) List(ctx context.Context) []Info {
 			all = append(all, info)
 		}
 	}
+	slices.SortFunc(all, func(a, b Info) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
 	return all
 }
 
@@ -90,38 +92,30 @@ func with[T any](ctx context.Context, e *Engine, id string, f func(*Call) (T, er
 	return none, ErrNoCall
 }
 
-// Watch gathers the headers of a call's media for a time, or until ctx or the call is over.
-func (e *Engine) Watch(ctx context.Context, id string, within time.Duration) ([]trace.Packet, error) {
-	ctx, leave := context.WithCancel(ctx)
-	defer leave()
-	stop, err := with(ctx, e, id, func(c *Call) (func() []media.Packet, error) {
+// Watch gathers the headers of a call's media until ctx is over; take returns what came since the last time. The error is
+// media.ErrWatched where too many watch already.
+func (e *Engine) Watch(ctx context.Context, id string) (take func() []trace.Packet, err error) {
+	w, err := with(ctx, e, id, func(c *Call) (*media.Watch, error) {
 		if c.talk.media == nil {
 			return nil, errNoMedia
 		}
-		return untilOver(ctx, c.talk.media.Watch()), nil
+		w, err := c.talk.media.Watch()
+		if err == nil {
+			context.AfterFunc(ctx, w.Stop) // also where who asked has left before his call began: what is watched is not for the kernel to carry
+		}
+		return w, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-time.After(within):
-	case <-ctx.Done():
-	}
-	var all []trace.Packet
-	for _, p := range stop() {
-		all = append(all, trace.Packet{
-			Time: p.Time, Leg: p.Leg.String(), Direction: p.Direction, Local: p.Local, Remote: p.Remote, Header: p.Header, Size: p.Size,
-		})
-	}
-	return all, nil
-}
-
-// untilOver is stop, which is called when ctx is over at the latest: who asks may have left before his call began to watch, and
-// what is watched is not for the kernel to carry.
-func untilOver(ctx context.Context, stop func() []media.Packet) func() []media.Packet {
-	stop = sync.OnceValue(stop)
-	context.AfterFunc(ctx, func() { stop() })
-	return stop
+	return func() (all []trace.Packet) {
+		for _, p := range w.Take() {
+			all = append(all, trace.Packet{
+				Time: p.Time, Leg: p.Leg.String(), Direction: p.Direction, Local: p.Local, Remote: p.Remote, Header: p.Header, Size: p.Size,
+			})
+		}
+		return all
+	}, nil
 }
 
 var errNoMedia = errors.New("the call has no media yet")

@@ -8,7 +8,7 @@
 //	GET  /api/v1/calls                  {"calls": [...]}
 //	GET  /api/v1/calls/ended            {"calls": [...]}, call detail records, the newest first
 //	GET  /api/v1/calls/{id}             the story of a call, live or ended: Story
-//	GET  /api/v1/calls/{id}/pcap        its messages as packets; ?media=10s: with the headers of its media from now on
+//	GET  /api/v1/calls/{id}/pcap        its messages as packets; ?media=10s: as they come for so long, with the headers of its media
 //	POST /api/v1/calls/{id}/hangup      {}
 //	POST /api/v1/calls/{id}/transfer    {"to": "sip:queue@flex.twilio.com", "key": "..."}
 //	GET  /api/v1/drain                  {"draining": true, "until": "...", "calls": 3}
@@ -39,8 +39,8 @@ type Engine interface {
 	Calls() int
 	// Story returns what is known of a live call.
 	Story(ctx context.Context, id string) (b2bua.Info, cdr.Record, error)
-	// Watch gathers the headers of a call's media for that long.
-	Watch(ctx context.Context, id string, within time.Duration) ([]trace.Packet, error)
+	// Watch gathers the headers of a call's media until ctx is over; take returns what came since the last time.
+	Watch(ctx context.Context, id string) (take func() []trace.Packet, err error)
 	HangUp(ctx context.Context, id string) error
 	// Transfer starts a transfer as if Watson had asked for it. It returns when the transfer has
 	// begun or is refused.
@@ -109,13 +109,32 @@ func (a *api) transfer(w http.ResponseWriter, r *http.Request) {
 // change reads a request that changes a call into body and carries it out.
 func (a *api) change(w http.ResponseWriter, r *http.Request, body any, do func(ctx context.Context, id string) error) {
 	a.ask(w, r, body, func(ctx context.Context) error {
-		err := do(ctx, r.PathValue("id"))
+		id, err := a.named(r.PathValue("id"))
+		if err == nil {
+			err = do(ctx, id)
+		}
 		if err == nil {
 			reply(w, http.StatusAccepted, map[string]any{"ok": true})
 		}
 		return err
 	})
 }
+
+// named is the id of a call that is up, by any of the names that a story goes by. One that is not remembered may be up all the same.
+func (a *api) named(name string) (id string, err error) {
+	told, err := a.remembered(name)
+	switch {
+	case errors.Is(err, trace.ErrUnknown), err == nil && told.Call == "":
+		return name, nil
+	case err != nil:
+		return "", err // it could be several
+	case !told.Record.Ended.IsZero():
+		return "", errEnded
+	}
+	return told.Call, nil
+}
+
+var errEnded = errors.New("the call is over")
 
 // ask reads a request that changes something into body and lets do carry it out, which answers unless it fails.
 func (a *api) ask(w http.ResponseWriter, r *http.Request, body any, do func(context.Context) error) {

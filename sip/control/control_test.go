@@ -15,7 +15,10 @@ import (
 )
 
 // engine notes what it is asked for.
-type engine struct{ did []string }
+type engine struct {
+	did      []string
+	watching context.Context
+}
 
 func (e *engine) List(context.Context) []b2bua.Info { return []b2bua.Info{{ID: "c1", Kind: "pv"}} }
 
@@ -32,8 +35,12 @@ func (e *engine) Transfer(_ context.Context, id, to, key string) error {
 	return known(id)
 }
 
-func (e *engine) Watch(context.Context, string, time.Duration) ([]trace.Packet, error) {
-	return nil, b2bua.ErrNoCall
+func (e *engine) Watch(ctx context.Context, id string) (func() []trace.Packet, error) {
+	if err := known(id); err != nil {
+		return nil, err
+	}
+	e.watching = ctx
+	return func() []trace.Packet { return []trace.Packet{{Time: time.Now()}} }, nil
 }
 
 func (e *engine) Calls() int { return 3 }

@@ -1,13 +1,10 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"time"
 
 	"handoff/metrics/cdr"
 	"handoff/metrics/explain"
@@ -99,47 +96,3 @@ func (a *api) remembered(id string) (trace.Story, error) {
 
 // errNoTraces is why only live calls are told of.
 var errNoTraces = fmt.Errorf("%w that is live: none else is remembered, as trace.calls is 0", trace.ErrUnknown)
-
-// capture sends the messages of a call as a file of packets.
-func (a *api) capture(w http.ResponseWriter, r *http.Request) {
-	within, err := time.ParseDuration(cmp.Or(r.FormValue("media"), "0s"))
-	if err != nil || within < 0 || within > longestWatch {
-		fail(w, http.StatusBadRequest, errWatch)
-		return
-	}
-	told, err := a.deps.Traces.Find(r.PathValue("id"))
-	if err != nil {
-		fail(w, statusOf(err), err)
-		return
-	}
-	var packets []trace.Packet
-	if within > 0 {
-		packets, err = a.deps.Engine.Watch(r.Context(), told.Call, within)
-		switch {
-		case errors.Is(err, b2bua.ErrNoCall):
-			fail(w, http.StatusConflict, errOver)
-			return
-		case err != nil:
-			fail(w, http.StatusConflict, err)
-			return
-		}
-		if later, err := a.deps.Traces.Find(told.Call); err == nil { // with what was said meanwhile
-			told = later
-		}
-	}
-	w.Header().Set("Content-Type", "application/vnd.tcpdump.pcap")
-	w.Header().Set("Content-Disposition", `attachment; filename="call.pcapng"`)
-	w.Header().Set("Cache-Control", "no-store")
-	_ = a.deps.Capture(w, told.Messages, packets...) // a client that has gone is no news
-}
-
-// Capture writes messages as packets.
-type Capture func(w io.Writer, messages []trace.Message, packets ...trace.Packet) error
-
-// longestWatch bounds how long headers of media are gathered: an answer of the listener takes no longer than half a minute.
-const longestWatch = 20 * time.Second
-
-var (
-	errWatch = errors.New("expected media to be a time up to 20s")
-	errOver  = errors.New("the call is over: it has no media any more")
-)

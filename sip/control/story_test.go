@@ -45,9 +45,11 @@ func TestStories(t *testing.T) {
 		"stuck": {Call: "stuck", Record: cdr.Record{Call: "stuck", Kind: "as it began"}},
 		"x@y/z": {Refused: []trace.Refusal{{At: at, Why: metrics.RejectLimit}}, Messages: said},
 	}
-	capture := func(w io.Writer, messages []trace.Message, _ ...trace.Packet) error {
-		_, err := fmt.Fprintf(w, "%d packets", len(messages))
-		return err
+	capture := func(w io.Writer) func([]trace.Message, ...trace.Packet) error {
+		return func(messages []trace.Message, _ ...trace.Packet) error {
+			_, err := fmt.Fprintf(w, "%d packets", len(messages))
+			return err
+		}
 	}
 	deps := Deps{Engine: &engine{}, Traces: known, Capture: capture}
 	tests := []struct {
@@ -90,6 +92,33 @@ func TestStories(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who has read a story by one of its names ends the call by that name.
+func TestACallIsChangedByAnyOfItsNames(t *testing.T) {
+	known := traces{
+		"CA1": {Call: "c1", Record: cdr.Record{Call: "c1"}}, "x@y": {Refused: []trace.Refusal{{Why: metrics.RejectLimit}}},
+		"c2": {Call: "c2", Record: cdr.Record{Call: "c2", Ended: time.Unix(1, 0)}},
+	}
+	for name, want := range map[string]struct {
+		status    int
+		did, says string
+	}{
+		"CA1":     {202, "hang up c1", "ok"},
+		"c1":      {202, "hang up c1", "ok"}, // not remembered any more
+		"c2":      {409, "", "the call is over"},
+		"several": {409, "", "2 calls"},
+		"x@y":     {404, "hang up x@y", "no such call"},
+	} {
+		e := &engine{}
+		r := httptest.NewRequest(http.MethodPost, "/api/v1/calls/"+name+"/hangup", strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		Handler(Deps{Engine: e, Traces: known}).ServeHTTP(w, r)
+		if w.Code != want.status || !strings.Contains(w.Body.String(), want.says) || strings.Join(e.did, ", ") != want.did {
+			t.Errorf("%s: %d %s, did %q", name, w.Code, w.Body, e.did)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ export function call({ id, redraw }) {
 				if (!(error instanceof Failed) || error.status !== 404) {
 					throw error;
 				}
-				story ? story.live = false : missing = error.message;
+				story ? lose(story) : missing = error.message;
 			}
 		},
 		nodes: () => missing ? absent(id, missing) : [
@@ -88,6 +88,17 @@ export function call({ id, redraw }) {
 	};
 }
 
+// lose is of a call that the edge knew and knows no more.
+function lose(story) {
+	if (!story.lost) {
+		story.findings = [{
+			severity: "warning", what: "The edge does not know this call any more.",
+			do: "It was started anew, or the call made room for newer ones. What was written down of it tells handoff explain with --cdr.",
+		}, ...story.findings ?? []];
+	}
+	[story.lost, story.live] = [true, false];
+}
+
 const back = () => h("p", { class: "crumbs" }, h("a", { href: "#/calls" }, "← Calls"));
 
 const absent = (id, why) => [back(), h("h1", null, "No such call"), h("p", null, "Nothing is kept of ", h("code", null, id), `: ${why}.`),
@@ -97,12 +108,12 @@ function head(story, { hangUp, packets, said }) {
 	const { record = {}, state = {} } = story;
 	const { from, to } = parties(record);
 	const tone = story.live ? "live" : outcome(record.result);
-	const status = story.live ? (state.answered ? "In progress" : "Being set up") : record.ended ? `${words(record.result)}: ${words(record.reason)}` : "Refused";
+	const status = story.live ? (state.answered ? "In progress" : "Being set up") : record.ended ? `${words(record.result)}: ${words(record.reason)}` : story.call ? "Not known any more" : "Refused";
 	const named = record.from || record.to;
 	return h("div", { class: "head", "data-key": "head" },
 		back(),
 		h("div", { class: "title" },
-			h("h1", null, named ? [from, h("span", { class: "to", "aria-label": "to" }, " → "), to] : story.id),
+			h("h1", { title: named ? `${from} → ${to}` : story.id }, named ? [from, h("span", { class: "to", "aria-label": "to" }, " → "), to] : story.id),
 			h("p", { class: `chip ${tone}` }, story.live ? h("span", { class: "pulse", "aria-hidden": "true" }) : sign(tone), status, story.live && ` ${lasting(since(state.started ?? record.started))}`),
 			h("div", { class: "buttons" },
 				h("button", { type: "button", id: "pcap", onclick: packets }, "Download pcap"),
@@ -133,7 +144,7 @@ function legs(told, now) {
 		return null;
 	}
 	return h("details", { class: "legs" }, h("summary", null, `${number(told.length)} ${told.length === 1 ? "leg" : "legs"}`, h("span", { class: "note" }, ` ${told.map((leg) => leg.leg.toUpperCase()).join(", ")}`)),
-		h("div", { class: "scroll" }, h("table", null,
+		h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Legs" }, h("table", null,
 			h("thead", null, h("tr", null, ["Leg", "Called", "Final response", "State", "Call-ID"].map((name) => h("th", { scope: "col" }, name)))),
 			h("tbody", null, told.map((leg) => h("tr", null,
 				h("th", { scope: "row" }, leg.leg.toUpperCase(), " ", h("span", { class: "note" }, legNames[leg.leg])),
@@ -156,12 +167,12 @@ function findings(list) {
 function transfers(list) {
 	return list.length > 0 && h("section", { class: "panel wide", "data-key": "transfers", "aria-labelledby": "transfers-title" },
 		h("h2", { id: "transfers-title" }, "Transfers"),
-		h("div", { class: "scroll" }, h("table", null,
-			h("thead", null, h("tr", null, ["At", "Asked by", "To", "Methods tried", "Outcome", "Key"].map((name) => h("th", { scope: "col" }, name)), ["Took", "Silence"].map((name) => h("th", { scope: "col", class: "n" }, name)))),
+		h("div", { class: "scroll", tabindex: 0, role: "group", "aria-labelledby": "transfers-title" }, h("table", null,
+			h("thead", null, h("tr", null, ["At", "Outcome", "Methods tried", "To", "Asked by", "Key"].map((name) => h("th", { scope: "col" }, name)), ["Took", "Silence"].map((name) => h("th", { scope: "col", class: "n" }, name)))),
 			h("tbody", null, list.map((t) => h("tr", null,
-				h("td", null, millis(t.at)), h("td", null, words(t.asked_by) || "–"), h("td", { class: "wrap" }, t.target ?? "–"),
-				h("td", { class: "chain" }, chain(t)),
+				h("td", null, millis(t.at)),
 				h("td", null, h("span", { class: `chip ${outcome(t.result)}` }, sign(outcome(t.result)), t.result ? `${words(t.result)}: ${words(t.reason)}` : "not over"), t.corrected && h("span", { class: "note" }, ` later ${words(t.corrected)}`)),
+				h("td", { class: "chain" }, chain(t)), h("td", { class: "wrap" }, t.target ?? "–"), h("td", null, words(t.asked_by) || "–"),
 				h("td", null, words(t.context) || "–", t.key_sha256 && h("code", { class: "note" }, ` ${t.key_sha256}`)),
 				h("td", { class: "n" }, t.result ? brief(t.took_seconds) : "–"), h("td", { class: "n" }, t.dead_air_seconds ? brief(t.dead_air_seconds) : "–")))))));
 }

@@ -6,7 +6,7 @@ import { about, brief, grade, lasting, number, outcome, parties, short, since, w
 import { ended as endings } from "./history.js";
 import { sign } from "./overview.js";
 
-const atOnce = 100; // ended calls shown unless more are asked for
+const atOnce = 100; // calls of either kind shown unless more are asked for
 const stale = 15_000; // ms
 
 let filter = ""; // stays while the operator looks at a call
@@ -16,7 +16,7 @@ export function calls({ redraw }) {
 	let ended = [];
 	let counted = -1; // how many had ended when ended was asked for
 	let askedAt = 0;
-	let shown = atOnce;
+	const shown = { live: atOnce, ended: atOnce };
 
 	const key = (event) => {
 		if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA)$/.test(event.target.nodeName)) {
@@ -25,6 +25,9 @@ export function calls({ redraw }) {
 		}
 	};
 	document.addEventListener("keydown", key);
+
+	const more = (which, all) => all > shown[which] &&
+		h("p", { class: "more" }, h("button", { type: "button", onclick: () => { shown[which] += 4 * atOnce; redraw(); } }, `Show more of ${number(all)}`));
 
 	return {
 		title: () => `Calls (${live.length})`,
@@ -47,11 +50,12 @@ export function calls({ redraw }) {
 				search(up.length + over.length, redraw),
 				h("section", { "aria-labelledby": "live-title", class: "panel wide" },
 					h("h2", { id: "live-title" }, "In progress ", h("span", { class: "count" }, number(up.length))),
-					up.length ? table("live", ["MOS", "Call", "From", "To", "#For", "Legs", "Transfer"], up.map(liveRow)) : h("p", { class: "empty" }, filter ? "None matches." : "Nobody is calling.")),
+					up.length ? table("live", ["MOS", "Call", "From", "To", "#For", "Legs", "Transfer"], up.slice(0, shown.live).map(liveRow)) : h("p", { class: "empty" }, filter ? "None matches." : "Nobody is calling."),
+					more("live", up.length)),
 				h("section", { "aria-labelledby": "ended-title", class: "panel wide" },
 					h("h2", { id: "ended-title" }, "Ended ", h("span", { class: "count" }, number(over.length))),
-					over.length ? table("ended", ["", "Call", "From", "To", "Ended", "#Lasted", "Why", "Transfer", "#MOS"], over.slice(0, shown).map(endedRow)) : h("p", { class: "empty" }, filter ? "None matches." : "None is kept."),
-					over.length > shown && h("p", { class: "more" }, h("button", { type: "button", onclick: () => { shown += 4 * atOnce; redraw(); } }, `Show more of ${number(over.length)}`))),
+					over.length ? table("ended", ["", "Call", "From", "To", "Ended", "#Lasted", "Why", "Transfer", "#MOS"], over.slice(0, shown.ended).map(endedRow)) : h("p", { class: "empty" }, filter ? "None matches." : "None is kept."),
+					more("ended", over.length)),
 			];
 		},
 	};
@@ -79,7 +83,7 @@ const address = (id) => `#/calls/${encodeURIComponent(id)}`;
 
 function table(name, heads, rows) {
 	return h("div", { class: "scroll" }, h("table", { class: `calls ${name}`, onkeydown: keys, onclick: follow },
-		h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col", class: text.startsWith("#") ? "n" : text.toLowerCase() || false },
+		h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col", class: text.toLowerCase().replace("#", "n ") || false },
 			text.replace("#", "") || h("span", { class: "unseen" }, "Result"))))),
 		h("tbody", null, rows)));
 }
@@ -106,8 +110,8 @@ function endedRow(record) {
 	return h("tr", { "data-key": record.call },
 		h("td", { class: "dot" }, sign(tone), h("span", { class: "unseen" }, words(record.result))),
 		link(record.call), h("td", { class: "party" }, from), h("td", { class: "party to" }, to),
-		h("td", { title: when(record.ended) }, `${about(since(record.ended))} ago`),
-		h("td", { class: "n", title: record.answered ? false : "not answered" }, record.answered ? lasting(record.duration_seconds) : brief(record.duration_seconds)),
+		h("td", { class: "ended", title: when(record.ended) }, `${about(since(record.ended))} ago`),
+		h("td", { class: "n lasted", title: record.answered ? false : "not answered" }, record.answered ? lasting(record.duration_seconds) : brief(record.duration_seconds)),
 		h("td", null, words(record.reason)),
 		h("td", null, transfer ? told(transfer) : h("span", { class: "note" }, "–")),
 		h("td", { class: "n" }, Number.isFinite(mos) ? mos.toFixed(1) : "–"));

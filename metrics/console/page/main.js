@@ -22,6 +22,7 @@ let turn = 0; // of the loop; an answer to an earlier one is not shown
 let failures = 0;
 let lostSince;
 let last; // what the overview said before
+let version; // of the edge that this page came from
 let shown; // the last address
 
 const views = { overview, calls, call };
@@ -112,6 +113,8 @@ function frame(now) {
 	document.getElementById("node").textContent = now.node;
 	document.getElementById("count").textContent = number(now.calls);
 	document.getElementById("forget").hidden = !hasToken();
+	version ??= now.version;
+	document.getElementById("old").hidden = version === now.version;
 	if (last && last.ready !== now.ready) {
 		say(now.ready ? "The edge is ready." : `The edge is not ready: ${now.why}`);
 	}
@@ -131,6 +134,7 @@ function found() {
 	failures = 0;
 	lostSince = undefined;
 	lost.hidden = true;
+	root.classList.remove("stale");
 	state("live", "live");
 }
 
@@ -142,6 +146,7 @@ function missed(error) {
 		lost.textContent = text;
 	}
 	lost.hidden = false;
+	root.classList.add("stale"); // green is what is good now
 	state("lost", "connection lost");
 }
 
@@ -153,6 +158,7 @@ function state(name, text) {
 }
 
 document.getElementById("forget").addEventListener("click", forget);
+document.getElementById("anew").addEventListener("click", () => location.reload());
 addEventListener("hashchange", open);
 document.addEventListener("visibilitychange", ask);
 let width = root.clientWidth;

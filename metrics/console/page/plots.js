@@ -73,7 +73,7 @@ const nearest = (list, at) => at === undefined ? list.at(-1) : list.reduce((best
 
 // values are the same in numbers, for who can't see lines.
 function values(leg) {
-	return h("details", { class: "values" }, h("summary", null, "As numbers"), h("div", { class: "scroll" }, h("table", null,
+	return h("details", { class: "values" }, h("summary", null, "As numbers"), h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": `${legNames[leg.leg] ?? leg.leg} as numbers` }, h("table", null,
 		h("thead", null, h("tr", null, h("th", { scope: "col" }, "At"), measures.map((m) => h("th", { scope: "col", class: "n" }, m.name)), h("th", { scope: "col", class: "n" }, "Round trip"))),
 		h("tbody", null, leg.samples.map((q) => h("tr", null, h("td", null, millis(q.at)), measures.map((m) => {
 			const value = m.of(q);

@@ -9,7 +9,9 @@
 		document.documentElement.dataset.theme = theme;
 		const button = document.getElementById("theme");
 		if (button) {
-			button.textContent = `Theme: ${theme}`;
+			const word = document.createElement("span");
+			word.textContent = "Theme: ";
+			button.replaceChildren(word, theme);
 		}
 	};
 	apply();

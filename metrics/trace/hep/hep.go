@@ -9,17 +9,16 @@ package hep
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"handoff/metrics"
+	"handoff/metrics/spool"
 	"handoff/metrics/trace"
 )
 
@@ -80,8 +79,6 @@ const (
 	writeTime = 3 * time.Second
 	// freshTime is how long a name stands for the same address over UDP, where no connection breaks.
 	freshTime = time.Minute
-	// closeTime is how long Close waits for what still waits.
-	closeTime = 2 * time.Second
 )
 
 // Sender sends to one collector.
@@ -90,79 +87,57 @@ type Sender struct {
 	deps Deps
 	*calls
 
-	mu      sync.Mutex // so that nothing is put into the queue once it is closed
-	closed  bool
-	waiting int      // bytes of the messages in the queue
-	queue   chan any // trace.Message, Report
-	hurry   context.Context
-	stop    context.CancelFunc // by Close: nothing waits any more
-	done    chan struct{}
+	packets *spool.Spool[any] // trace.Message, Report
+	waiting atomic.Int64      // bytes of the messages among them
 
 	// owned by run
-	conn    net.Conn // nil: none
+	conn    *connection // nil: none
 	dialled time.Time
 	failing bool
 }
 
 // New returns a Sender; that the collector can't be reached is found out later and refuses nothing.
 func New(cfg Config, deps Deps) *Sender {
-	s := &Sender{cfg: cfg, deps: deps, calls: newCalls(), queue: make(chan any, room), done: make(chan struct{})}
-	s.hurry, s.stop = context.WithCancel(context.Background())
-	go s.run() // ends with Close
+	s := &Sender{cfg: cfg, deps: deps, calls: newCalls(), packets: spool.New[any](room)}
+	s.packets.Start(s.run)
 	return s
 }
 
 // Message takes a SIP message; m.Raw is borrowed until it returns.
 func (s *Sender) Message(m trace.Message) {
 	m.Raw = bytes.Clone(m.Raw)
-	s.put(m, len(m.Raw))
+	s.put(m)
 }
 
 // Reported takes a report.
-func (s *Sender) Reported(r Report) { s.put(r, 0) }
+func (s *Sender) Reported(r Report) { s.put(r) }
 
-func (s *Sender) put(what any, size int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed && s.waiting+size <= roomBytes {
-		select {
-		case s.queue <- what:
-			s.waiting += size
-			return
-		default:
-		}
+func (s *Sender) put(what any) {
+	if s.waiting.Add(size(what)) <= roomBytes && s.packets.Put(what) {
+		return
 	}
+	s.waiting.Add(-size(what))
 	s.deps.Observer.HEP(metrics.ExportDropped)
 }
 
-// taken makes room for what has left the queue.
-func (s *Sender) taken(what any) {
+// size is how much something takes that has no bound of its own.
+func size(what any) int64 {
 	if m, ok := what.(trace.Message); ok {
-		s.mu.Lock()
-		s.waiting -= len(m.Raw)
-		s.mu.Unlock()
+		return int64(len(m.Raw))
 	}
+	return 0
 }
 
-// Close sends what waits, for a while, and counts the rest as dropped.
-func (s *Sender) Close() {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.queue)
-	}
-	s.mu.Unlock()
-	late := time.AfterFunc(closeTime, s.stop)
-	defer late.Stop()
-	<-s.done
-	s.stop()
+// Close sends what waits until ctx is over, and counts the rest as dropped.
+func (s *Sender) Close(ctx context.Context) {
+	s.packets.Close(ctx)
+	<-s.packets.Done() // what is being sent ends when nobody waits for it
 }
 
 func (s *Sender) run() {
-	defer close(s.done)
-	for what := range s.queue {
-		s.taken(what)
-		if s.hurry.Err() != nil {
+	for what := range s.packets.Queue() {
+		s.waiting.Add(-size(what))
+		if s.packets.Over().Err() != nil {
 			s.deps.Observer.HEP(metrics.ExportDropped)
 			continue
 		}
@@ -185,7 +160,7 @@ func (s *Sender) settle(at time.Time) {
 		return
 	}
 	select {
-	case <-s.hurry.Done():
+	case <-s.packets.Over().Done():
 	case <-time.After(wait):
 	}
 }
@@ -194,8 +169,7 @@ func (s *Sender) settle(at time.Time) {
 func (s *Sender) send(packet []byte) {
 	err := s.connect()
 	if err == nil {
-		_ = s.conn.SetWriteDeadline(time.Now().Add(writeTime))
-		_, err = s.conn.Write(packet)
+		err = s.conn.write(packet)
 	}
 	if err == nil {
 		s.deps.Observer.HEP(metrics.ExportSent)
@@ -218,7 +192,7 @@ var errRecently = errors.New("tried a moment ago")
 
 // connect dials where that is due.
 func (s *Sender) connect() (err error) {
-	if s.cfg.Network == "udp" && time.Since(s.dialled) > freshTime {
+	if s.conn != nil && (s.conn.broken() || s.cfg.Network == "udp" && time.Since(s.dialled) > freshTime) {
 		s.hangUp()
 	}
 	if s.conn != nil {
@@ -228,23 +202,13 @@ func (s *Sender) connect() (err error) {
 		return errRecently
 	}
 	s.dialled = time.Now()
-	ctx, cancel := context.WithTimeout(s.hurry, dialTime)
-	defer cancel()
-	if s.cfg.Network == "tls" {
-		dialer := tls.Dialer{Config: &tls.Config{RootCAs: s.cfg.Roots}}
-		s.conn, err = dialer.DialContext(ctx, "tcp", s.cfg.Server)
-	} else {
-		s.conn, err = (&net.Dialer{}).DialContext(ctx, s.cfg.Network, s.cfg.Server)
-	}
-	if err != nil {
-		s.conn = nil // tls returns a nil of its own type
-	}
+	s.conn, err = dial(s.packets.Over(), s.cfg)
 	return err
 }
 
 func (s *Sender) hangUp() {
 	if s.conn != nil {
-		_ = s.conn.Close()
+		s.conn.close()
 		s.conn = nil
 	}
 }

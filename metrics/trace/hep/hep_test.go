@@ -2,11 +2,15 @@ package hep
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -20,6 +24,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"handoff/metrics"
+	"handoff/metrics/spool"
 	"handoff/metrics/trace"
 )
 
@@ -147,8 +152,15 @@ func start(t *testing.T, cfg Config) (*Sender, *counter) {
 	t.Helper()
 	var counted counter
 	s := New(cfg, Deps{Log: zaptest.NewLogger(t), Observer: &counted, Mask: masks})
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { closed(s) })
 	return s, &counted
+}
+
+// closed waits for a Sender no longer than an edge would.
+func closed(s *Sender) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	s.Close(ctx)
 }
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 123456789, time.UTC)
@@ -198,7 +210,7 @@ func TestAMessageBecomesAPacket(t *testing.T) {
 			}
 		})
 	}
-	s.Close()
+	closed(s)
 	if n := counted.of(metrics.ExportSent); n != len(tests) {
 		t.Errorf("%d counted as sent", n)
 	}
@@ -352,6 +364,96 @@ func TestAConnectionThatBreaksIsMadeAnew(t *testing.T) {
 	}
 }
 
+// A collector that leaves politely is heard leaving: what comes behind that goes to the next connection, and counts as sent only once.
+func TestNothingIsWrittenBehindACollectorThatHasLeft(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	broken := make(chan bool)
+	s := &Sender{cfg: Config{Network: "tcp", Server: listener.Addr().String()}}
+	s.deps = Deps{Log: zaptest.NewLogger(t), Observer: &counter{}, Mask: masks}
+	s.calls, s.packets = newCalls(), spool.New[any](room)
+	for range 2 {
+		s.dialled = time.Time{} // a second is over
+		if err := s.connect(); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := s.conn
+		s.send([]byte("HEP3"))
+		if s.conn != first {
+			t.Error("it does not stay connected")
+		}
+		go func() { <-first.gone; broken <- first.broken() }() // ends with the connection
+		conn.Close()
+		if !<-broken {
+			t.Error("nobody has noticed")
+		}
+	}
+	s.send([]byte("HEP3"))
+	if n := s.deps.Observer.(*counter); n.of(metrics.ExportSent) != 2 || n.of(metrics.ExportFailed) != 1 {
+		t.Errorf("counted %v", n.n)
+	}
+	s.hangUp()
+}
+
+// Whatever a collector does not do, the end does not wait for it longer than was meant.
+func TestACollectorThatHangsHoldsUpNoEnd(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	certificate := server.TLS.Certificates[0]
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	server.Close()
+	for _, tt := range []struct {
+		name, network string
+		greets        bool // it shakes hands in TLS
+	}{
+		{"accepts and says nothing", "tls", false},
+		{"shakes hands and does not read", "tls", true},
+		{"does not read", "tcp", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			connected := make(chan net.Conn, 1)
+			go func() { // ends when somebody has connected
+				conn, err := listener.Accept()
+				if err == nil && tt.greets {
+					_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}}).Handshake()
+				}
+				connected <- conn
+			}()
+			var counted counter
+			s := New(Config{Network: tt.network, Server: listener.Addr().String(), Roots: roots}, Deps{Log: zaptest.NewLogger(t), Observer: &counted, Mask: masks})
+			raw := append(invite("one@a"), bytes.Repeat([]byte("x"), 60_000)...)
+			const all = 200 // more than the system's buffers take
+			for range all {
+				s.Message(trace.Message{Time: noon, Raw: raw})
+			}
+			conn := <-connected
+			defer conn.Close()
+			begun := time.Now()
+			closed(s)
+			if took := time.Since(begun); took > 4*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if n := counted.of(metrics.ExportSent) + counted.of(metrics.ExportFailed) + counted.of(metrics.ExportDropped); n != all || counted.of(metrics.ExportSent) == all {
+				t.Errorf("counted %v", counted.n)
+			}
+		})
+	}
+}
+
 func TestACollectorThatIsNotThereIsCounted(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -366,7 +468,7 @@ func TestACollectorThatIsNotThereIsCounted(t *testing.T) {
 		for range 3 {
 			s.Message(trace.Message{Time: noon, Raw: invite("one@a")})
 		}
-		s.Close()
+		closed(s)
 		if lines := fmt.Sprint(logged.All()); logged.Len() != 1 || strings.Contains(lines, "sesame") || !strings.Contains(lines, nobody) {
 			t.Errorf("%s: the log says %s", network, lines)
 		}
@@ -395,9 +497,9 @@ func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 		t.Errorf("%d dropped", n)
 	}
 	close(goOn)
-	s.Close()
+	closed(s)
 	s.Message(trace.Message{Time: noon, Raw: invite("one@a")})
-	s.Close()
+	closed(s)
 	if n := counted.of(metrics.ExportDropped); n != 6 {
 		t.Errorf("%d dropped, one of them behind the end", n)
 	}
@@ -408,7 +510,7 @@ func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 
 func BenchmarkMessage(b *testing.B) {
 	s := New(Config{Network: "udp", Server: "127.0.0.1:9"}, Deps{Log: zaptest.NewLogger(b), Observer: &counter{}, Mask: masks})
-	defer s.Close()
+	defer closed(s)
 	m := trace.Message{Time: noon, Raw: append(invite("one@a"), bytes.Repeat([]byte("x"), 1500)...)}
 	b.ReportAllocs()
 	for b.Loop() {

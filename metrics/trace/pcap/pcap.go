@@ -4,7 +4,7 @@
 // UDP (RFC 791, RFC 8200, RFC 768), its time to the nanosecond, its direction, and a comment that says how it really
 // travelled. What came over TCP or TLS is shown as UDP too: inside TLS a dissector sees nothing, and a TCP stream made up
 // around messages would show windows and acknowledgements that never were. It does not own the messages, nor does it mask
-// anything: who calls gives messages without secrets. Write is pure and may be called from any goroutine.
+// anything: who calls gives messages without secrets. It is pure; one file is one goroutine's.
 package pcap
 
 import (
@@ -38,22 +38,25 @@ const (
 	ofUnknownLength   = ^uint64(0)
 )
 
-// Write writes messages, and packets of media of which there is the header only, in the order of their times.
-func Write(w io.Writer, messages []trace.Message, media ...trace.Packet) error {
-	all := make([]frame, 0, len(messages)+len(media))
-	for _, m := range messages {
-		all = append(all, message(m))
-	}
-	for _, p := range media {
-		all = append(all, packet(p))
-	}
-	slices.SortStableFunc(all, func(a, b frame) int { return a.at.Compare(b.at) })
+// Begin begins a file and returns what adds messages to it, and packets of media of which there is the header only, in the order of
+// their times. They are written when it returns, in whole blocks.
+func Begin(w io.Writer) (add func(messages []trace.Message, media ...trace.Packet) error) {
 	out := &writer{w: bufio.NewWriter(w)}
 	out.begin()
-	for _, f := range all {
-		out.frame(f)
+	return func(messages []trace.Message, media ...trace.Packet) error {
+		all := make([]frame, 0, len(messages)+len(media))
+		for _, m := range messages {
+			all = append(all, message(m))
+		}
+		for _, p := range media {
+			all = append(all, packet(p))
+		}
+		slices.SortStableFunc(all, func(a, b frame) int { return a.at.Compare(b.at) })
+		for _, f := range all {
+			out.frame(f)
+		}
+		return cmp.Or(out.err, out.w.Flush())
 	}
-	return cmp.Or(out.err, out.w.Flush())
 }
 
 // frame is one packet of the file.

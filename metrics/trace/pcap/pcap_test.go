@@ -41,7 +41,7 @@ func read(t *testing.T, messages []trace.Message, media []trace.Packet, filter s
 	}
 	name := filepath.Join(t.TempDir(), "call.pcapng")
 	var file bytes.Buffer
-	if err := Write(&file, messages, media...); err != nil {
+	if err := Begin(&file)(messages, media...); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(name, file.Bytes(), 0o600); err != nil {
@@ -156,7 +156,7 @@ func TestWhatIsLongerThanADatagramIsCut(t *testing.T) {
 func TestAMessageStandsThereAsItIs(t *testing.T) {
 	raw := sipMessage("INVITE sip:b@example.com SIP/2.0", "one", 3000)
 	var file bytes.Buffer
-	if err := Write(&file, []trace.Message{{Time: noon, Transport: "tls", Local: "192.0.2.1:5061", Remote: "192.0.2.2:5061", Raw: raw}}); err != nil {
+	if err := Begin(&file)([]trace.Message{{Time: noon, Transport: "tls", Local: "192.0.2.1:5061", Remote: "192.0.2.2:5061", Raw: raw}}); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(file.Bytes(), raw) || file.Len()%4 != 0 {
@@ -180,7 +180,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestAWriterThatFailsIsToldOf(t *testing.T) {
 	raw := sipMessage("INVITE sip:b@example.com SIP/2.0", "one", 20000)
-	if err := Write(full{}, []trace.Message{{Raw: raw}, {Raw: raw}}); err == nil || err.Error() != "no space left" {
+	if err := Begin(full{})([]trace.Message{{Raw: raw}, {Raw: raw}}); err == nil || err.Error() != "no space left" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"handoff/configs"
+	"handoff/sip/simulator/phone"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -68,6 +69,41 @@ func TestWhatNobodyEnds(t *testing.T) {
 				}
 				if want != "-" && !strings.Contains(told[0], `;text="`+want+`"`) {
 					t.Errorf("%s heard %q, want %s", leg, told[0], want)
+				}
+			}
+			sc.clean()
+		})
+	}
+}
+
+// What nobody ends ends, too, when the caller talks to an agent whom the edge has called.
+func TestWhatNobodyEndsWithAnAgent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name           string
+		set            func(*configs.Config)
+		mute           func(caller, agent *phone.Phone)
+		reason, result string
+	}{
+		{"the agent falls silent", func(c *configs.Config) { c.Media.Timeout = 2 * time.Second }, func(_, agent *phone.Phone) { agent.Mute() }, "agent_silent", "upstream"},
+		{"the caller falls silent", func(c *configs.Config) { c.Media.Timeout = 2 * time.Second }, func(caller, _ *phone.Phone) { caller.Mute() }, "caller_silent", "caller"},
+		{"it lasts too long", func(c *configs.Config) { c.Limits.Duration = 4 * time.Second }, func(_, _ *phone.Phone) {}, "duration", "us"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sc, caller, assistant, told := invited(t, twilio.Reception{}, tt.set)
+			agent := sc.agent()
+			sc.told(<-told, 100, 200)
+			sc.hear(caller.Phone(), agent.Phone())
+			tt.mute(caller.Phone(), agent.Phone())
+			_, err := agent.Await(sc.ctx)
+			sc.must(err)
+			sc.over(caller, assistant)
+			sc.counted(`handoff_calls_total{reason="` + tt.reason + `",result="` + tt.result + `"} 1`)
+			sc.counted(`handoff_calls_total{reason="transferred",result="success"} 0`)
+			for leg, heard := range map[string]string{"the caller": caller.Ending().Reason, "the agent": agent.Ending().Reason} {
+				if !strings.Contains(heard, `;text="`+tt.reason+`"`) {
+					t.Errorf("%s heard %q", leg, heard)
 				}
 			}
 			sc.clean()

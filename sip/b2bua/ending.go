@@ -29,7 +29,7 @@ func (e *ending) because(r metrics.Reason) {
 	}
 }
 
-// correct replaces the reason: a transfer taken for unproved was proved late.
+// correct replaces the reason: a transfer taken for unproved was proved late, or what came of it ended badly.
 func (e *ending) correct(r metrics.Reason) {
 	e.because(r)
 	e.reason = r
@@ -39,6 +39,9 @@ func (e *ending) correct(r metrics.Reason) {
 func (e *ending) goneOn() { e.ended = time.Now() }
 
 func (e *ending) decided() bool { return !e.ended.IsZero() }
+
+// settled tells whether nobody talks any more: the reason is decided, and it is not that the caller talks to an agent.
+func (c *Call) settled() bool { return c.ending.decided() && !c.agent.bridged }
 
 // onEnded is told that a leg is over, and ends the other one unless a transfer says otherwise. A
 // spare's end ends nothing.

@@ -112,11 +112,20 @@ func share(part, whole uint64) float64 {
 // Watson does before each transfer; who sends what while that runs is not known, and who has left need not be heard by a
 // caller for whom something is played to the end.
 func (c *Call) listen() {
-	if c.talk.media == nil || c.a.State() != leg.Up || c.handoff.running() || c.settled() {
+	if c.talk.media == nil || c.a.State() != leg.Up || c.settled() {
+		return
+	}
+	if c.handoff.running() {
+		c.talk.unjudged = true
+		return
+	}
+	now := c.talk.media.Unheard()
+	if c.talk.unjudged { // who was silent until now begins to speak
+		c.talk.unjudged = false
 		return
 	}
 	before := c.talk.unheard
-	c.talk.unheard = c.talk.media.Unheard()
+	c.talk.unheard = now
 	for _, u := range c.talk.unheard {
 		if slices.Contains(before, u) {
 			continue

@@ -80,11 +80,7 @@ func (e *Endpoint) Set(remote Remote) error {
 	if err := e.rekeyLocked(remote); err != nil {
 		return err
 	}
-	if !e.set {
-		e.lookLocked() // at the first packet
-	}
-	e.remote, e.set = remote, true
-	e.hearing.looked, e.hearing.wrong = false, false
+	e.remote, e.set, e.hearing.wrong = remote, true, false
 	e.out.SetClock(remote.Clock)
 	if e.player != nil {
 		e.player.aim(remote)
@@ -122,6 +118,7 @@ func (e *Endpoint) flowLocked() {
 		f.Witness = e.witnessLocked()
 	}
 	e.carrier.Forward(f)
+	e.sampleLocked()
 }
 
 // admitLocked says who speaks to the peer.

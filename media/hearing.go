@@ -20,9 +20,6 @@ const (
 	// quiet is how long nothing comes from a peer that says nothing: shorter than the second between two looks, which
 	// is never exact, and many packets.
 	quiet = 950 * time.Millisecond
-	// seldom is how many looks apart a whole packet is looked at of a peer with whom all was well: to open it costs what ten
-	// do that pass, and what the kernel carries has to be fetched.
-	seldom = 8
 	// comfortNoise is the static payload type that many send without having said so (RFC 3389).
 	comfortNoise = 13
 )
@@ -31,17 +28,13 @@ const (
 type hearing struct {
 	opened  time.Time                // when signalling let the peer be heard, zero while it does not
 	foreign [quality.Foreigns]uint64 // at the last look
-	looks   int                      // since a whole packet was looked at
-	looked  bool                     // one was, of what was negotiated last
-	whole   bool                     // one is asked for
-	why     metrics.OneWay           // what was wrong with the last one, if wrong
+	why     metrics.OneWay           // what was wrong with the packet that was looked at last, if wrong
 	wrong   bool
 }
 
 // Unheard tells of every bridged endpoint whose peer is not heard, and why. It is for calls about a second apart: what
-// came between two of them is judged. Each time the payload type of a packet is looked at: was it agreed on; and of the first
-// packet behind each offer and answer, and then of one in eight seconds, where SRTP passes: is it by the peer's key. What
-// the kernel carries is looked at as seldom altogether.
+// came between two of them is judged. Each time one packet is looked at, which is the first behind each offer and answer: was its payload
+// type agreed on, and, where SRTP passes, is it by the peer's key.
 func (s *Session) Unheard() []Unheard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +69,7 @@ func (e *Endpoint) unheardLocked() (metrics.OneWay, bool) {
 	case r.Foreign[metrics.ForeignSource] > before[metrics.ForeignSource]:
 		return metrics.OneWaySource, true
 	}
-	return metrics.OneWayNothing, e.remote.Receive && !e.remote.mayBeQuiet() // who holds the other need not speak
+	return metrics.OneWayNothing, e.remote.Receive && !e.mayBeQuietLocked() // who holds the other need not speak
 }
 
 // openLocked notes since when signalling lets the peer be heard.
@@ -91,32 +84,31 @@ func (h *hearing) openLocked(is bool) {
 
 // lookLocked judges the packet that was asked for last time and asks for another.
 func (e *Endpoint) lookLocked() {
-	h, packets := &e.hearing, e.carrier.Exit()
-	if b := packets.Sampled(); b != nil {
-		h.why, h.wrong = e.wrongLocked(b, h.whole)
-		if h.whole {
-			h.looks, h.looked = 0, true
-		}
+	if b := e.carrier.Sampled(); b != nil {
+		e.hearing.why, e.hearing.wrong = e.wrongLocked(b)
 	}
-	h.looks++
-	h.whole = !h.looked || h.wrong || h.looks >= seldom
-	if !h.whole {
-		packets.Sample(rtpHeader)
-		return
-	}
-	packets.Sample(lane.MaxPacket)
-	if way, ok := e.carrier.(*shortcut); ok {
-		way.comeBack() // what the kernel carries comes nowhere else
-	}
+	e.sampleLocked()
 }
 
+// sampleLocked asks for the next packet, whole if there is something to be found out by that.
+func (e *Endpoint) sampleLocked() {
+	if e.passesSRTPLocked() {
+		e.carrier.Sample(lane.MaxPacket)
+		return
+	}
+	e.carrier.Sample(rtpHeader)
+}
+
+// passesSRTPLocked: nobody here sees whether what comes is authentic. Where the edge opens packets, each is.
+func (e *Endpoint) passesSRTPLocked() bool { return e.remote.Suite != sdp.NoSuite && !e.keys.opening }
+
 // wrongLocked tells what is wrong with a packet of the peer, or with the beginning of one.
-func (e *Endpoint) wrongLocked(b []byte, whole bool) (metrics.OneWay, bool) {
+func (e *Endpoint) wrongLocked(b []byte) (metrics.OneWay, bool) {
 	if agreed := e.remote.types(); agreed != (payloadTypes{}) && !agreed.has(b) && b[1]&0x7f != comfortNoise {
 		return metrics.OneWayPayloadType, true
 	}
-	if !whole || e.remote.Suite == sdp.NoSuite || e.keys.opening {
-		return 0, false // where the edge opens packets, each is authenticated
+	if len(b) == rtpHeader || !e.passesSRTPLocked() {
+		return 0, false
 	}
 	opener, err := srtp.NewOpener(e.remote.Suite, e.remote.RemoteKey)
 	if err != nil {
@@ -128,7 +120,12 @@ func (e *Endpoint) wrongLocked(b []byte, whole bool) (metrics.OneWay, bool) {
 	return metrics.OneWayAuth, !authentic
 }
 
-// mayBeQuiet tells whether the peer may send nothing while nobody speaks: comfort noise was agreed on (RFC 3389).
+// mayBeQuietLocked tells whether the peer may send nothing while nobody speaks: comfort noise was agreed on (RFC 3389), or was
+// the last thing that it sent.
+func (e *Endpoint) mayBeQuietLocked() bool {
+	return e.carrier.Saying() == comfortNoise || e.remote.mayBeQuiet()
+}
+
 func (r Remote) mayBeQuiet() bool {
 	for _, c := range r.Ours {
 		if _, agreed := c.Among(r.Theirs); agreed && c.Event() && !c.Digits() {

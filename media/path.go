@@ -45,6 +45,11 @@ type carrier interface {
 	// Send writes a packet of the edge's own; b is borrowed until return.
 	Send(b []byte, to netip.AddrPort)
 	Report() quality.Report
+	// Saying is the payload type of the last packet that came. Sample asks for up to size bytes of the next one, and Sampled
+	// returns them: nil if none has come since, or what passes was published anew behind it.
+	Saying() uint8
+	Sample(size int)
+	Sampled() []byte
 	Freeze()
 	Thaw()
 	// Descriptors are what another process needs to go on with a frozen endpoint, lent until Close; none where

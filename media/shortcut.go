@@ -22,6 +22,10 @@ type fast interface {
 	Stop(port uint16) kernel.Counts
 	// Read tells what was counted since Start.
 	Read(port uint16) (kernel.Counts, bool)
+	// Sample asks for a copy of the next packet that comes at a port, and Sampled returns it, nil for none yet. Both
+	// cost as good as nothing.
+	Sample(port uint16)
+	Sampled(port uint16) []byte
 	Close() error
 }
 
@@ -90,6 +94,8 @@ var errAbsent = errors.New("another process has the kernel path")
 func (absent) Start(kernel.Way, quality.State) error { return errAbsent }
 func (absent) Stop(uint16) kernel.Counts             { return kernel.Counts{} }
 func (absent) Read(uint16) (kernel.Counts, bool)     { return kernel.Counts{}, false }
+func (absent) Sample(uint16)                         {}
+func (absent) Sampled(uint16) []byte                 { return nil }
 func (absent) Close() error                          { return nil }
 
 // release lets another process have the kernel; accelerate has it again.
@@ -302,6 +308,41 @@ func (s *shortcut) carriedLocked(f *lane.Flow, packets, bytes uint64, since qual
 		ahead := c.Stream.Highest - min(since.Highest, c.Stream.Highest)
 		f.Stream.Carried(packets, bytes-rtpHeader*packets, ahead, c.Timestamp, c.LastSeen.Sub(s.path.epoch))
 	}
+}
+
+// Saying is of whoever carries it.
+func (s *shortcut) Saying() uint8 {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	if s.live.Load() {
+		if c, ok := s.path.fast.Read(s.at.Port()); ok && c.Packets > 0 {
+			return c.Type
+		}
+	}
+	return s.carrier.Saying()
+}
+
+// Sample asks for up to size bytes of the next packet, whoever carries it.
+func (s *shortcut) Sample(size int) {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	s.carrier.Sample(size)
+	if s.live.Load() {
+		s.path.fast.Sample(s.at.Port())
+	}
+}
+
+// Sampled returns what Sample has asked for.
+func (s *shortcut) Sampled() []byte {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	if b := s.carrier.Sampled(); b != nil {
+		return b
+	}
+	if s.live.Load() {
+		return s.path.fast.Sampled(s.at.Port())
+	}
+	return nil
 }
 
 // Report is of both.

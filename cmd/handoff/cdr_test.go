@@ -29,11 +29,7 @@ func toldOf(t *testing.T, path string, calls int) (all []cdr.Record) {
 		data, _ = os.ReadFile(path)
 	}
 	for line := range bytes.Lines(data) {
-		var r cdr.Record
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		all = append(all, r)
+		all = append(all, documented(t, line))
 	}
 	if bytes.Contains(data, []byte(testKey)) {
 		t.Error("the key stands in the CDR")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"handoff/configs"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
 )
@@ -46,13 +47,23 @@ func alertRules(t *testing.T) (f ruleFile) {
 	return f
 }
 
+// expression is one of a rule or a panel, and shows what it says of each of its results.
+type expression struct{ expr, shows string }
+
+// panel may be a row that is folded, with others in it.
+type panel struct {
+	Type, Title string
+	Targets     []struct{ RefID, Expr, LegendFormat string }
+	Panels      []panel
+}
+
 // expressions are those of all rules and panels, by where they stand.
-func expressions(t *testing.T) map[string]string {
+func expressions(t *testing.T) map[string]expression {
 	t.Helper()
-	all := make(map[string]string)
+	all := make(map[string]expression)
 	for _, group := range alertRules(t).Groups {
 		for _, r := range group.Rules {
-			all["rule "+r.Record+r.Alert] = r.Expr
+			all["rule "+r.Record+r.Alert] = expression{r.Expr, r.Annotations["summary"]}
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(dashboards, "*.json"))
@@ -65,17 +76,26 @@ func expressions(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		var board struct {
-			Panels []struct {
-				Type, Title string
-				Targets     []struct{ RefID, Expr string }
+			Panels     []panel
+			Templating struct {
+				List []struct{ Name, Type, Definition string }
 			}
 		}
 		if err := json.Unmarshal(data, &board); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for _, p := range board.Panels {
+		for _, v := range board.Templating.List {
+			if asks := labelValues.FindStringSubmatch(v.Definition); asks != nil {
+				all[filepath.Base(name)+": variable "+v.Name] = expression{asks[1], "{{" + asks[2] + "}}"}
+			} else if v.Type == "query" {
+				t.Errorf("%s: variable %s asks for %q", name, v.Name, v.Definition)
+			}
+		}
+		for panels := board.Panels; len(panels) > 0; panels = panels[1:] {
+			p := panels[0]
+			panels = append(panels, p.Panels...)
 			for _, target := range p.Targets {
-				all[fmt.Sprintf("%s: panel %q %s", filepath.Base(name), p.Title, target.RefID)] = target.Expr
+				all[fmt.Sprintf("%s: panel %q %s", filepath.Base(name), p.Title, target.RefID)] = expression{target.Expr, target.LegendFormat}
 			}
 			if p.Type != "row" && len(p.Targets) == 0 {
 				t.Errorf("%s: panel %q shows nothing", name, p.Title)
@@ -85,20 +105,22 @@ func expressions(t *testing.T) map[string]string {
 	return all
 }
 
-// scraper is Debian's Prometheus, which scrapes an edge and evaluates the rules, both each second.
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+
+// scraper is Debian's Prometheus, which scrapes an edge and evaluates the rules, both each second. How it shows who it is stands in how.
 type scraper struct {
 	*scene
 	at string
 }
 
-func newScraper(sc *scene, features string) *scraper {
+func newScraper(sc *scene, features, how string) *scraper {
 	t := sc.t
 	t.Helper()
 	dir, at := t.TempDir(), netip.AddrPortFrom(loopback, freePort(loopback)).String()
 	where, err := filepath.Abs(alerts)
 	sc.must(err)
 	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s/handoff.yaml]\n"+
-		"scrape_configs: [{job_name: handoff, static_configs: [{targets: [%q]}]}]\n", where, sc.edge.ops.Addr())
+		"scrape_configs: [{job_name: handoff, static_configs: [{targets: [%q]}]%s}]\n", where, sc.edge.ops.Addr(), how)
 	file := filepath.Join(dir, "prometheus.yml")
 	sc.must(os.WriteFile(file, []byte(text), 0o600))
 	var output lockedBuffer
@@ -156,7 +178,7 @@ func (p *scraper) api(path string, with url.Values, result any) error {
 }
 
 // grafana puts in what Grafana does.
-var grafana = strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*")
+var grafana = strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*", "$job", "handoff")
 
 // metricNames are those in an expression: what is followed by a selector or a range, or is one of ours.
 var metricNames = regexp.MustCompile(`\b(?:(?:handoff|go|process)_[a-z0-9_]+|handoff:[a-z0-9_:]+)\b`)
@@ -174,35 +196,34 @@ func TestDashboardsAndRulesSpeakOfWhatTheEdgeEmits(t *testing.T) {
 	sc.counted(`handoff_calls_total{reason="watson_hangup",result="success"} 1`)
 
 	t.Run("classic", func(t *testing.T) {
-		p := newScraper(&scene{t: t, stage: sc.stage}, "exemplar-storage")
+		p := newScraper(&scene{t: t, stage: sc.stage}, "exemplar-storage", "")
 		var names []string
 		p.eventually("the rules are evaluated", func() bool {
 			p.must(p.api("label/__name__/values", nil, &names))
 			return slices.Contains(names, "handoff:rtp_lost:ratio5m") || slices.Contains(names, "handoff:call_setup_seconds:p95")
 		})
-		records := make(map[string]bool) // those of a ratio have no sample before something has happened twice
-		for _, group := range alertRules(t).Groups {
-			for _, r := range group.Rules {
-				records[r.Record] = true
+		all, asked := expressions(t), 0
+		for where, e := range all {
+			wrong, looked := p.judges(names, e)
+			asked += looked
+			for _, what := range wrong {
+				t.Errorf("%s: %s", where, what)
 			}
 		}
-		for where, expr := range expressions(t) {
-			found := metricNames.FindAllString(expr, -1)
-			for _, name := range found {
-				if !slices.Contains(names, name) && !records[name] {
-					t.Errorf("%s: the edge does not emit %s", where, name)
-				}
-			}
-			if len(found) == 0 && !strings.HasPrefix(expr, "up{") {
-				t.Errorf("%s names no metric: %s", where, expr)
-			}
-			var any json.RawMessage
-			if err := p.api("query", url.Values{"query": {grafana.Replace(expr)}}, &any); err != nil {
-				t.Errorf("%s: %v", where, err)
+		if asked < 150 {
+			t.Errorf("only %d labels and values were looked for", asked)
+		}
+		for _, e := range []expression{
+			{expr: "handoff_call_total"}, {expr: "handof_calls_total"}, {expr: "sum(handoff_calls_total"}, {expr: `handoff_calls_total{reason="boredom"}`},
+			{expr: `handoff_calls_total{reason!~"shutdown|boredom"}`}, {expr: `handoff_mos_bucket{le="3.7"}`}, {expr: "sum by (instance, lag) (handoff_mos_count)"},
+			{expr: "sum by (le) (handoff_mos_count)"}, {expr: "sum by (leg) (handoff_calls_total)"}, {"handoff_calls_total", "{{ result }}: {{why}}"},
+			{"handoff:calls_failed:ratio5m", "at {{ $labels.leg }}"}, {expr: `handoff:mos_bad:ratio5m{reason="hold"}`}, {expr: "handoff:mos_good:ratio5m"},
+		} {
+			if wrong, _ := p.judges(names, e); len(wrong) == 0 {
+				t.Errorf("nothing is wrong with %q and %q", e.expr, e.shows)
 			}
 		}
-		p.finds(expressions(t))
-		p.showsAll(names, expressions(t))
+		p.showsAll(names, all)
 		var exemplars []struct {
 			Exemplars []struct{ Labels map[string]string }
 		}
@@ -215,7 +236,7 @@ func TestDashboardsAndRulesSpeakOfWhatTheEdgeEmits(t *testing.T) {
 		})
 	})
 	t.Run("native histograms", func(t *testing.T) {
-		p := newScraper(&scene{t: t, stage: sc.stage}, "native-histograms")
+		p := newScraper(&scene{t: t, stage: sc.stage}, "native-histograms", "")
 		p.eventually("a native histogram has the call", func() bool {
 			var found []struct{ Value [2]any }
 			p.must(p.api("query", url.Values{"query": {"histogram_count(handoff_call_duration_seconds) == 1"}}, &found))
@@ -225,31 +246,65 @@ func TestDashboardsAndRulesSpeakOfWhatTheEdgeEmits(t *testing.T) {
 }
 
 var (
-	selectors = regexp.MustCompile(`\b(handoff_[a-z0-9_]+)\{([^}]*)\}`)
+	selectors = regexp.MustCompile(`\b(handoff[_:][a-z0-9_:]+)\{([^}]*)\}`)
 	matchers  = regexp.MustCompile(`([a-z]+)[!=][=~]?"([^"]*)"`)
+	groupings = regexp.MustCompile(`\b(?:by|without|on|ignoring) \(([^)]*)\)`)
+	legends   = regexp.MustCompile(`\{\{ *(?:\$labels\.)?(\w+) *\}\}`)
 )
 
-// finds fails on a label or a value of one that no series has: such a panel stays empty and such a rule silent, for ever.
-func (p *scraper) finds(all map[string]string) {
+// judges tells what is wrong with an expression, and how many labels and values it has looked for: a metric, a label or a value of
+// one that no series has leaves a panel empty and a rule silent, for ever.
+func (p *scraper) judges(names []string, e expression) (wrong []string, asked int) {
 	p.t.Helper()
-	asked := 0
-	for where, expr := range all {
-		for _, selector := range selectors.FindAllStringSubmatch(expr, -1) {
-			for _, m := range matchers.FindAllStringSubmatch(selector[2], -1) {
-				for value := range strings.SplitSeq(grafana.Replace(m[2]), "|") {
-					var found []any
-					query := fmt.Sprintf("count(%s{%s=~%q})", selector[1], m[1], value)
-					p.must(p.api("query", url.Values{"query": {query}}, &found))
-					if asked++; len(found) == 0 {
-						p.t.Errorf("%s: no series of %s has %s %q", where, selector[1], m[1], value)
-					}
+	records := make(map[string]string) // those of a ratio have no sample before something has happened twice
+	for _, group := range alertRules(p.t).Groups {
+		for _, r := range group.Rules {
+			records[r.Record] = r.Expr
+		}
+	}
+	found := metricNames.FindAllString(e.expr, -1)
+	if len(found) == 0 && !strings.HasPrefix(e.expr, "up{") {
+		return []string{"it names no metric: " + e.expr}, 0
+	}
+	for _, name := range found {
+		if !slices.Contains(names, name) && records[name] == "" {
+			wrong = append(wrong, "the edge does not emit "+name)
+		}
+	}
+	var any json.RawMessage
+	if err := p.api("query", url.Values{"query": {grafana.Replace(e.expr)}}, &any); err != nil {
+		wrong = append(wrong, err.Error())
+	}
+	has := func(metric, label, value string) bool {
+		asked++
+		if inner := records[metric]; inner != "" {
+			return slices.ContainsFunc(groupings.FindAllStringSubmatch(inner, -1), func(g []string) bool { return slices.Contains(strings.Split(g[1], ", "), label) })
+		}
+		var some []json.RawMessage
+		p.must(p.api("query", url.Values{"query": {fmt.Sprintf("count(%s{%s=~%q})", metric, label, value)}}, &some))
+		return len(some) > 0
+	}
+	for _, selector := range selectors.FindAllStringSubmatch(e.expr, -1) {
+		for _, m := range matchers.FindAllStringSubmatch(selector[2], -1) {
+			for value := range strings.SplitSeq(grafana.Replace(m[2]), "|") {
+				if !has(selector[1], m[1], value) {
+					wrong = append(wrong, fmt.Sprintf("no series of %s has %s %q", selector[1], m[1], value))
 				}
 			}
 		}
 	}
-	if asked < 50 {
-		p.t.Errorf("only %d values were looked for", asked)
+	labels := legends.FindAllStringSubmatch(e.shows, -1)
+	for _, g := range groupings.FindAllStringSubmatch(e.expr, -1) {
+		for label := range strings.SplitSeq(g[1], ", ") {
+			labels = append(labels, []string{"", label})
+		}
 	}
+	for _, l := range labels {
+		if len(found) > 0 && !slices.ContainsFunc(found, func(name string) bool { return has(name, l[1], ".+") }) {
+			wrong = append(wrong, fmt.Sprintf("none of %q has a label %s", found, l[1]))
+		}
+	}
+	return wrong, asked
 }
 
 // unseen are metrics that no panel and no rule needs.
@@ -259,11 +314,11 @@ var unseen = []string{
 }
 
 // showsAll fails on a metric of ours that nobody would ever see.
-func (p *scraper) showsAll(names []string, all map[string]string) {
+func (p *scraper) showsAll(names []string, all map[string]expression) {
 	p.t.Helper()
 	shown := make(map[string]bool)
-	for _, expr := range all {
-		for _, name := range metricNames.FindAllString(expr, -1) {
+	for _, e := range all {
+		for _, name := range metricNames.FindAllString(e.expr, -1) {
 			shown[family(name)] = true
 		}
 	}
@@ -283,6 +338,29 @@ func family(name string) string {
 	return name
 }
 
+// Where the listener wants a token, Prometheus shows it, and who shows none learns nothing.
+func TestPrometheusShowsItsToken(t *testing.T) {
+	t.Parallel()
+	requires(t, "prometheus", "prometheus")
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a-token-for-operators"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sc := newScene(t, stageConfig{Set: func(c *configs.Config) { c.Ops.TokenFile = token }})
+	res, err := http.Get("http://" + sc.edge.ops.Addr().String() + "/metrics")
+	sc.must(err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", res.StatusCode)
+	}
+	p := newScraper(sc, "native-histograms", fmt.Sprintf(", authorization: {credentials_file: %q}", token))
+	p.eventually("its build is known", func() bool {
+		var found []any
+		p.must(p.api("query", url.Values{"query": {"handoff_build_info"}}, &found))
+		return len(found) == 1
+	})
+}
+
 // promtool plays the rules on series: what fires, when, and what does not.
 func TestRulesFireWhenTheyShould(t *testing.T) {
 	t.Parallel()
@@ -292,6 +370,41 @@ func TestRulesFireWhenTheyShould(t *testing.T) {
 		cmd.Dir = alerts
 		if said, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, said)
+		}
+	}
+}
+
+// An alert that is silent because the test of a silent edge has none of its series proves nothing.
+func TestASilentEdgeHasTheSeriesOfEveryAlert(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(alerts, "handoff_test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var played struct {
+		Tests []struct {
+			Name        string
+			InputSeries []struct{ Series string } `yaml:"input_series"`
+		}
+	}
+	if err := yaml.Unmarshal(data, &played); err != nil {
+		t.Fatal(err)
+	}
+	there := make(map[string]bool)
+	for _, input := range played.Tests[0].InputSeries {
+		name, _, _ := strings.Cut(input.Series, "{")
+		there[name] = true
+	}
+	records := make(map[string]string)
+	for _, group := range alertRules(t).Groups {
+		for _, r := range group.Rules {
+			records[r.Record] = r.Expr
+			for _, name := range metricNames.FindAllString(r.Expr, -1) {
+				for _, inner := range append(metricNames.FindAllString(records[name], -1), name) {
+					if r.Alert != "" && records[inner] == "" && !there[inner] {
+						t.Errorf("%s: %q has no %s", r.Alert, played.Tests[0].Name, inner)
+					}
+				}
+			}
 		}
 	}
 }

@@ -76,38 +76,37 @@ func TestWhatNobodyEnds(t *testing.T) {
 	}
 }
 
-// TestWhatNobodyEndsBehindATransfer: a call that goes on with an agent ends like any other, and has a reason of its own.
-func TestWhatNobodyEndsBehindATransfer(t *testing.T) {
-	const timeout = 3 * time.Second
+// What nobody ends ends, too, when the caller talks to an agent whom the edge has called.
+func TestWhatNobodyEndsWithAnAgent(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
-		name   string
-		set    func(*configs.Config)
-		mute   func(caller, agent *phone.Phone)
-		reason string
-		result string
+		name           string
+		set            func(*configs.Config)
+		mute           func(caller, agent *phone.Phone)
+		reason, result string
 	}{
-		{"the agent falls silent", func(c *configs.Config) { c.Media.Timeout = timeout }, func(_, agent *phone.Phone) { agent.Mute() }, "agent_silent", "upstream"},
-		{"the caller falls silent", func(c *configs.Config) { c.Media.Timeout = timeout }, func(caller, _ *phone.Phone) { caller.Mute() }, "caller_silent", "caller"},
-		{"it lasts too long", func(c *configs.Config) { c.Limits.Duration = timeout }, func(_, _ *phone.Phone) {}, "duration", "us"},
+		{"the agent falls silent", func(c *configs.Config) { c.Media.Timeout = 2 * time.Second }, func(_, agent *phone.Phone) { agent.Mute() }, "agent_silent", "upstream"},
+		{"the caller falls silent", func(c *configs.Config) { c.Media.Timeout = 2 * time.Second }, func(caller, _ *phone.Phone) { caller.Mute() }, "caller_silent", "caller"},
+		{"it lasts too long", func(c *configs.Config) { c.Limits.Duration = 4 * time.Second }, func(_, _ *phone.Phone) {}, "duration", "us"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sc, caller, assistant, outcome := invited(t, twilio.Reception{}, tt.set)
-			agent, err := sc.twilio.Domain().Accept(sc.ctx)
-			sc.must(err)
-			sc.told(<-outcome, 100, 200)
+			sc, caller, assistant, told := invited(t, twilio.Reception{}, tt.set)
+			agent := sc.agent()
+			sc.told(<-told, 100, 200)
 			sc.hear(caller.Phone(), agent.Phone())
 			tt.mute(caller.Phone(), agent.Phone())
-			ending, err := agent.Await(sc.ctx)
+			_, err := agent.Await(sc.ctx)
 			sc.must(err)
 			sc.over(caller, assistant)
-			for leg, told := range map[string]string{"the caller": caller.Ending().Reason, "the agent": ending.Reason} {
-				if !strings.Contains(told, `;text="`+tt.reason+`"`) {
-					t.Errorf("%s heard %q", leg, told)
+			sc.counted(`handoff_calls_total{reason="` + tt.reason + `",result="` + tt.result + `"} 1`)
+			sc.counted(`handoff_calls_total{reason="transferred",result="success"} 0`)
+			sc.counted(`handoff_transfers_total{method="invite",reason="proved",result="success"} 1`)
+			for leg, heard := range map[string]string{"the caller": caller.Ending().Reason, "the agent": agent.Ending().Reason} {
+				if !strings.Contains(heard, `;text="`+tt.reason+`"`) {
+					t.Errorf("%s heard %q", leg, heard)
 				}
 			}
-			sc.counted(`handoff_calls_total{reason="` + tt.reason + `",result="` + tt.result + `"} 1`)
-			sc.counted(`handoff_transfers_total{method="invite",reason="proved",result="success"} 1`)
 			sc.clean()
 		})
 	}

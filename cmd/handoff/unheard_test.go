@@ -1,7 +1,9 @@
 package main
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"handoff/metrics"
 	"handoff/sip/simulator/twilio"
@@ -50,4 +52,55 @@ func TestTheOperatorSeesWhoIsNotHeard(t *testing.T) {
 		sc.must(caller.Hangup(sc.ctx))
 		sc.clean()
 	})
+}
+
+// What looks like silence and is none is in no count, and so in no alert.
+func TestNobodyIsMissedWhoNeedNotSpeak(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		cfg  stageConfig
+		o    twilio.Options
+		play func(sc *scene, caller *twilio.Call, assistant *watson.Call)
+	}{
+		"the caller changes his address": {play: func(sc *scene, caller *twilio.Call, assistant *watson.Call) {
+			status, err := caller.Reinvite(sc.ctx, twilio.Address)
+			sc.must(err)
+			if status != 200 {
+				sc.t.Errorf("%d", status)
+			}
+		}},
+		"Watson is silent in a transfer that fails": {
+			o: twilio.Options{Refer: twilio.Refer{AnswerDelay: 1500 * time.Millisecond, Status: 603}},
+			play: func(sc *scene, _ *twilio.Call, assistant *watson.Call) {
+				assistant.Phone().Mute()
+				_, err := assistant.Refer(sc.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
+				sc.must(err)
+				time.Sleep(500 * time.Millisecond) // it thinks of what to say
+				assistant.Phone().Talk()
+			},
+		},
+		"media begin late behind an early answer": {
+			cfg: behaves(watson.Behaviour{EarlyMedia: true, RingFor: 3 * time.Second}), play: func(*scene, *twilio.Call, *watson.Call) {},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, tt.cfg)
+			caller, assistant := sc.place(tt.o)
+			tt.play(sc, caller, assistant)
+			sc.stillTalk(caller, assistant)
+			ticks := func() string { return samples(sc.get("/metrics"))[`handoff_mos_count{leg="b"}`] }
+			for range 2 { // looks
+				last := ticks()
+				sc.until("a second has passed", func() bool { return ticks() != last })
+			}
+			for name, n := range samples(sc.get("/metrics")) {
+				if strings.HasPrefix(name, "handoff_rtp_one_way_total{") && n != "0" {
+					t.Errorf("%s %s", name, n)
+				}
+			}
+			sc.must(caller.Hangup(sc.ctx))
+			sc.over(caller, assistant)
+		})
+	}
 }

@@ -23,6 +23,9 @@ func TestSlotIsLaidOutAsThePrograms(t *testing.T) {
 	if size := uint32(unsafe.Sizeof(slot{})); size != theirs.Size || size != 256 {
 		t.Errorf("%d bytes, theirs %d", size, theirs.Size)
 	}
+	if samples := spec.Maps["samples"]; samples.ValueSize != uint32(unsafe.Sizeof(sample{})) || samples.ValueSize%8 != 0 {
+		t.Errorf("a sample has %d bytes, theirs %d", unsafe.Sizeof(sample{}), samples.ValueSize)
+	}
 	var members []btf.Member
 	for _, m := range theirs.Members {
 		if !strings.HasPrefix(m.Name, "pad") {

@@ -22,6 +22,12 @@ func (*Path) Stop(uint16) Counts { return Counts{} }
 // Read is never reached.
 func (*Path) Read(uint16) (Counts, bool) { return Counts{}, false }
 
+// Sample is never reached.
+func (*Path) Sample(uint16) {}
+
+// Sampled is never reached.
+func (*Path) Sampled(uint16) []byte { return nil }
+
 // Devices is never reached.
 func (*Path) Devices() map[string]string { return nil }
 

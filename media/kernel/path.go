@@ -22,6 +22,7 @@ type Path struct {
 	pins    pins
 	objects relayObjects
 	memory  []byte // the slots
+	samples []byte // one for each slot
 	network *network
 	// began and beganMonotonic are one moment: times of the kernel are told by the clock that the
 	// programs read.
@@ -99,7 +100,8 @@ func (p *Path) load() error {
 	if err != nil {
 		return fmt.Errorf("read the programs: %w", err)
 	}
-	spec.Maps["slots"].MaxEntries = uint32(p.cfg.Last-p.cfg.First) + 1
+	slots := uint32(p.cfg.Last-p.cfg.First) + 1
+	spec.Maps["slots"].MaxEntries, spec.Maps["samples"].MaxEntries = slots, slots
 	if err := spec.Variables["first_port"].Set(p.cfg.First); err != nil {
 		return fmt.Errorf("set the first port: %w", err)
 	}
@@ -119,17 +121,23 @@ func (p *Path) load() error {
 		return unsupported("load", err)
 	}
 	defer loaded.Close()
-	p.objects.Slots, p.objects.Events = loaded.DetachMap("slots"), loaded.DetachMap("events")
+	p.objects.Slots, p.objects.Events, p.objects.Samples = loaded.DetachMap("slots"), loaded.DetachMap("events"), loaded.DetachMap("samples")
 	p.objects.RelayTc, p.objects.RelayXdp = loaded.DetachProgram("relay_tc"), loaded.DetachProgram("relay_xdp")
 	if err := p.pins.keepMaps(p.objects.relayMaps); err != nil {
 		return err
 	}
-	size := int(spec.Maps["slots"].MaxEntries) * int(unsafe.Sizeof(slot{}))
-	p.memory, err = unix.Mmap(p.objects.Slots.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
+	if p.memory, err = mapped(p.objects.Slots, unsafe.Sizeof(slot{})); err != nil {
 		return fmt.Errorf("map the slots: %w", err)
 	}
+	if p.samples, err = mapped(p.objects.Samples, unsafe.Sizeof(sample{})); err != nil {
+		return fmt.Errorf("map the samples: %w", err)
+	}
 	return nil
+}
+
+// mapped is the memory of a map, in which its entries lie side by side.
+func mapped(m *ebpf.Map, entry uintptr) ([]byte, error) {
+	return unix.Mmap(m.FD(), 0, int(m.MaxEntries())*int(entry), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 }
 
 func (p *Path) setClock() error {
@@ -192,8 +200,10 @@ func (p *Path) Close() error {
 	if p.network != nil {
 		errs = append(errs, p.network.close())
 	}
-	if p.memory != nil {
-		errs = append(errs, unix.Munmap(p.memory))
+	for _, memory := range [][]byte{p.memory, p.samples} {
+		if memory != nil {
+			errs = append(errs, unix.Munmap(memory))
+		}
 	}
 	if p.objects.Slots != nil {
 		errs = append(errs, p.objects.Close())

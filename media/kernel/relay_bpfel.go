@@ -17,6 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	relayMapEvents    = "events"
+	relayMapSamples   = "samples"
 	relayMapSlots     = "slots"
 	relayProgRelayTc  = "relay_tc"
 	relayProgRelayXdp = "relay_xdp"
@@ -73,8 +74,9 @@ type relayProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type relayMapSpecs struct {
-	Events *ebpf.MapSpec `ebpf:"events"`
-	Slots  *ebpf.MapSpec `ebpf:"slots"`
+	Events  *ebpf.MapSpec `ebpf:"events"`
+	Samples *ebpf.MapSpec `ebpf:"samples"`
+	Slots   *ebpf.MapSpec `ebpf:"slots"`
 }
 
 // relayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -104,13 +106,15 @@ func (o *relayObjects) Close() error {
 //
 // It can be passed to loadRelayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type relayMaps struct {
-	Events *ebpf.Map `ebpf:"events"`
-	Slots  *ebpf.Map `ebpf:"slots"`
+	Events  *ebpf.Map `ebpf:"events"`
+	Samples *ebpf.Map `ebpf:"samples"`
+	Slots   *ebpf.Map `ebpf:"slots"`
 }
 
 func (m *relayMaps) Close() error {
 	return _RelayClose(
 		m.Events,
+		m.Samples,
 		m.Slots,
 	)
 }

@@ -61,7 +61,9 @@ type slot struct {
 	eventTimestamp, eventsLost               uint32
 	suspect                                  uint16
 	started, doubting, timed, awaited, event uint8
-	_                                        [5]byte
+	wanted                                   uint8 // of samples; written here at any time
+	saying                                   uint8
+	_                                        [3]byte
 
 	addresses6 [4][16]byte // from, local, out, to
 }
@@ -177,7 +179,7 @@ func (s *slot) setStream(since quality.State) {
 	s.ssrc, s.jitter, s.streamClock = since.SSRC, since.JitterUnits, since.Clock
 	s.transit, s.timestamp, s.timed = 0, 0, 0
 	s.suspect, s.doubting = 0, 0
-	s.started, s.awaited = 0, 0
+	s.started, s.awaited, s.wanted = 0, 0, 0
 	if since.Started {
 		s.started, s.awaited = 1, 1
 		s.flags |= flagOneStream

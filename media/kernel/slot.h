@@ -59,12 +59,22 @@ struct slot {
 	__u8 started, doubting, timed;
 	__u8 awaited; // nothing is taken before the packet after highest
 	__u8 event;   // how far the last one was reported
-	__u8 pad2[5];
+	// No part of the schema: what was padding to an older owner or program does no harm.
+	__u8 wanted; // the next packet is to be sampled; set by the owner at any time
+	__u8 type;   // payload type of the last packet
+	__u8 pad2[3];
 
 	// Fourth line: IPv6.
 	struct {
 		__be32 from[4], local[4], out[4], to[4];
 	} v6;
+};
+
+// A packet as it came, RTP header first. The owner sets the length to 0 and then wanted in the slot; the program fills
+// it once and says so by the length. What does not fit is not sampled.
+struct sample {
+	__u32 length;
+	__u8 b[380];
 };
 
 // One report of an event.

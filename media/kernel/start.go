@@ -35,6 +35,7 @@ func (p *Path) Start(w Way, since quality.State) error {
 	s.setHop(h)
 	s.setWay(w)
 	s.setStream(since)
+	p.sample(port).empty()
 	s.refresh(p.deadline())
 	delete(p.adopted, port)
 	p.started[port] = &started{way: w, hop: h, foreign: atomic.LoadUint64(&s.foreign)}
@@ -78,7 +79,7 @@ func (p *Path) Read(port uint16) (Counts, bool) {
 func (p *Path) Devices() map[string]string { return p.network.devices() }
 
 func (p *Path) counts(port uint16, s *slot) Counts {
-	c := Counts{Packets: s.packets, Bytes: s.bytes, EventsLost: uint64(s.eventsLost), Stream: s.stream(), Timestamp: s.timestamp}
+	c := Counts{Packets: s.packets, Bytes: s.bytes, EventsLost: uint64(s.eventsLost), Stream: s.stream(), Timestamp: s.timestamp, Type: s.saying}
 	if own := p.started[port]; own != nil {
 		c.Foreign = atomic.LoadUint64(&s.foreign) - own.foreign
 	}

@@ -80,9 +80,11 @@ type Counts struct {
 	EventsLost uint64
 	// LastSeen is when a packet was last forwarded, zero for never.
 	LastSeen time.Time
-	// Stream is the state that Start was given and all packets since, and Timestamp that of the last of them.
+	// Stream is the state that Start was given and all packets since, Timestamp that of the last of them, and Type its
+	// payload type.
 	Stream    quality.State
 	Timestamp uint32
+	Type      uint8
 }
 
 // Event tells of a telephone-event (RFC 4733): when its first packet came, and when its end did. Of

@@ -56,6 +56,9 @@ func (l *Lane) onRTP(f *Flow, b []byte, from netip.AddrPort, arrival time.Durati
 	}
 	l.counters.received(size, arrival)
 	l.stream.Receive(sequence(b), timestamp(b), ssrc(b), arrival)
+	if now := uint32(payloadType(b)); now != l.said.Load() {
+		l.said.Store(now)
+	}
 	if f.Events != 0 && f.Events == payloadType(b) {
 		l.Event(ssrc(b), timestamp(b))
 	}

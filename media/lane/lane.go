@@ -98,6 +98,7 @@ type Lane struct {
 	sampling atomic.Int64  // how many bytes of the next packet are to be kept
 	sample   atomic.Pointer[sample]
 	readers  readers
+	said     atomic.Uint32 // payload type of the last packet
 	counters counters
 }
 
@@ -154,6 +155,9 @@ func (l *Lane) Event(ssrc, timestamp uint32) {
 		l.counters.events.Add(1)
 	}
 }
+
+// Saying is the payload type of the last packet that came from the peer.
+func (l *Lane) Saying() uint8 { return uint8(l.said.Load()) }
 
 // CarriedOut adds what another path sent to the peer meanwhile.
 func (l *Lane) CarriedOut(packets, bytes uint64) {

@@ -61,7 +61,7 @@ func (o *file) append(line []byte) error {
 
 // write leaves nothing of a line for which there is no room.
 func (o *file) write(line []byte) error {
-	if o.cut {
+	if o.cut && o.size > 0 { // or somebody has emptied it
 		line = append([]byte("\n"), line...)
 	}
 	n, err := o.f.Write(line)

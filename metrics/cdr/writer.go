@@ -60,6 +60,7 @@ type Writer struct {
 	out   output
 	lines *spool.Spool[[]byte]
 	room  int
+	busy  atomic.Bool           // a Record is out of the queue, and not written yet
 	err   atomic.Pointer[error] // of the last try, nil if it went well
 	lost  atomic.Int64
 }
@@ -69,7 +70,7 @@ func New(cfg Config, deps Deps) *Writer { return newWriter(cfg, deps, room) }
 
 func newWriter(cfg Config, deps Deps, room int) *Writer {
 	w := &Writer{
-		node: cfg.Node, deps: deps, out: stream{deps.Out}, lines: spool.New[[]byte](room), room: room,
+		node: cfg.Node, deps: deps, out: &stream{out: deps.Out}, lines: spool.New[[]byte](room), room: room,
 	}
 	if cfg.Path != "" {
 		f := &file{cfg: cfg, log: deps.Log}
@@ -124,6 +125,9 @@ func (w *Writer) close(ctx context.Context) error {
 	if w.lines.Close(ctx) {
 		return w.out.close()
 	}
+	if w.busy.Swap(false) {
+		w.dropped()
+	}
 	for range w.lines.Queue() { // somebody does not read our output, and may never do
 		w.dropped()
 	}
@@ -132,25 +136,31 @@ func (w *Writer) close(ctx context.Context) error {
 
 func (w *Writer) run() {
 	for line := range w.lines.Queue() {
-		w.write(line)
+		w.busy.Store(true)
+		written := w.write(line)
+		switch {
+		case !w.busy.Swap(false): // Close has counted it
+		case written:
+			w.deps.Observer.CDRWritten()
+		default:
+			w.dropped()
+		}
 	}
 }
 
-// write tries until it works or the process ends: once more then.
-func (w *Writer) write(line []byte) {
+// write tries until it works or the process ends: once more then. It tells whether it worked.
+func (w *Writer) write(line []byte) bool {
 	for last := false; ; {
 		err := w.out.append(line)
 		if err == nil {
 			if w.err.Swap(nil) != nil {
 				w.deps.Log.Info("CDRs are written again")
 			}
-			w.deps.Observer.CDRWritten()
-			return
+			return true
 		}
 		w.failed(err)
 		if last {
-			w.dropped()
-			return
+			return false
 		}
 		select {
 		case <-w.lines.Ending().Done():
@@ -168,11 +178,18 @@ func (w *Writer) failed(err error) {
 }
 
 // stream is an output that somebody else keeps.
-type stream struct{ io.Writer }
+type stream struct {
+	out io.Writer
+	cut bool // the last line has no end, and can't be taken back
+}
 
-func (s stream) append(line []byte) error {
-	_, err := s.Write(line)
+func (s *stream) append(line []byte) error {
+	if s.cut {
+		line = append([]byte("\n"), line...)
+	}
+	n, err := s.out.Write(line)
+	s.cut = err != nil && (n > 0 || s.cut)
 	return err
 }
 
-func (stream) close() error { return nil }
+func (*stream) close() error { return nil }

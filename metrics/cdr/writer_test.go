@@ -236,3 +236,89 @@ func TestStandardOutputThatNobodyReadsHoldsUpNobody(t *testing.T) {
 		t.Errorf("%d written, %d dropped of 10", n.written.Load(), n.dropped.Load())
 	}
 }
+
+// logrotate's copytruncate: what it has copied is gone from the file, which goes on at its beginning.
+func TestAFileThatWasEmptiedBeginsAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cdr.jsonl")
+	if err := os.WriteFile(path, []byte(`{"version":1,"no`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, seen := open(t, Config{Path: path}, 8)
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		w.Write(call(n))
+		eventually(t, "it is written", func() bool { return seen.written.Load() == 1 })
+		seen.written.Store(0)
+		if got := read(t, path); !slices.Equal(got, []string{fmt.Sprint("call-", n)}) {
+			t.Errorf("got %v", got)
+		}
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed(t, w)
+}
+
+// full takes half of what it is given, until somebody makes room.
+type full struct {
+	bytes.Buffer
+	room atomic.Bool
+}
+
+func (f *full) Write(b []byte) (int, error) {
+	if !f.room.Load() {
+		n, _ := f.Buffer.Write(b[:len(b)/2])
+		return n, errors.New("no space left on device")
+	}
+	return f.Buffer.Write(b)
+}
+
+// Standard output may be a file: what a full disk cut off there can't be taken back, and must not spoil the next line.
+func TestWhatIsCutOffOnStandardOutputStaysAlone(t *testing.T) {
+	out, n := &full{}, &counts{}
+	w := newWriter(Config{Node: "edge-1"}, Deps{Log: zap.NewNop(), Observer: n, Out: out}, 4)
+	w.Write(call(0))
+	eventually(t, "it failed", func() bool { return n.failed.Load() > 0 })
+	out.room.Store(true)
+	w.Write(call(1))
+	closed(t, w)
+	var whole []string
+	for line := range bytes.Lines(out.Bytes()) {
+		var r Record
+		if json.Unmarshal(line, &r) == nil {
+			whole = append(whole, r.Call)
+		}
+	}
+	if !slices.Equal(whole, []string{"call-0", "call-1"}) || n.written.Load() != 2 || n.dropped.Load() != 0 {
+		t.Errorf("read %v, %d written, %d dropped:\n%s", whole, n.written.Load(), n.dropped.Load(), out)
+	}
+}
+
+// Who reads no longer holds up neither calls nor the end of the process, and what is lost by that is counted to the last record.
+func TestAPipeThatIsFullIsLeftBehindWithAllCounted(t *testing.T) {
+	r, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &counts{}
+	const calls = 2000 // some 400 KB, where a pipe takes 64
+	w := newWriter(Config{Node: "edge-1"}, Deps{Log: zap.NewNop(), Observer: n, Out: out}, calls)
+	for i := range calls {
+		w.Write(call(i))
+	}
+	if err := end(w); err == nil {
+		t.Error("the log says nothing")
+	}
+	written, dropped := n.written.Load(), n.dropped.Load()
+	if written+dropped != calls || written == 0 || dropped == 0 {
+		t.Errorf("%d written and %d dropped of %d", written, dropped, calls)
+	}
+	r.Close()
+	<-w.lines.Done()
+	if n.written.Load() != written || n.dropped.Load() != dropped {
+		t.Error("what was counted by Close is counted again")
+	}
+	out.Close()
+}

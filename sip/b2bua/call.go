@@ -132,8 +132,8 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 	}
 	c.dialogs = append(c.dialogs, c.a.Dialog())
 	c.story = cdr.Story{From: strings.Clone(trunk.User(from.URI)), To: c.caller.dialled}
-	c.entry(c.a)
 	c.ending.started = time.Now()
+	c.entry(c.a)
 	return c, nil
 }
 

@@ -40,6 +40,9 @@ func (e *ending) goneOn() { e.ended = time.Now() }
 
 func (e *ending) decided() bool { return !e.ended.IsZero() }
 
+// settled tells whether nobody talks any more: the reason is decided, and it is not that the caller talks to an agent.
+func (c *Call) settled() bool { return c.ending.decided() && !c.agent.bridged }
+
 // onEnded is told that a leg is over, and ends the other one unless a transfer says otherwise. A
 // spare's end ends nothing.
 func (c *Call) onEnded(l *leg.Leg, ev leg.Ended) {

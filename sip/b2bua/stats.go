@@ -109,13 +109,23 @@ func share(part, whole uint64) float64 {
 }
 
 // listen tells of each leg that is not heard, once until it is heard again or the reason is another one. A hold is what
-// Watson does before each transfer; who sends what while that runs is not known.
+// Watson does before each transfer; who sends what while that runs is not known, and who has left need not be heard by a
+// caller for whom something is played to the end.
 func (c *Call) listen() {
-	if c.talk.media == nil || c.a.State() != leg.Up || c.handoff.running() {
+	if c.talk.media == nil || c.a.State() != leg.Up || c.settled() {
+		return
+	}
+	if c.handoff.running() {
+		c.talk.unjudged = true
+		return
+	}
+	now := c.talk.media.Unheard()
+	if c.talk.unjudged { // who was silent until now begins to speak
+		c.talk.unjudged = false
 		return
 	}
 	before := c.talk.unheard
-	c.talk.unheard = c.talk.media.Unheard()
+	c.talk.unheard = now
 	for _, u := range c.talk.unheard {
 		if slices.Contains(before, u) {
 			continue

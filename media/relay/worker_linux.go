@@ -95,6 +95,7 @@ func (w *worker) drain() (done bool) {
 			w.bell.set()
 			return false
 		}
+		w.bell.rest()
 		time.Sleep(nap)
 	}
 	return true

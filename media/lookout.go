@@ -117,6 +117,7 @@ func (l *lookout) learn(from netip.AddrPort) {
 		e.player.aim(e.remote)
 	}
 	e.publishLocked()
+	e.session.relay.deps.Observer.SourceLearnt(e.leg)
 	e.session.relay.deps.Log.Info("media source learnt",
 		zap.String("call", e.session.id), zap.Stringer("leg", e.leg),
 		zap.Stringer("announced", l.announced), zap.Stringer("source", from))

@@ -70,6 +70,9 @@ func learnsAndLocks(t *testing.T, m mode) {
 	if n := r.logs.FilterMessage("media source learnt").Len(); n != 1 {
 		t.Errorf("told %d times", n)
 	}
+	if a, b := r.watch.learnt[metrics.LegA].Load(), r.watch.learnt[metrics.LegB].Load(); a != 1 || b != 0 {
+		t.Errorf("counted %d times for A, %d for B", a, b)
+	}
 }
 
 func TestALearntSourceIsRestored(t *testing.T) {
@@ -139,7 +142,7 @@ func TestWhenASourceIsLearnt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := &receiving{packets: 7}
-				relay := &Relay{cfg: Config{LearnTwilio: true}, deps: Deps{Log: zap.NewNop()}}
+				relay := &Relay{cfg: Config{LearnTwilio: true}, deps: Deps{Log: zap.NewNop(), Observer: silence{}}}
 				e := &Endpoint{session: &Session{relay: relay}, leg: metrics.LegA, carrier: c, remote: remote}
 				e.lookOutLocked(remote)
 				tt.before(e, c)

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type watch struct {
 	free, shortened int
 	sessions, fast  atomic.Int64 // outside and inside the kernel
+	learnt          [3]atomic.Int64
 }
 
 func (w *watch) Sessions(path metrics.Path, delta int) {
@@ -42,6 +43,8 @@ func (w *watch) all() int64 { return w.sessions.Load() + w.fast.Load() }
 
 func (w *watch) PortsFree(pairs int) { w.free = pairs }
 func (w *watch) PortRestShortened()  { w.shortened++ }
+
+func (w *watch) SourceLearnt(leg metrics.Leg) { w.learnt[leg].Add(1) }
 
 // rig is a relay with what it tells, and where the phones are that call through it.
 type rig struct {

@@ -26,6 +26,9 @@ type Observer interface {
 	PortsFree(pairs int)
 	// PortRestShortened tells that a port was given out before its rest was over.
 	PortRestShortened()
+	// SourceLearnt tells that media of a leg come from another port than its SDP says, and are heard. It is called
+	// from a goroutine of its own.
+	SourceLearnt(leg metrics.Leg)
 }
 
 // Deps is what a Relay calls. All may be nil: nobody listens, and sockets end with the process.
@@ -41,6 +44,7 @@ type silence struct{}
 func (silence) Sessions(metrics.Path, int) {}
 func (silence) PortsFree(int)              {}
 func (silence) PortRestShortened()         {}
+func (silence) SourceLearnt(metrics.Leg)   {}
 
 // Relay owns the ports and the media path, and keeps its sessions until they are closed.
 type Relay struct {

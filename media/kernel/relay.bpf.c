@@ -88,7 +88,14 @@ static __always_inline struct slot *slot_of(const struct udphdr *udp)
 	__u32 index = bpf_ntohs(udp->dest) - first_port; // below the first is above the last
 	struct slot *slot = bpf_map_lookup_elem(&slots, &index);
 
-	return slot && *(volatile __u32 *)&slot->state != OFF ? slot : NULL;
+	if (!slot || *(volatile __u32 *)&slot->state == OFF)
+		return NULL;
+	// A slot has gone cold since its last packet. What the program will write is fetched now, beside the first
+	// line and not one line after the other behind the claim, which is a barrier: a tenth of all that a packet
+	// costs where packets come one by one.
+	(void)*(volatile __u64 *)&slot->packets;
+	(void)*(volatile __u64 *)&slot->seen;
+	return slot;
 }
 
 // RTP of version 2, and not RTCP on the same port (RFC 5761 §4).

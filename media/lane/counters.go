@@ -8,15 +8,16 @@ import (
 	"handoff/metrics"
 )
 
-// counters are written by the readers of this pair and of the one bridged to it.
+// counters are written by the readers of this pair and of the one bridged to it; first those that each packet of
+// RTP changes.
 type counters struct {
 	receivedPackets, receivedBytes atomic.Uint64
+	lastSeen                       atomic.Int64 // since the pair's epoch, 0 for never
 	sent, sentBytes                atomic.Uint64
 	rtcpReceived, rtcpSent         atomic.Uint64
 	sendErrors, readErrors         atomic.Uint64
 	events                         atomic.Uint64
 	foreign                        [quality.Foreigns]atomic.Uint64
-	lastSeen                       atomic.Int64 // since the pair's epoch, 0 for never
 }
 
 func (c *counters) received(bytes int, arrival time.Duration) {

@@ -28,29 +28,25 @@ import (
 // Flow is where the packets of an endpoint may come from and where they go. It is immutable once
 // given to Forward. Addresses are unmapped (no IPv4 inside IPv6).
 type Flow struct {
-	// RTP and RTCP are the only sources accepted; both the same when the peer muxes.
-	RTP, RTCP netip.AddrPort
-	// Clock is the RTP clock rate of what the peer sends, in Hz.
-	Clock uint32
+	// RTP is the only source accepted, and RTCP that of reports; both the same when the peer muxes.
+	RTP netip.AddrPort
+	// Out is the lane that packets leave by, nil for nowhere, and ToRTP and ToRTCP where to; both
+	// the same when that peer muxes, zero for nowhere.
+	Out   *Lane
+	ToRTP netip.AddrPort
+	// Opener decrypts what comes, nil when it is plain or passes as it is.
+	Opener *srtp.Opener
+	// Stream is what the other peer is sent, in which this one speaks as Voice, and Back what this
+	// one is sent. With a nil Stream packets pass untouched.
+	Stream *splice.Stream
+	Voice  splice.Voice
+	// Reserved is an SSRC of the edge's own under the key of what passes untouched, 0 for none:
+	// nothing else under it leaves (RFC 3711 §9.1).
+	Reserved uint32
 	// Events is the payload type by which the peer sends telephone-events, 0 for none.
 	Events uint8
 	// Open lets RTP through. RTCP always passes (RFC 3264 §5.1: it goes on during a hold).
 	Open bool
-	// Out is the lane that packets leave by, nil for nowhere, and ToRTP and ToRTCP where to; both
-	// the same when that peer muxes, zero for nowhere.
-	Out           *Lane
-	ToRTP, ToRTCP netip.AddrPort
-	// Opener decrypts what comes, nil when it is plain or passes as it is.
-	Opener *srtp.Opener
-	// Witness reads reports that are neither plain nor opened; nil when they are.
-	Witness *srtp.Witness
-	// Stream is what the other peer is sent, in which this one speaks as Voice, and Back what this
-	// one is sent. With a nil Stream packets pass untouched.
-	Stream, Back *splice.Stream
-	Voice        splice.Voice
-	// Reserved is an SSRC of the edge's own under the key of what passes untouched, 0 for none:
-	// nothing else under it leaves (RFC 3711 §9.1).
-	Reserved uint32
 	// Near hears of RTP from the right IP but another port. It is called for each such packet, from
 	// the reading goroutine: it must not block. b is borrowed until return and may be spoilt.
 	Near func(b []byte, from netip.AddrPort)
@@ -59,6 +55,15 @@ type Flow struct {
 	// from the peer that came here, before it is counted: nobody else may carry it then. Both are
 	// called from the reading goroutine.
 	Idle, Arrives func()
+
+	// From here on packets of RTP read nothing.
+
+	RTCP, ToRTCP netip.AddrPort
+	// Clock is the RTP clock rate of what the peer sends, in Hz.
+	Clock uint32
+	// Witness reads reports that are neither plain nor opened; nil when they are.
+	Witness *srtp.Witness
+	Back    *splice.Stream
 }
 
 // Side is one of the two ports of an endpoint.
@@ -74,13 +79,15 @@ func (s Side) String() string { return [...]string{"rtp", "rtcp"}[s] }
 const (
 	// MaxPacket is more than an Ethernet frame holds; what fills a buffer of it was cut off and is malformed.
 	MaxPacket = 2048
+	// BufferSize is room for a packet, and for what sealing it adds.
+	BufferSize = MaxPacket + srtp.Room
 	// TTL is what media leave with: Twilio loses packets that arrive with 10 or less, and a system's
 	// default may be changed.
 	TTL = 64
 )
 
-// NewBuffer returns room for a packet, and for what sealing it adds.
-func NewBuffer() []byte { return make([]byte, MaxPacket, MaxPacket+srtp.Room) }
+// NewBuffer returns room for a packet, of which its length can be read, and the rest is for what sealing adds.
+func NewBuffer() []byte { return make([]byte, MaxPacket, BufferSize) }
 
 // Copy returns a packet that waits, in a buffer of its own and with the same room behind it.
 func Copy(b []byte) []byte { return append(make([]byte, 0, len(b)+srtp.Room), b...) }
@@ -90,16 +97,18 @@ type Lane struct {
 	// Owner is what the path has of the endpoint, by which it finds its sockets.
 	Owner any
 
-	epoch    time.Time
+	// What each packet of RTP reads comes first, in as few lines of the cache as it fits into.
 	flow     atomic.Pointer[Flow]
-	stream   quality.Stream
-	reporter control.Peer
-	event    atomic.Uint64 // SSRC and timestamp of the last one
-	sampling atomic.Int64  // how many bytes of the next packet are to be kept
-	sample   atomic.Pointer[sample]
 	readers  readers
+	sampling atomic.Int64  // how many bytes of the next packet are to be kept
 	said     atomic.Uint32 // payload type of the last packet
 	counters counters
+	stream   quality.Stream
+
+	event    atomic.Uint64 // SSRC and timestamp of the last one
+	sample   atomic.Pointer[sample]
+	epoch    time.Time
+	reporter control.Peer
 }
 
 // Begin makes the lane ready: all is dropped until Forward. Arrivals are told since the epoch, and

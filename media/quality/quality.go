@@ -76,8 +76,8 @@ func (s State) missing() uint64 {
 
 // Stream measures. Its zero value is ready.
 type Stream struct {
-	clock   atomic.Uint32
 	resumed atomic.Pointer[State] // from which the next packet goes on
+	clock   atomic.Uint32
 
 	// owned by the goroutine that calls Receive
 	state     State
@@ -110,6 +110,13 @@ func (s *Stream) State() State {
 		return *resumed
 	}
 	return s.published.load()
+}
+
+// Warm fetches what Receive is going to read.
+func (s *Stream) Warm() {
+	s.resumed.Load()
+	s.published.version.Load()
+	s.published.words[len(s.published.words)-1].Load()
 }
 
 // Receive notes one packet. There is no probation (A.1's MIN_SEQUENTIAL): the packet's source was

@@ -20,24 +20,28 @@ type outbox struct {
 	waiting  [batch]lane.Departure
 	exit     [batch]int // the socket of each
 	messages [batch]message
-	vectors  [batch][2]unix.Iovec // headers, packet
-	headers  [batch][ethernetHeader + ip6Header + udpHeader]byte
-	targets  [batch]sockaddr.Addr // or a struct sockaddr_ll
+	vectors  [batch]unix.Iovec
+	frames   [batch][headersRoom + lane.BufferSize]byte // headers, packet
+	targets  [batch]sockaddr.Addr                       // or a struct sockaddr_ll
 }
+
+// headersRoom is what headers take at most.
+const headersRoom = ethernetHeader + ip6Header + udpHeader
 
 func newOutbox(path *Path, x exits) *outbox {
 	out := &outbox{path: path, exits: x}
 	for i := range batch {
 		m := &out.messages[i]
 		m.Name = &out.targets[i][0]
-		m.Iov = &out.vectors[i][0]
-		m.SetIovlen(2)
-		out.vectors[i][0].Base = &out.headers[i][0]
+		m.Iov = &out.vectors[i]
+		m.SetIovlen(1)
+		out.vectors[i].Base = &out.frames[i][0]
 	}
 	return out
 }
 
-// add puts a departure behind the others. Its packet stays borrowed until flush.
+// add puts a departure behind the others. Its packet is copied behind its headers, which costs less than having the
+// system gather it.
 func (out *outbox) add(d lane.Departure, now time.Duration) {
 	by := d.Out.Owner.(*Port)
 	y, r, err := by.way(d.To.Addr())
@@ -54,23 +58,22 @@ func (out *outbox) add(d lane.Departure, now time.Duration) {
 		out.flush()
 	}
 	i := out.n
-	h, m := out.headers[i][:], &out.messages[i]
+	b, m, size := out.frames[i][:], &out.messages[i], 0
 	x := out.exits
 	if by.path != out.path { // a peer of the other family
 		x = by.path.exits
 	}
 	if y.frames(r, now) {
-		copy(h, r.link[:])
-		out.vectors[i][0].SetLen(ethernetHeader + putHeaders(h[ethernetHeader:], source, d.To, d.B))
+		copy(b, r.link[:])
+		size = ethernetHeader + putHeaders(b[ethernetHeader:], source, d.To, d.B)
 		m.Namelen = putLink(&out.targets[i], r)
 		out.exit[i] = x.frames
 	} else {
-		out.vectors[i][0].SetLen(putHeaders(h, source, d.To, d.B))
+		size = putHeaders(b, source, d.To, d.B)
 		m.Namelen = uint32(out.targets[i].Set(netip.AddrPortFrom(d.To.Addr(), 0))) // an IP packet has no port
 		out.exit[i] = x.ip
 	}
-	out.vectors[i][1].Base = &d.B[0]
-	out.vectors[i][1].SetLen(len(d.B))
+	out.vectors[i].SetLen(size + copy(b[size:], d.B))
 	out.waiting[i] = d
 	out.n++
 }
@@ -107,8 +110,5 @@ func (out *outbox) flush() {
 		}
 	}
 	clear(out.waiting[:out.n]) // packets and lanes are not kept alive
-	for i := range out.n {
-		out.vectors[i][1].Base = nil
-	}
 	out.n = 0
 }

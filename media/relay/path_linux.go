@@ -132,7 +132,7 @@ func (path *Path) openPort(ip netip.Addr, port uint16, before quality.Report, fr
 		}
 		path.taken[n-path.cfg.First].Store(true)
 	}
-	p := &Port{number: port, system: system{path: path, ip: ip, frozen: frozen}}
+	p := &Port{system: system{path: path, ip: ip, number: port, frozen: frozen}}
 	p.worker = path.workers[int(path.next.Add(1))%len(path.workers)]
 	p.Begin(p, path.cfg.Epoch, before)
 	for n := port; n <= port+1; n++ {

@@ -16,16 +16,18 @@ type system struct {
 	path   *Path
 	worker *worker
 	ip     netip.Addr // that peers send to; unspecified is any
+	number uint16     // of RTP
 	closed atomic.Bool
+
+	// guarded by worker.work
+	frozen  bool
+	leaving bool // RTP has departed since its worker last found nothing to read
 
 	// towards the peer
 	last  atomic.Pointer[way]        // where the last packet went
 	heard atomic.Pointer[netip.Addr] // where the peer sends to, with an unspecified ip
 
-	// guarded by worker.work
-	frozen  bool
-	waiting []waiting
-	leaving bool // RTP has departed since its worker last found nothing to read
+	waiting []waiting // guarded by worker.work
 }
 
 // waiting is a datagram that came during a freeze.

@@ -66,7 +66,6 @@ func (u *Unsupported) Unwrap() error { return u.Err }
 
 // Port is an endpoint: two ports in a row, RTP and RTCP.
 type Port struct {
+	system // first: its beginning is read for each packet, and so is that of the lane
 	lane.Lane
-	number uint16 // of RTP
-	system
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"handoff/media/lane"
 )
 
 const (
@@ -31,10 +33,19 @@ type worker struct {
 	done    chan struct{}
 	woken   time.Duration // since the epoch; owned by run
 
-	work sync.Mutex // held for a batch; guards all below
-	in   *inbox
-	out  *outbox
-	left []*Port // those that are leaving
+	work  sync.Mutex // held for a batch; guards all below
+	in    *inbox
+	came  [batch]received
+	lanes [batch]*lane.Lane
+	out   *outbox
+	left  []*Port // those that are leaving
+}
+
+// received is a datagram of a batch and whose it is, nil for nobody's.
+type received struct {
+	datagram
+	b    []byte
+	port *Port
 }
 
 // datagram is what is known of one beside what is in it.
@@ -95,6 +106,7 @@ func (w *worker) drain() (done bool) {
 			w.bell.set()
 			return false
 		}
+		w.bell.rest()
 		time.Sleep(nap)
 	}
 	return true
@@ -123,13 +135,28 @@ func (w *worker) turn() (n int, more bool) {
 		w.idle()
 		return 0, false
 	}
+	w.sort(n)
+	for i := range n {
+		w.handle(&w.came[i])
+	}
+	w.out.flush()
+	clear(w.came[:n]) // ports are not kept alive
+	clear(w.lanes[:n])
+	return n, n == batch || len(w.left) > 0
+}
+
+// sort finds whose each datagram of a batch is, and fetches what handling them will read.
+func (w *worker) sort(n int) {
 	c := w.path.clock()
 	for i := range n {
 		b, from, to, stamp := w.in.at(i)
-		w.handle(datagram{from, to, c.arrival(stamp)}, b)
+		p := w.path.find(to.Port())
+		w.came[i] = received{datagram{from, to, c.arrival(stamp)}, b, p}
+		if w.lanes[i] = nil; p != nil {
+			w.lanes[i] = &p.Lane
+		}
 	}
-	w.out.flush()
-	return n, n == batch || len(w.left) > 0
+	lane.Warm(w.lanes[:n])
 }
 
 // empty handles all that has come so far.
@@ -143,18 +170,17 @@ func (w *worker) empty() {
 
 // handle takes a datagram to its port. One of a port that was closed meanwhile is dropped as if it had
 // come later.
-func (w *worker) handle(d datagram, b []byte) {
-	p := w.path.find(d.to.Port())
-	switch {
-	case p == nil || !p.at(w, d.to.Addr()):
+func (w *worker) handle(r *received) {
+	switch p := r.port; {
+	case p == nil || !p.at(w, r.to.Addr()):
 	case p.frozen:
-		p.wait(d, b)
+		p.wait(r.datagram, r.b)
 	default:
-		w.forward(p, d, b)
+		w.forward(p, r.datagram, r.b)
 	}
 }
 
-// forward lets the port's lane decide. b is borrowed until the flush.
+// forward lets the port's lane decide. b is borrowed until return.
 func (w *worker) forward(p *Port, d datagram, b []byte) {
 	leaving := p.Receive(p.side(d.to.Port()), b, d.from, d.arrival)
 	if leaving.Out == nil {

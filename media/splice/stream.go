@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"handoff/media/srtp"
@@ -25,11 +26,11 @@ const (
 type Stream struct {
 	mu     sync.Mutex // held for one packet at most; guards all below
 	sealer *srtp.Sealer
-	clock  uint32
 	// bridge and player are who may speak.
 	bridge, player Voice
 	types          *Types // of what the bridge says
 
+	clock atomic.Uint32 // written under mu, in Hz
 	State
 	at   time.Duration // when Timestamp was sent first
 	step uint32        // between two packets of the speaker
@@ -72,10 +73,13 @@ func (s *Stream) Seal(sealer *srtp.Sealer) {
 func (s *Stream) SetClock(hz uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if hz != s.clock {
-		s.clock, s.step = hz, 0
+	if s.clock.Swap(hz) != hz {
+		s.step = 0
 	}
 }
+
+// Warm fetches what RTP is going to read. It never waits.
+func (s *Stream) Warm() { s.clock.Load() }
 
 // Admit says who may speak: the endpoint of the bridge, and what is played, 0 for neither. When it
 // returns, no packet of anybody else gets a number.
@@ -190,7 +194,7 @@ func (s *Stream) join(b []byte, by Voice, now time.Duration) {
 
 // gap is how far the timestamp moves while nobody speaks: at least over the last packet.
 func (s *Stream) gap(now time.Duration) uint32 {
-	clock := max(s.clock, defaultClock)
+	clock := max(s.clock.Load(), defaultClock)
 	step := s.step
 	if step == 0 {
 		step = clock / 50
@@ -227,7 +231,7 @@ func (s *Stream) advance(index uint64, timestamp uint32, now time.Duration) {
 		return
 	}
 	moved := timestamp - s.Timestamp
-	if index == s.Index+1 && moved > 0 && moved <= max(s.clock, defaultClock)/5 {
+	if index == s.Index+1 && moved > 0 && moved <= max(s.clock.Load(), defaultClock)/5 {
 		s.step = moved
 	}
 	s.Index = index

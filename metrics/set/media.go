@@ -17,6 +17,7 @@ type mediaMetrics struct {
 	mos           *prometheus.HistogramVec
 	reportedMOS   *prometheus.HistogramVec
 	oneWay        *prometheus.CounterVec
+	learnt        *prometheus.CounterVec
 }
 
 // dissatisfying is below what ITU-T G.107 Annex B calls "some users dissatisfied".
@@ -39,12 +40,14 @@ func newMediaMetrics(f *factory) mediaMetrics {
 			scores(), "leg"),
 		reportedMOS: f.histograms("mos_reported", "The same of what the leg was sent, by each RTCP report of its peer.", scores(), "leg"),
 		oneWay:      f.counters("rtp_one_way_total", "Times that a leg was not heard for a second or longer while the call was up, by why.", "leg", "reason"),
+		learnt:      f.counters("rtp_source_learnt_total", "Times that media of a leg were taken from another port than its SDP says (media_learn: window).", "leg"),
 	}
 	for _, path := range metrics.Paths() {
 		m.sessions.WithLabelValues(path.String())
 	}
 	for _, leg := range metrics.Legs() {
 		m.lost.WithLabelValues(leg.String())
+		m.learnt.WithLabelValues(leg.String())
 		m.jitter.WithLabelValues(leg.String())
 		m.mos.WithLabelValues(leg.String())
 		m.reportedMOS.WithLabelValues(leg.String())
@@ -117,3 +120,6 @@ func observeMOS(o prometheus.Observer, mos float64, call string) {
 func (s *Set) OneWay(call string, leg metrics.Leg, why metrics.OneWay) {
 	increase(s.media.oneWay.WithLabelValues(leg.String(), why.String()), call)
 }
+
+// SourceLearnt counts a leg whose media come from another port than its SDP says, and are heard.
+func (s *Set) SourceLearnt(leg metrics.Leg) { s.media.learnt.WithLabelValues(leg.String()).Inc() }

@@ -65,6 +65,7 @@ func exercise(s *Set) {
 	s.MOS("call-1", metrics.LegA, 4.4)
 	s.ReportedMOS("call-1", metrics.LegA, 4.3)
 	s.OneWay("call-1", metrics.LegB, metrics.OneWaySource)
+	s.SourceLearnt(metrics.LegA)
 }
 
 func TestFamiliesAreThoseOfTheContract(t *testing.T) {
@@ -101,6 +102,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_rtp_jitter_seconds":                  {"leg"},
 		"handoff_rtp_lost_total":                      {"leg"},
 		"handoff_rtp_packets_total":                   {"direction", "leg", "path"},
+		"handoff_rtp_source_learnt_total":             {"leg"},
 		"handoff_sip_rejected_total":                  {"reason"},
 		"handoff_sip_requests_total":                  {"direction", "method", "peer"},
 		"handoff_sip_responses_total":                 {"code", "direction", "method", "peer"},

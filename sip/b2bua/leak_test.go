@@ -32,6 +32,7 @@ type gauges struct{ sessions, ports atomic.Int64 }
 func (g *gauges) Sessions(_ metrics.Path, delta int) { g.sessions.Add(int64(delta)) }
 func (g *gauges) PortsFree(pairs int)                { g.ports.Store(int64(pairs)) }
 func (g *gauges) PortRestShortened()                 {}
+func (g *gauges) SourceLearnt(metrics.Leg)           {}
 
 // TestTenThousandCallsLeaveNothing: no port, goroutine, dialog, descriptor or record of theirs stays, however they end.
 func TestTenThousandCallsLeaveNothing(t *testing.T) {

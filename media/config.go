@@ -31,6 +31,8 @@ type Config struct {
 	Ports Ports `yaml:"ports"`
 	// Rest is how long a released port is left alone if possible; zero is not at all.
 	Rest time.Duration `yaml:"rest"`
+	// Neighbours tells that peers stand on this machine, as they do where the edge is tried out.
+	Neighbours bool `yaml:"neighbours"`
 	// Path is auto or the name of a media path.
 	Path string `yaml:"path"`
 	// XDP lets the kernel path meet packets in the driver, where that can.

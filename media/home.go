@@ -54,18 +54,21 @@ func (r *Relay) home(peer netip.Addr) (home, error) {
 }
 
 // Own tells whether what is sent to an address comes back to the edge: to a media port of its own, where two calls could feed each
-// other, or to the machine that it stands on.
+// other, or to the machine that it stands on, unless peers do so, too.
 func (r *Relay) Own(at netip.AddrPort) bool {
 	ip := at.Addr()
-	if at.Port() >= r.cfg.Ports.Min && at.Port() <= r.cfg.Ports.Max && slices.ContainsFunc(r.homes, func(h home) bool { return h.has(ip) }) {
+	if at.Port() >= r.cfg.Ports.Min && at.Port() <= r.cfg.Ports.Max && slices.ContainsFunc(r.homes, func(h home) bool { return h.has(ip) || !r.cfg.Neighbours && h.hasAll(ip) }) {
 		return true
 	}
-	return ip.IsLoopback() && !slices.ContainsFunc(r.homes, func(h home) bool { return h.public.IsLoopback() })
+	return ip.IsLoopback() && !r.cfg.Neighbours
 }
 
-// has tells whether the home's sockets are sent what goes to an address.
-func (h home) has(ip netip.Addr) bool {
-	return ip == h.public || ip == h.listen || ip.IsValid() && h.listen.IsUnspecified() && h.listen.Is4() == ip.Is4() && local(ip)
+// has tells whether the home's sockets are told to peers, or bound, at an address.
+func (h home) has(ip netip.Addr) bool { return ip == h.public || ip == h.listen }
+
+// hasAll tells whether they are sent what goes to an address since they are bound to all of this machine's.
+func (h home) hasAll(ip netip.Addr) bool {
+	return ip.IsValid() && h.listen.IsUnspecified() && h.listen.Is4() == ip.Is4() && local(ip)
 }
 
 // reaches tells whether the peer's address is of the home's family.

@@ -104,7 +104,8 @@ func TestWhatIsItsOwn(t *testing.T) {
 	ports := Ports{20000, 20009}
 	addr := netip.MustParseAddr
 	outside, behind := Config{Listen: addr("127.0.0.1"), Public: addr("203.0.113.10")}, Config{Public: addr("203.0.113.10")}
-	both := Config{Public: addr("127.0.0.1"), PublicIPv6: addr("::1")}
+	both := Config{Public: addr("127.0.0.1"), PublicIPv6: addr("::1"), Neighbours: true}
+	tried := Config{Public: addr("203.0.113.10"), Neighbours: true}
 	tests := []struct {
 		name string
 		cfg  Config
@@ -120,6 +121,8 @@ func TestWhatIsItsOwn(t *testing.T) {
 		{"the machine itself", outside, "127.0.0.1:5060", true},
 		{"the machine itself by IPv6", outside, "[::1]:5060", true},
 		{"the machine itself, where peers stand there, too", both, "127.0.0.1:5060", false},
+		{"a port of the range at another address of the machine, where peers stand there, too", tried, "127.0.0.7:20000", false},
+		{"a port of the range at the public address, where peers stand on the machine", tried, "203.0.113.10:20000", true},
 		{"a port of the range by IPv6", both, "[::1]:20004", true},
 		{"nowhere", outside, "invalid AddrPort", false},
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,9 +109,21 @@ func mediaConfig(cfg *configs.Config) media.Config {
 		XDP:   cfg.Media.Hook == configs.MediaHookXDP,
 		Pins:  cfg.Media.Pins,
 
+		Neighbours:  onThisMachine(cfg.Twilio.Sources) || onThisMachine(cfg.Watson.Sources),
 		LearnTwilio: cfg.Twilio.MediaLearn == configs.MediaLearnWindow,
 		LearnWatson: cfg.Watson.MediaLearn == configs.MediaLearnWindow,
 	}
+}
+
+// onThisMachine tells whether an address of this machine is among these.
+func onThisMachine(sources []netip.Prefix) bool {
+	addrs, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(sources, func(p netip.Prefix) bool {
+		return p.Addr().IsLoopback() || slices.ContainsFunc(addrs, func(a net.Addr) bool {
+			own, err := netip.ParsePrefix(a.String())
+			return err == nil && p.Contains(own.Addr())
+		})
+	})
 }
 
 func trunkConfig(cfg *configs.Config) (trunk.Config, error) {

@@ -328,6 +328,7 @@ func TestUpgradeToAnUnhealthyProcess(t *testing.T) {
 		{"that ends at once", "exit 0", "the new process has ended"},
 		{"that hangs", "exec sleep 1000", "the new process was not ready within"},
 		{"that talks nonsense", "echo healthy >&3; exec sleep 1000", "the new process"},
+		{"that writes garbage", "head -c 100000 /dev/urandom | tr -d '\\n' >&2; exit 1", "the new process has ended"},
 		{"that is none", "", "start "},
 	}
 	for _, tt := range unhealthy {

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"handoff/sip/simulator/twilio"
 )
 
@@ -16,15 +18,17 @@ func TestWhoReadsTheLogHoldsNoCallUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, then := range map[string]string{"he reads no more": "; exec sleep 30 >/dev/null 2>&1", "he is gone": ""} {
+	for name, then := range map[string]string{"he reads no more": "; exec sleep 90 >/dev/null 2>&1", "he is gone": ""} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			program := filepath.Join(dir, "handoff")
-			script := fmt.Sprintf("#!/bin/sh\nmkfifo %[1]s/log\n( sed -u '/\"serving\"/q'%[2]s ) <%[1]s/log >&2 &\nexec %[3]s \"$@\" 2>%[1]s/log\n", dir, then, self)
+			pipe := smallPipe(t, filepath.Join(dir, "log"))
+			script := fmt.Sprintf("#!/bin/sh\n( sed -u '/\"serving\"/q'%[2]s ) <%[1]s/log >&2 &\nexec %[3]s \"$@\" 2>%[1]s/log\n", dir, then, self)
 			if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			r := newRestarts(t, restartConfig{YAML: portable + "log: level: debug\n", Program: program})
+			pipe.Close() // it is the edge's now, and its reader's
 			var last pair
 			for range 20 {
 				last = r.call(twilio.Options{})
@@ -37,4 +41,21 @@ func TestWhoReadsTheLogHoldsNoCallUp(t *testing.T) {
 			r.fair()
 		})
 	}
+}
+
+// smallPipe makes a pipe with a name that holds some lines, as long as somebody has it open.
+func smallPipe(t *testing.T, name string) *os.File {
+	t.Helper()
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pipe.Close() })
+	if _, err := unix.FcntlInt(pipe.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
+		t.Fatal(err)
+	}
+	return pipe
 }

@@ -169,6 +169,31 @@ func TestUpgradeMovesCalls(t *testing.T) {
 	}
 }
 
+// TestUpgradeMovesAHundredCalls: each of them once, and then nothing keeps the old process but connections.
+func TestUpgradeMovesAHundredCalls(t *testing.T) {
+	r := newRestarts(t, restartConfig{Ports: "24000-24499", YAML: portable + "limits: invites_per_second: 1000\nlimits: per_source: 1000\n"})
+	var pairs []pair
+	var phones []*phone.Phone
+	for range 100 {
+		p := r.call(twilio.Options{})
+		pairs, phones = append(pairs, p), append(phones, p.phones()...)
+	}
+	r.upgrade()
+	if n := len(r.held()); n != len(pairs) {
+		t.Errorf("%d calls are held", n)
+	}
+	r.must(hearMore(r.ctx, phones, 20))
+	lossless(t, phones)
+	for _, p := range pairs {
+		r.must(p.caller.Hangup(r.ctx))
+	}
+	r.ended(pairs...)
+	if all := toldOf(t, filepath.Join(r.dir, "state/cdr.jsonl"), len(pairs)); len(all) != len(pairs) {
+		t.Errorf("%d CDRs", len(all))
+	}
+	r.clean()
+}
+
 // portable lets all media of an edge take sockets of their own.
 const portable = "media: path: portable\n"
 

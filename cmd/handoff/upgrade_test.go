@@ -194,6 +194,39 @@ func TestUpgradeMovesAHundredCalls(t *testing.T) {
 	r.clean()
 }
 
+// TestUpgradeWhileItEnds: who ends the edge while the new process is asked whether it is well ends both, and soon.
+func TestUpgradeWhileItEnds(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "handoff")
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	r := newRestarts(t, restartConfig{YAML: portable, Program: program})
+	p := r.call(twilio.Options{})
+	r.must(os.Remove(program))
+	r.must(os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700))
+	r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
+	pid := r.child()
+	began := time.Now()
+	r.must(r.cmd.Process.Signal(syscall.SIGTERM))
+	r.await(t, `"draining"`)
+	r.must(r.cmd.Process.Signal(syscall.SIGTERM)) // now
+	if ending, err := p.caller.Await(r.ctx); err != nil || ending.How != twilio.EdgeHungUp {
+		t.Errorf("at Twilio: %+v, %v", ending, err)
+	}
+	r.must(r.cmd.Wait())
+	if took := time.Since(began); took >= proveTime/2 {
+		t.Errorf("it took %v", took)
+	}
+	if alive(pid) {
+		t.Error("the process that never was one goes on")
+	}
+	r.fair()
+}
+
 // portable lets all media of an edge take sockets of their own.
 const portable = "media: path: portable\n"
 

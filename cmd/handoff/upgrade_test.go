@@ -169,6 +169,27 @@ func TestUpgradeMovesCalls(t *testing.T) {
 	}
 }
 
+// TestUpgradeAroundTheTurnOfASequenceNumber: the roll-over counter of SRTP goes over with its call, whether the turn is behind it, or
+// comes about when it moves.
+func TestUpgradeAroundTheTurnOfASequenceNumber(t *testing.T) {
+	for _, keys := range []string{"pass", "terminate"} {
+		for name, before := range map[string]uint16{"behind": 20, "about": 240} { // a call moves some seconds after its answer
+			t.Run(keys+" "+name, func(t *testing.T) {
+				first := -before
+				r := newRestarts(t, restartConfig{stageConfig: behaves(watson.Behaviour{First: first}), YAML: portable + "media: srtp_keys: " + keys + "\n"})
+				p := r.call(twilio.Options{First: first})
+				r.must(hearMore(r.ctx, p.phones(), 50))
+				r.upgrade()
+				r.must(hearMore(r.ctx, p.phones(), 100))
+				lossless(t, p.phones())
+				r.must(p.caller.Hangup(r.ctx))
+				r.ended(p)
+				r.fair()
+			})
+		}
+	}
+}
+
 // TestUpgradeMovesAHundredCalls: each of them once, and then nothing keeps the old process but connections.
 func TestUpgradeMovesAHundredCalls(t *testing.T) {
 	r := newRestarts(t, restartConfig{Ports: "24000-24499", YAML: portable + "limits: invites_per_second: 1000\nlimits: per_source: 1000\n"})

@@ -80,6 +80,8 @@ type edgeDeps struct {
 	// Before is the process that this one may follow. Then the edge listens at its sockets, takes nothing and keeps
 	// nothing until that process lets it. nil: there is none.
 	Before *predecessor
+	// Lines is where Log leads, which loses some if nobody reads them; may be nil.
+	Lines *logWriter
 	// Supervised lets sockets outlive the process at its supervisor, if it has one.
 	Supervised bool
 }
@@ -91,6 +93,9 @@ func newEdge(cfg *configs.Config, deps edgeDeps) (_ *edge, err error) {
 	counters, err := set.New(registry, buildVersion())
 	if err != nil {
 		return nil, err
+	}
+	if deps.Lines != nil {
+		deps.Lines.countBy(counters.LogLost)
 	}
 	e := &edge{log: deps.Log, clear: deps.Clear, level: deps.Level}
 	if deps.Supervised {

@@ -42,5 +42,6 @@ func edgeInClear(config, target string) (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newEdge(cfg, edgeDeps{Log: newLogger(cfg, zap.NewAtomicLevelAt(cfg.Log.Level)), Clear: []uri.URI{to}})
+	log, lines := newLogger(cfg, zap.NewAtomicLevelAt(cfg.Log.Level), os.Stderr)
+	return newEdge(cfg, edgeDeps{Log: log, Lines: lines, Clear: []uri.URI{to}})
 }

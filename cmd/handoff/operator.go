@@ -21,6 +21,12 @@ type operator struct {
 	linger time.Duration // how long this process stays behind an upgrade
 	before *predecessor  // may be nil
 
+	// ending is over as soon as the process shall end; an upgrade that is under way is given up then, unless it commits.
+	ending context.Context
+	ends   context.CancelFunc
+	// upgrading is held by an upgrade until this process knows whether it is followed.
+	upgrading sync.Mutex
+
 	mu    sync.Mutex
 	edge  *edge // nil until it serves
 	until time.Time
@@ -29,9 +35,11 @@ type operator struct {
 }
 
 func newOperator(log *zap.Logger, config string, within, linger time.Duration, before *predecessor) *operator {
-	return &operator{
+	o := &operator{
 		log: log, config: config, within: within, above: newSupervisor(log), linger: linger, before: before, again: make(chan struct{}, 1),
 	}
+	o.ending, o.ends = context.WithCancel(context.Background())
+	return o
 }
 
 // attach tells whose process this is.
@@ -51,6 +59,7 @@ func (o *operator) Drain(within time.Duration) {
 	o.mu.Lock()
 	o.until = time.Now().Add(within)
 	o.mu.Unlock()
+	o.ends()
 	select {
 	case o.again <- struct{}{}:
 	default:
@@ -122,10 +131,11 @@ func (o *operator) rule(end, hangup, upgrade <-chan os.Signal) {
 		case <-hangup:
 			_, _ = o.Reload() // it has told
 		case <-upgrade:
-			_, _ = o.Upgrade() // likewise
+			go func() { _, _ = o.Upgrade() }() // likewise; ends when it is done or, at the latest, when this process shall end
 		case <-o.again:
 		}
 	}
+	o.settle()
 	o.above.stopping()
 	o.log.Info("draining", zap.Int("calls", o.edge.engine.Calls()), zap.Duration("at_most", time.Until(o.Draining()).Round(time.Second)))
 	o.before.dismiss()
@@ -158,4 +168,10 @@ func (o *operator) rule(end, hangup, upgrade <-chan os.Signal) {
 		case <-upgrade:
 		}
 	}
+}
+
+// settle waits until an upgrade that was under way is given up, or has its end. None begins any more.
+func (o *operator) settle() {
+	o.upgrading.Lock()
+	defer o.upgrading.Unlock()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -333,7 +334,7 @@ var errHastening = errors.New("it ends within half a minute, when nothing can be
 
 // hasten has the process before end at once, if nothing keeps it but connections; calls that use one dial anew when they have
 // something to say, as they do behind its end in any case.
-func (p *predecessor) hasten() error {
+func (p *predecessor) hasten(ctx context.Context) error {
 	pid, left := p.standing()
 	switch {
 	case pid == 0:
@@ -352,6 +353,8 @@ func (p *predecessor) hasten() error {
 	select {
 	case <-p.away:
 		return nil
+	case <-ctx.Done():
+		return errDraining
 	case <-time.After(hastenTime):
 		return fmt.Errorf("process %d: %w", pid, errHastening)
 	}

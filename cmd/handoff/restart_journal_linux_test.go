@@ -195,6 +195,16 @@ func TestJournalsThatCanNotBeUsed(t *testing.T) {
 	if exit, said := serves("/proc/none/calls.db"); exit != exitError || !strings.Contains(said, "journal.path") || !strings.Contains(said, "journal.kind: memory") {
 		t.Errorf("one that can't be made: %d %s", exit, said)
 	}
+	folder := filepath.Join(dir, "folder")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if exit, said := serves(folder); exit != exitError || !strings.Contains(said, "not a file") || !strings.Contains(said, "journal.path") {
+		t.Errorf("a folder: %d %s", exit, said)
+	}
+	if exit, said := serves(filepath.Join(good, "calls.db")); exit != exitError || !strings.Contains(said, "not a directory") {
+		t.Errorf("one below a file: %d %s", exit, said)
+	}
 
 	r := newRestarts(t, restartConfig{})
 	r.kill()
@@ -210,7 +220,25 @@ func TestJournalsThatCanNotBeUsed(t *testing.T) {
 	p := r.call(twilio.Options{})
 	r.must(p.caller.Hangup(r.ctx))
 	r.ended(p)
-	r.clean()
+	r.kill()
+
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere.db") // where an operator has moved it to
+	r.must(os.Rename(path, elsewhere))
+	r.must(os.Symlink(elsewhere, path))
+	r.start()
+	p = r.call(twilio.Options{})
+	time.Sleep(written)
+	r.again()
+	r.must(hearMore(r.ctx, p.phones(), 5))
+	r.must(p.caller.Hangup(r.ctx))
+	r.ended(p)
+	r.kill()
+	r.must(os.Truncate(elsewhere, 0)) // which is no damage: there is nothing in it
+	r.start()
+	p = r.call(twilio.Options{})
+	r.must(p.caller.Hangup(r.ctx))
+	r.ended(p)
+	r.fair(simulator.SameConnection)
 }
 
 // TestKilledUnderAHundredCalls kills the edge while all of them talk.

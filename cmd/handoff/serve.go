@@ -7,9 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
-	"handoff/configs"
 )
 
 type serveCmd struct {
@@ -42,11 +39,12 @@ func (s serveCmd) serve(before *predecessor) error {
 		return err
 	}
 	level := zap.NewAtomicLevelAt(cfg.Log.Level)
-	log := newLogger(cfg, level)
+	signal.Ignore(syscall.SIGPIPE) // who reads the log no longer ends no calls
+	log, lines := newLogger(cfg, level, os.Stderr)
+	defer lines.flush()
 	for _, w := range warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))
 	}
-	defer func() { _ = log.Sync() }() // stderr can't always be synced
 
 	end, hangup, upgrade := make(chan os.Signal, 2), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
@@ -57,7 +55,7 @@ func (s serveCmd) serve(before *predecessor) error {
 	defer signal.Stop(upgrade)
 
 	o := newOperator(log, s.Config, s.Drain, s.Linger, before)
-	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level, Before: before, Supervised: true})
+	e, err := newEdge(cfg, edgeDeps{Log: log, Operator: o, Level: level, Before: before, Supervised: true, Lines: lines})
 	if err != nil {
 		return err
 	}
@@ -74,17 +72,4 @@ func (s serveCmd) serve(before *predecessor) error {
 	o.serve(end, hangup, upgrade)
 	log.Info("stopped")
 	return nil
-}
-
-// newLogger writes to standard error in the configured form.
-func newLogger(cfg *configs.Config, level zap.AtomicLevel) *zap.Logger {
-	ec := zap.NewProductionEncoderConfig()
-	ec.EncodeTime = zapcore.ISO8601TimeEncoder
-	ec.EncodeDuration = zapcore.StringDurationEncoder
-	encoder := zapcore.NewJSONEncoder(ec)
-	if cfg.Log.Format == configs.LogConsole {
-		encoder = zapcore.NewConsoleEncoder(ec)
-	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)
-	return zap.New(core).With(zap.String("node", cfg.Node))
 }

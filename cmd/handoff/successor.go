@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +32,8 @@ type successor struct {
 	hastens atomic.Bool   // connections are not to be waited for
 }
 
-// prove starts a process and asks it whether it could follow. Nothing is moved; on an error it is ended.
-func (e *edge) prove(path string, args []string) (_ *successor, err error) {
+// prove starts a process and asks it whether it could follow. Nothing is moved; on an error, and when ctx is over, it is ended.
+func (e *edge) prove(ctx context.Context, path string, args []string) (*successor, error) {
 	if err := e.media.Movable(); err != nil {
 		return nil, err
 	}
@@ -42,7 +43,12 @@ func (e *edge) prove(path string, args []string) (_ *successor, err error) {
 	}
 	s := &successor{counterpart: counterpart{child.Channel}, edge: e, child: child, took: make(chan struct{}), gone: make(chan error, 1)}
 	s.journal = newRemoteJournal(s.counterpart)
-	if err := s.examine(); err != nil {
+	spared := context.AfterFunc(ctx, func() { _ = child.Process.Kill() })
+	err = s.examine()
+	if !spared() {
+		err = errDraining
+	}
+	if err != nil {
 		s.end()
 		return nil, err
 	}

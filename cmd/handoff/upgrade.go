@@ -58,13 +58,15 @@ func (o *operator) Upgrade() (control.Upgraded, error) {
 		o.log.Warn("no upgrade", zap.Error(err))
 		return control.Upgraded{}, err
 	}
-	if err := o.before.hasten(); err != nil {
+	o.upgrading.Lock()
+	defer o.upgrading.Unlock()
+	if err := o.before.hasten(o.ending); err != nil {
 		err = fmt.Errorf("%w: %w", errUpgrading, err)
 		o.log.Warn("no upgrade", zap.Error(err))
 		o.upgrades(nil)
 		return control.Upgraded{}, err
 	}
-	next, err := e.prove(ownPath(), os.Args[1:])
+	next, err := e.prove(o.ending, ownPath(), os.Args[1:])
 	if err == nil {
 		err = next.commit()
 	}

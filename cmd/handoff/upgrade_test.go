@@ -169,6 +169,85 @@ func TestUpgradeMovesCalls(t *testing.T) {
 	}
 }
 
+// TestUpgradeAroundTheTurnOfASequenceNumber: the roll-over counter of SRTP goes over with its call, whether the turn is behind it, or
+// comes about when it moves.
+func TestUpgradeAroundTheTurnOfASequenceNumber(t *testing.T) {
+	for _, keys := range []string{"pass", "terminate"} {
+		for name, before := range map[string]uint16{"behind": 20, "about": 240} { // a call moves some seconds after its answer
+			t.Run(keys+" "+name, func(t *testing.T) {
+				first := -before
+				r := newRestarts(t, restartConfig{stageConfig: behaves(watson.Behaviour{First: first}), YAML: portable + "media: srtp_keys: " + keys + "\n"})
+				p := r.call(twilio.Options{First: first})
+				r.must(hearMore(r.ctx, p.phones(), 50))
+				r.upgrade()
+				r.must(hearMore(r.ctx, p.phones(), 100))
+				lossless(t, p.phones())
+				r.must(p.caller.Hangup(r.ctx))
+				r.ended(p)
+				r.fair()
+			})
+		}
+	}
+}
+
+// TestUpgradeMovesAHundredCalls: each of them once, and then nothing keeps the old process but connections.
+func TestUpgradeMovesAHundredCalls(t *testing.T) {
+	r := newRestarts(t, restartConfig{Ports: "24000-24499", YAML: portable + "limits: invites_per_second: 1000\nlimits: per_source: 1000\n"})
+	var pairs []pair
+	var phones []*phone.Phone
+	for range 100 {
+		p := r.call(twilio.Options{})
+		pairs, phones = append(pairs, p), append(phones, p.phones()...)
+	}
+	r.upgrade()
+	if n := len(r.held()); n != len(pairs) {
+		t.Errorf("%d calls are held", n)
+	}
+	r.must(hearMore(r.ctx, phones, 20))
+	lossless(t, phones)
+	for _, p := range pairs {
+		r.must(p.caller.Hangup(r.ctx))
+	}
+	r.ended(pairs...)
+	if all := toldOf(t, filepath.Join(r.dir, "state/cdr.jsonl"), len(pairs)); len(all) != len(pairs) {
+		t.Errorf("%d CDRs", len(all))
+	}
+	r.clean()
+}
+
+// TestUpgradeWhileItEnds: who ends the edge while the new process is asked whether it is well ends both, and soon.
+func TestUpgradeWhileItEnds(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "handoff")
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	r := newRestarts(t, restartConfig{YAML: portable, Program: program})
+	p := r.call(twilio.Options{})
+	r.must(os.Remove(program))
+	r.must(os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700))
+	r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
+	pid := r.child()
+	began := time.Now()
+	r.must(r.cmd.Process.Signal(syscall.SIGTERM))
+	r.await(t, `"draining"`)
+	r.must(r.cmd.Process.Signal(syscall.SIGTERM)) // now
+	if ending, err := p.caller.Await(r.ctx); err != nil || ending.How != twilio.EdgeHungUp {
+		t.Errorf("at Twilio: %+v, %v", ending, err)
+	}
+	r.must(r.cmd.Wait())
+	if took := time.Since(began); took >= proveTime/2 {
+		t.Errorf("it took %v", took)
+	}
+	if alive(pid) {
+		t.Error("the process that never was one goes on")
+	}
+	r.fair()
+}
+
 // portable lets all media of an edge take sockets of their own.
 const portable = "media: path: portable\n"
 
@@ -328,6 +407,7 @@ func TestUpgradeToAnUnhealthyProcess(t *testing.T) {
 		{"that ends at once", "exit 0", "the new process has ended"},
 		{"that hangs", "exec sleep 1000", "the new process was not ready within"},
 		{"that talks nonsense", "echo healthy >&3; exec sleep 1000", "the new process"},
+		{"that writes garbage", "head -c 100000 /dev/urandom | tr -d '\\n' >&2; exit 1", "the new process has ended"},
 		{"that is none", "", "start "},
 	}
 	for _, tt := range unhealthy {

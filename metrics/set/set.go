@@ -32,6 +32,7 @@ type Set struct {
 	hep         *prometheus.CounterVec
 	telemetry   *prometheus.CounterVec
 	descriptors descriptorMetrics
+	logLost     prometheus.Counter
 }
 
 // New registers all metrics, with those of the Go runtime and the process, in reg.
@@ -50,6 +51,7 @@ func New(reg prometheus.Registerer, version string) (*Set, error) {
 		hep:         newExportMetrics(f, "trace_hep_total", "Packets for the Homer collector: SIP messages and RTCP reports."),
 		telemetry:   newExportMetrics(f, "telemetry_traces_total", "Calls that ended, as traces for the OpenTelemetry collector."),
 		descriptors: newDescriptorMetrics(f),
+		logLost:     f.counter("log_lost_total", "Lines of the log that are lost: nobody reads it."),
 	}
 	f.gauges("build_info", "Always 1; the labels tell what runs.", "version", "goversion").
 		WithLabelValues(version, runtime.Version()).Set(1)
@@ -131,3 +133,6 @@ func increase(c prometheus.Counter, call string) {
 func observe(o prometheus.Observer, value float64, call string) {
 	o.(prometheus.ExemplarObserver).ObserveWithExemplar(value, exemplar(call))
 }
+
+// LogLost counts a line of the log for which there was no room.
+func (s *Set) LogLost() { s.logLost.Inc() }

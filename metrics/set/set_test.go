@@ -91,6 +91,7 @@ func TestFamiliesAreThoseOfTheContract(t *testing.T) {
 		"handoff_descriptors_not_kept_total":          nil,
 		"handoff_journal_write_seconds":               nil,
 		"handoff_journal_written_total":               nil,
+		"handoff_log_lost_total":                      nil,
 		"handoff_mailbox_full_total":                  nil,
 		"handoff_media_port_rest_shortened_total":     nil,
 		"handoff_media_ports_free":                    nil,

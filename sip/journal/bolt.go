@@ -122,8 +122,13 @@ func open(path string) (db *bbolt.DB, kept Kept, err error) {
 
 // sound inspects the file, if there is one, while nobody writes to it.
 func sound(path string) error {
-	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+	switch info, err := os.Stat(path); {
+	case err != nil:
 		return nil // bbolt makes it, or knows why not
+	case !info.Mode().IsRegular(): // a folder above all: with what is in it, it is not ours to be set aside
+		return errNoFile
+	case info.Size() == 0:
+		return nil
 	}
 	held, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: holdTime, ReadOnly: true}) // reads no more than its heads
 	if err != nil {
@@ -131,6 +136,8 @@ func sound(path string) error {
 	}
 	return errors.Join(inspect(path), held.Close())
 }
+
+var errNoFile = errors.New("not a file, but a folder or a device")
 
 // explained says what an error of bbolt's means.
 func explained(path string, err error) error {

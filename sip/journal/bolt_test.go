@@ -190,6 +190,20 @@ func TestACorruptedFileIsSetAside(t *testing.T) {
 	}
 }
 
+// A folder is no damaged journal: what is in it stays where it is.
+func TestAFolderIsNotSetAside(t *testing.T) {
+	path := t.TempDir()
+	if err := os.WriteFile(filepath.Join(path, "cdr.jsonl"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Open(path, Deps{Log: zap.NewNop()}); !errors.Is(err, errNoFile) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(path, "cdr.jsonl")); err != nil {
+		t.Error(err)
+	}
+}
+
 func noise(b []byte, from int) []byte {
 	for i := from; i < len(b); i++ {
 		b[i] ^= byte(i*7 + 13)

@@ -129,7 +129,7 @@ func framing(t *testing.T) string {
 	}
 	grown, deaf := b.grown(80), sized(40, 200)
 	b.deafen(dial, deaf)
-	most := b.grown(sized(400, 250)) // garbage is eight times what is live before it is collected; in short the race detector has its own
+	most := b.grown(400) // garbage is eight times what is live before it is collected
 	b.unmoved()
 	return fmt.Sprintf("TLS 1.0 and 1.1 refused; all else on the TLS port closed without SIP; %d streams that claim, flood or never end: closed, memory +%d MB; %d whose peer reads nothing: closed, memory +%d MB", len(claims)*each+1, grown, deaf, most)
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,9 +127,31 @@ func framing(t *testing.T) string {
 	if _, err := io.ReadFull(slow, answer); err != nil || string(answer) != "SIP/2.0 481 " {
 		t.Errorf("byte by byte: %q, %v", answer, err)
 	}
-	grown := b.grown(80)
+	grown, deaf := b.grown(80), sized(40, 200)
+	b.deafen(dial, deaf)
+	most := b.grown(400) // garbage is eight times what is live before it is collected
 	b.unmoved()
-	return fmt.Sprintf("TLS 1.0 and 1.1 refused; all else on the TLS port closed without SIP; %d streams that claim, flood or never end: closed, memory +%d MB", len(claims)*each+1, grown)
+	return fmt.Sprintf("TLS 1.0 and 1.1 refused; all else on the TLS port closed without SIP; %d streams that claim, flood or never end: closed, memory +%d MB; %d whose peer reads nothing: closed, memory +%d MB", len(claims)*each+1, grown, deaf, most)
+}
+
+// deafen opens connections on each of which large requests come and no answer is read, until the edge has had enough of it.
+func (b *beside) deafen(dial func(transport string) net.Conn, n int) {
+	b.t.Helper()
+	const most = 1000 // of 50 KB each
+	large := filled(seeds()[forCallerSays][2], "SIP/2.0/TCP 127.0.0.3:5060;branch=z9hG4bKd", "<sip:a@b>;tag=1", "<sip:edge@127.0.0.1>;tag=2", strings.Repeat("c", 50000), "1", netip.MustParseAddrPort("127.0.0.3:5060"))
+	var all sync.WaitGroup
+	for range n {
+		conn := dial("tcp")
+		all.Go(func() { // ends when the edge closes the connection
+			for range most {
+				if _, err := io.WriteString(conn, large); err != nil {
+					return
+				}
+			}
+			b.t.Errorf("%d answers wait for a peer that reads nothing", most)
+		})
+	}
+	all.Wait()
 }
 
 // enumeration asks for users who may be there, and who the edge is.

@@ -74,6 +74,7 @@ func (s *Stack) welcome(raw net.Conn, t Transport, remote netip.AddrPort, peer m
 	}
 	f := &Flow{stack: s, transport: t, local: addrPortOf(raw.LocalAddr()), remote: remote, peer: peer,
 		stream: newStream(conn, raw, s.cfg.PingEvery)}
+	f.stream.room = s.census.room
 	if s.attach(f) {
 		s.readStream(f, s.cfg.MessageTimeout)
 	}
@@ -112,6 +113,13 @@ func (c *census) enter(source netip.Addr) bool {
 	c.total++
 	c.bySource[source]++
 	return true
+}
+
+// room is how many bytes may wait on one of the connections.
+func (c *census) room() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return min(max(crowdQueuedBytes/int64(max(c.total, 1)), leastQueuedBytes), maxQueuedBytes)
 }
 
 func (c *census) leave(source netip.Addr) {

@@ -60,3 +60,13 @@ func TestHandshakeTimesOut(t *testing.T) {
 		}
 	})
 }
+
+// Who connects often and reads nothing has no more of the edge's memory for it.
+func TestManyConnectionsShareWhatMayWait(t *testing.T) {
+	for total, want := range map[int]int64{0: maxQueuedBytes, 1: maxQueuedBytes, 2: maxQueuedBytes, 16: 512 << 10, 64: 128 << 10, 1024: maxDatagramSize} {
+		c := census{total: total}
+		if got := c.room(); got != want {
+			t.Errorf("of %d each has %d bytes, want %d", total, got, want)
+		}
+	}
+}

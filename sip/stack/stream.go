@@ -20,6 +20,10 @@ const (
 	// connection: at 2000 a second this is a third of one.
 	maxQueued      = 2048
 	maxQueuedBytes = 4 << 20
+	// crowdQueuedBytes is what those who have connected share, should they be many, and leastQueuedBytes what each of them has:
+	// a message.
+	crowdQueuedBytes = 8 << 20
+	leastQueuedBytes = maxDatagramSize
 	// writeTimeout is how long one message may wait for the peer's window to open.
 	writeTimeout = 10 * time.Second
 	// farewell is how long Close gives the last messages.
@@ -36,6 +40,7 @@ type stream struct {
 
 	out      chan []byte
 	outBytes atomic.Int64
+	room     func() int64  // how many may wait
 	finish   chan struct{} // closed by drain
 	parting  error         // why; readable once finish is closed
 	finished sync.Once
@@ -53,6 +58,7 @@ func newStream(conn, raw net.Conn, ping time.Duration) *stream {
 		conn:   conn,
 		raw:    raw,
 		out:    make(chan []byte, maxQueued),
+		room:   func() int64 { return maxQueuedBytes },
 		finish: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
@@ -76,7 +82,7 @@ func (st *stream) enqueue(raw []byte) error {
 	if !st.open() {
 		return fmt.Errorf("%w: %w", ErrTransport, errClosed)
 	}
-	if st.outBytes.Add(int64(len(raw))) <= maxQueuedBytes {
+	if st.outBytes.Add(int64(len(raw))) <= st.room() {
 		select {
 		case st.out <- raw:
 			return nil

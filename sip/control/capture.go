@@ -26,8 +26,9 @@ const (
 )
 
 var (
-	errWatch = errors.New("expected media to be a time up to 20s")
-	errOver  = errors.New("the call is over: it has no media any more; without --media its messages are there")
+	errWatch      = errors.New("expected media to be a time up to 20s")
+	errNoMessages = errors.New("no messages are remembered, as trace.calls is 0")
+	errOver       = errors.New("the call is over: it has no media any more; without --media its messages are there")
 )
 
 // capture sends the messages of a call as a file of packets and, for a while, what comes meanwhile.
@@ -35,6 +36,10 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 	within, err := time.ParseDuration(cmp.Or(r.FormValue("media"), "0s"))
 	if err != nil || within < 0 || within > longestWatch {
 		fail(w, http.StatusBadRequest, errWatch)
+		return
+	}
+	if a.deps.Traces == nil {
+		fail(w, http.StatusConflict, errNoMessages)
 		return
 	}
 	told, err := a.deps.Traces.Find(r.PathValue("id"))

@@ -28,6 +28,7 @@ func TestWhatGoesWrongOnTheWayToTheEdgeSaysWhatToDo(t *testing.T) {
 		wants []string
 	}{
 		{"nobody listens", []string{"calls", "--ops", nobody}, exitError, []string{"no edge answers at " + nobody, "refused", "is it running", "--ops"}},
+		{"nobody listens, and the call may have ended", []string{"explain", "CA1", "--ops", nobody}, exitError, []string{"no edge answers at", "--cdr FILE"}},
 		{"an address will do", []string{"calls", "--ops", strings.TrimPrefix(up, "http://")}, exitOK, []string{"no calls"}},
 		{"a slash too many", []string{"calls", "--ops", up + "/"}, exitOK, []string{"no calls"}},
 		{"TLS where there is none", []string{"calls", "--ops", strings.Replace(up, "http", "https", 1)}, exitError, []string{"HTTP response to HTTPS client", "--ops"}},

@@ -73,18 +73,20 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// follow adds what a call says and the headers of its media as they come, until ctx or the call is over or nobody reads.
+// follow adds what a call says and the headers of its media as they come, until ctx or the call is over, another process has it, or
+// nobody reads.
 func (a *api) follow(ctx context.Context, call string, take func() []trace.Packet, add func([]trace.Message, []trace.Packet) error) {
 	tick := time.NewTicker(addEvery)
 	defer tick.Stop()
 	var added time.Time // until then
 	var waiting []trace.Packet
 	for over := false; !over; {
+		until := time.Now().Add(-settleTime) // before anything is asked for: what comes meanwhile is of the next time
 		told, err := a.deps.Traces.Find(call)
-		over = ctx.Err() != nil || err != nil || !told.Record.Ended.IsZero()
-		until := time.Now()
-		if !over {
-			until = until.Add(-settleTime)
+		_, _, here := a.deps.Engine.Story(ctx, call)
+		over = ctx.Err() != nil || err != nil || !told.Record.Ended.IsZero() || errors.Is(here, b2bua.ErrNoCall)
+		if over {
+			until = time.Now() // all that is there
 		}
 		waiting = append(waiting, take()...)
 		due := func(p trace.Packet) bool { return !p.Time.After(until) }

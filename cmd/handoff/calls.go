@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"handoff/metrics/cdr"
 	"handoff/metrics/explain"
 	"handoff/sip/b2bua"
 )
@@ -25,7 +27,9 @@ type callsCmd struct {
 }
 
 type callsListCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	Ended bool `help:"Those that have ended, as far as the edge remembers them; the newest at the end."`
+	Last  int  `default:"20" placeholder:"20" help:"How many of these; 0: all."`
+	JSON  bool `name:"json" help:"Print JSON."`
 }
 
 type callsHangupCmd struct {
@@ -39,6 +43,9 @@ type callsTransferCmd struct {
 }
 
 func (l callsListCmd) Run(std streams, all *callsCmd) error {
+	if l.Ended {
+		return l.ended(std, all)
+	}
 	var answer struct{ Calls []b2bua.Info }
 	if err := all.request(http.MethodGet, "/api/v1/calls", nil, &answer); err != nil {
 		return err
@@ -47,7 +54,7 @@ func (l callsListCmd) Run(std streams, all *callsCmd) error {
 		return json.NewEncoder(std.out).Encode(answer.Calls)
 	}
 	if len(answer.Calls) == 0 {
-		_, err := fmt.Fprintln(std.out, "no calls; those that have ended are in the console, and handoff explain tells of each")
+		_, err := fmt.Fprintln(std.out, "no calls; those that have ended: handoff calls list --ended")
 		return err
 	}
 	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
@@ -63,6 +70,37 @@ func (l callsListCmd) Run(std streams, all *callsCmd) error {
 		}
 		fmt.Fprintln(table, strings.Join([]string{
 			c.ID, time.Since(c.Started).Round(time.Second).String(), field(c.From), field(c.To), strings.Join(legs, ", "), field(c.Transfer), mos, c.Kind, field(c.TwilioSID),
+		}, "\t"))
+	}
+	return table.Flush()
+}
+
+// ended lists what is told of calls that have ended.
+func (l callsListCmd) ended(std streams, all *callsCmd) error {
+	var answer struct{ Calls []cdr.Record }
+	if err := all.request(http.MethodGet, "/api/v1/calls/ended", nil, &answer); err != nil {
+		return err
+	}
+	if l.Last > 0 {
+		answer.Calls = answer.Calls[:min(l.Last, len(answer.Calls))]
+	}
+	slices.Reverse(answer.Calls)
+	if l.JSON {
+		return json.NewEncoder(std.out).Encode(answer.Calls)
+	}
+	if len(answer.Calls) == 0 {
+		_, err := fmt.Fprintln(std.out, "none is remembered; handoff explain --cdr FILE tells what is written down")
+		return err
+	}
+	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tENDED\tLASTED\tFROM\tTO\tRESULT\tREASON\tTRANSFER")
+	for _, r := range answer.Calls {
+		transfer := ""
+		if n := len(r.Transfers); n > 0 {
+			transfer = r.Transfers[n-1].Method + " " + r.Transfers[n-1].Reason
+		}
+		fmt.Fprintln(table, strings.Join([]string{
+			r.Call, r.Ended.UTC().Format("15:04:05"), (time.Duration(r.Duration) * time.Second).String(), field(r.From), field(r.To), r.Result, r.Reason, field(transfer),
 		}, "\t"))
 	}
 	return table.Flush()

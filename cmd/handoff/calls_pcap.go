@@ -39,12 +39,16 @@ func (p callsPcapCmd) Run(std streams, all *callsCmd) error {
 		return err
 	}
 	defer capture.Close()
+	begun := time.Now()
 	err = p.write(std, capture)
+	const early = 2 * time.Second
 	switch {
 	case ctx.Err() != nil:
 		_, err = fmt.Fprintln(std.err, "stopped; what came until then is there")
 	case err != nil:
 		err = fmt.Errorf("%w; what came before that is there", err)
+	case time.Since(begun) < p.Media-early:
+		_, err = fmt.Fprintln(std.err, "ended early: the call is over, or another process has it")
 	}
 	return err
 }

@@ -29,8 +29,11 @@ type explainCmd struct {
 // Run tells the story of a call.
 func (e explainCmd) Run(std streams) error {
 	told, err := e.find(e.ID)
-	if err != nil && e.CDR != "" {
+	switch {
+	case err != nil && e.CDR != "":
 		told, err = e.fromFile(err)
+	case errors.Is(err, errNobody):
+		err = fmt.Errorf("%w; without an edge --cdr FILE (cdr.path) tells what was written down of calls that have ended", err)
 	}
 	if err != nil {
 		return err

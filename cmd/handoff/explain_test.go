@@ -122,6 +122,11 @@ func TestExplain(t *testing.T) {
 		}, []string{
 			"ended: watson_unreachable (upstream)", "None of Watson's targets could be reached. The caller heard 503 Service Unavailable.", "never answered", "IBM's status page",
 		}},
+		{"a Watson whose certificate is another's", stageConfig{Set: func(c *configs.Config) { c.Watson.ServerName = "voip.example.com" }}, func(sc *scene) string {
+			return sc.turnedAway().Sid()
+		}, []string{
+			"could not be reached: ", "certificate is for " + zoneName + ", want voip.example.com", "watson.tls.server_name", "The caller heard 503",
+		}},
 		{"a Watson that is busy", rejects(486), func(sc *scene) string { return sc.turnedAway().Sid() }, []string{
 			"answered 486 Busy Here. The caller heard 486", "│◀── 486 Busy Here ──│ #1 INVITE", "its capacity",
 		}},

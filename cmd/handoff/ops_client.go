@@ -80,7 +80,7 @@ func (c opsClient) open(ctx context.Context, method, path string, body any) (io.
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 			err = wrapped.Err // without what was asked for
 		}
-		return nil, fmt.Errorf("no edge answers at %s (%w): is it running, and is that its ops.listen? Else name it by --ops", base, err)
+		return nil, fmt.Errorf("%w at %s (%w): is it running, and is that its ops.listen? Else name it by --ops", errNobody, base, err)
 	}
 	if res.StatusCode < 300 {
 		return res.Body, nil
@@ -92,6 +92,9 @@ func (c opsClient) open(ctx context.Context, method, path string, body any) (io.
 	}
 	return nil, &answerError{res.StatusCode, failure.Error}
 }
+
+// errNobody says that there was no answer at all.
+var errNobody = errors.New("no edge answers")
 
 // base is where the edge is: an address with a port will do.
 func (c opsClient) base() (string, error) {

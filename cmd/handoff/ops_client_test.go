@@ -28,6 +28,7 @@ func TestWhatGoesWrongOnTheWayToTheEdgeSaysWhatToDo(t *testing.T) {
 		wants []string
 	}{
 		{"nobody listens", []string{"calls", "--ops", nobody}, exitError, []string{"no edge answers at " + nobody, "refused", "is it running", "--ops"}},
+		{"nobody listens, and the call may have ended", []string{"explain", "CA1", "--ops", nobody}, exitError, []string{"no edge answers at", "--cdr FILE"}},
 		{"an address will do", []string{"calls", "--ops", strings.TrimPrefix(up, "http://")}, exitOK, []string{"no calls"}},
 		{"a slash too many", []string{"calls", "--ops", up + "/"}, exitOK, []string{"no calls"}},
 		{"TLS where there is none", []string{"calls", "--ops", strings.Replace(up, "http", "https", 1)}, exitError, []string{"HTTP response to HTTPS client", "--ops"}},
@@ -68,4 +69,31 @@ func TestTheListOfCalls(t *testing.T) {
 	if strings.Contains(out.String(), "\x1b") {
 		t.Errorf("%q", &out)
 	}
+}
+
+func TestTheListOfCallsThatHaveEnded(t *testing.T) {
+	answer := `{"calls":[
+		{"call":"C3","ended":"2026-01-01T03:00:02Z","duration_seconds":61.4,"from":"+1500","to":"+1888","result":"success","reason":"transferred","transfers":[{"method":"refer","reason":"rejected"},{"method":"rest","reason":"proved"}]},
+		{"call":"C2","ended":"2026-01-01T03:00:01Z","from":"\u001b[2Jx"}, {"call":"C1","ended":"2026-01-01T03:00:00Z"}]}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/calls/ended" {
+			_, _ = w.Write([]byte(answer))
+		}
+	}))
+	defer server.Close()
+	list := func(args ...string) string {
+		var out bytes.Buffer
+		if exit := run(append([]string{"calls", "list", "--ops", server.URL, "--ended"}, args...), streams{&out, &out}); exit != exitOK {
+			t.Errorf("exit code %d: %s", exit, &out)
+		}
+		return out.String()
+	}
+	text := list("--last", "2")
+	says(t, text, "ID ENDED LASTED FROM TO RESULT REASON TRANSFER", "C2 03:00:01 0s ?[2Jx", "C3 03:00:02 1m1s +1500 +1888 success transferred rest proved")
+	if strings.Contains(text, "C1") || strings.Contains(text, "\x1b") || strings.Index(text, "C2") > strings.Index(text, "C3") {
+		t.Errorf("%q", text)
+	}
+	says(t, list("--last", "0", "--json"), `[{"version":0,"node":"","call":"C1"`)
+	answer = `{"calls":[]}`
+	says(t, list(), "none is remembered", "--cdr FILE")
 }

@@ -42,6 +42,12 @@ func TestTheListFollowsTheCalls(t *testing.T) {
 	})
 	p.until("document.querySelectorAll('table.live tbody tr').length === 2")
 	p.until("[...document.querySelectorAll('table.ended tbody tr')].some((r) => r.innerText.includes('+4930901820') && r.innerText.includes('no ports'))")
+	e.change(func() { // a call that ended well, but for its transfer
+		record := e.record("ddee00112233", "+4930901821")
+		record["transfers"] = []object{{"method": "invite", "result": "upstream", "reason": "rejected"}}
+		e.ends("ddee00112233", "success", "watson_hangup", record, nil, setUp)
+	})
+	p.until("[...document.querySelectorAll('table.ended tbody tr')].find((r) => r.innerText.includes('+4930901821'))?.querySelector('.sign.fair')")
 	p.press("/")
 	for _, word := range []string{"n", "o", " ", "c", "a", "l", "l"} { // no call has all of it
 		p.press(word)

@@ -144,6 +144,9 @@ func (f *finder) targets() {
 			how = "could not be reached: " + l.Error
 		}
 		w := words{Warning, "", "Run handoff doctor: it probes each target; /readyz tells which are down, and since when."}
+		if strings.Contains(l.Error, "certificate") {
+			w.do = "Its certificate is not trusted: compare the name with watson.targets and watson.tls.server_name, the authority with watson.tls.ca_file, and the dates with this machine's clock (handoff doctor). An expired one is IBM's to renew."
+		}
 		if unreachable {
 			w.severity = Error
 		}

@@ -279,6 +279,22 @@ func TestNamesOfAnyBytesAreSent(t *testing.T) {
 	}
 }
 
+// Nor need they be short, and a call takes no more memory for it.
+func TestLongNamesAreCut(t *testing.T) {
+	long := moved
+	long.Legs = []cdr.Leg{{Leg: "a", CallID: strings.Repeat("ü", 40_000)}}
+	all := 0
+	for _, s := range Spans(long) {
+		all += proto.Size(s)
+	}
+	if all > 4*maxText {
+		t.Errorf("%d bytes", all)
+	}
+	if _, err := proto.Marshal(request(Config{}, Spans(long))); err != nil {
+		t.Error(err)
+	}
+}
+
 // A collector that takes its time costs traces, never a call's time.
 func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 	stuck := make(chan struct{})

@@ -177,12 +177,16 @@ func attributes(all ...*commonpb.KeyValue) []*commonpb.KeyValue {
 	return slices.DeleteFunc(all, func(a *commonpb.KeyValue) bool { return a == nil })
 }
 
+// maxText bounds what a peer has named: a Call-ID may be as long as a message.
+const maxText = 1 << 10
+
 // text is UTF-8, as protobuf wants it: a name that a peer gave may be any bytes, and one of them would cost all calls that go
 // in the same request.
 func text(key, value string) *commonpb.KeyValue {
 	if value == "" {
 		return nil
 	}
+	value = value[:min(len(value), maxText)]
 	value = strings.ToValidUTF8(value, "\uFFFD")
 	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }

@@ -26,8 +26,9 @@ const (
 )
 
 var (
-	errWatch = errors.New("expected media to be a time up to 20s")
-	errOver  = errors.New("the call is over: it has no media any more; without --media its messages are there")
+	errWatch      = errors.New("expected media to be a time up to 20s")
+	errNoMessages = errors.New("no messages are remembered, as trace.calls is 0")
+	errOver       = errors.New("the call is over: it has no media any more; without --media its messages are there")
 )
 
 // capture sends the messages of a call as a file of packets and, for a while, what comes meanwhile.
@@ -35,6 +36,10 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 	within, err := time.ParseDuration(cmp.Or(r.FormValue("media"), "0s"))
 	if err != nil || within < 0 || within > longestWatch {
 		fail(w, http.StatusBadRequest, errWatch)
+		return
+	}
+	if a.deps.Traces == nil {
+		fail(w, http.StatusConflict, errNoMessages)
 		return
 	}
 	told, err := a.deps.Traces.Find(r.PathValue("id"))
@@ -68,18 +73,20 @@ func (a *api) capture(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// follow adds what a call says and the headers of its media as they come, until ctx or the call is over or nobody reads.
+// follow adds what a call says and the headers of its media as they come, until ctx or the call is over, another process has it, or
+// nobody reads.
 func (a *api) follow(ctx context.Context, call string, take func() []trace.Packet, add func([]trace.Message, []trace.Packet) error) {
 	tick := time.NewTicker(addEvery)
 	defer tick.Stop()
 	var added time.Time // until then
 	var waiting []trace.Packet
 	for over := false; !over; {
+		until := time.Now().Add(-settleTime) // before anything is asked for: what comes meanwhile is of the next time
 		told, err := a.deps.Traces.Find(call)
-		over = ctx.Err() != nil || err != nil || !told.Record.Ended.IsZero()
-		until := time.Now()
-		if !over {
-			until = until.Add(-settleTime)
+		_, _, here := a.deps.Engine.Story(ctx, call)
+		over = ctx.Err() != nil || err != nil || !told.Record.Ended.IsZero() || errors.Is(here, b2bua.ErrNoCall)
+		if over {
+			until = time.Now() // all that is there
 		}
 		waiting = append(waiting, take()...)
 		due := func(p trace.Packet) bool { return !p.Time.After(until) }

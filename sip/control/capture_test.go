@@ -20,12 +20,14 @@ func TestACaptureFollowsItsCall(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		ends, leaves  time.Duration // 0: never
+		moves         time.Duration
 		took          time.Duration
 		adds, packets int
 	}{
-		{"to the end of his time", 0, 0, 5500 * time.Millisecond, 7, 7},
-		{"to the end of the call", 2500 * time.Millisecond, 0, 3 * time.Second, 4, 4},
-		{"until he leaves", 0, 1500 * time.Millisecond, 1500 * time.Millisecond, 3, 3},
+		{"to the end of his time", 0, 0, 0, 5500 * time.Millisecond, 7, 7},
+		{"to the end of the call", 2500 * time.Millisecond, 0, 0, 3 * time.Second, 4, 4},
+		{"until he leaves", 0, 1500 * time.Millisecond, 0, 1500 * time.Millisecond, 3, 3},
+		{"until another process has it", 0, 0, 1500 * time.Millisecond, 2 * time.Second, 3, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,6 +59,9 @@ func TestACaptureFollowsItsCall(t *testing.T) {
 					defer cancel()
 				}
 				e := &engine{}
+				if tt.moves > 0 {
+					e.moved = begun.Add(tt.moves)
+				}
 				w := httptest.NewRecorder()
 				Handler(Deps{Engine: e, Traces: find, Capture: capture}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/calls/c1/pcap?media=5500ms", nil).WithContext(ctx))
 				if took := time.Since(begun); took != tt.took || w.Code != http.StatusOK || !w.Flushed {
@@ -71,6 +76,42 @@ func TestACaptureFollowsItsCall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What comes while the messages are gone through is of the next time, and of that only.
+func TestACaptureLosesNothingAndHasNothingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		const all, every = 60, 50 * time.Millisecond
+		find := finds(func() trace.Story {
+			defer time.Sleep(2 * settleTime)
+			told := trace.Story{Call: "c1", Record: cdr.Record{Call: "c1"}}
+			for i := range all {
+				if at := begun.Add(time.Duration(i) * every); !at.After(time.Now()) {
+					told.Messages = append(told.Messages, trace.Message{Time: at})
+				}
+			}
+			return told
+		})
+		var got []time.Time
+		capture := func(io.Writer) func([]trace.Message, ...trace.Packet) error {
+			return func(messages []trace.Message, _ ...trace.Packet) error {
+				for _, m := range messages {
+					got = append(got, m.Time)
+				}
+				return nil
+			}
+		}
+		Handler(Deps{Engine: &engine{}, Traces: find, Capture: capture}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api/v1/calls/c1/pcap?media=5s", nil))
+		for i, at := range got {
+			if want := begun.Add(time.Duration(i) * every); at != want {
+				t.Fatalf("message %d is of %v, not %v", i, at.Sub(begun), want.Sub(begun))
+			}
+		}
+		if len(got) != all {
+			t.Errorf("%d messages of %d", len(got), all)
+		}
+	})
 }
 
 type finds func() trace.Story

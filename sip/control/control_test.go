@@ -18,6 +18,7 @@ import (
 type engine struct {
 	did      []string
 	watching context.Context
+	moved    time.Time // when another process has all calls
 }
 
 func (e *engine) List(context.Context) []b2bua.Info { return []b2bua.Info{{ID: "c1", Kind: "pv"}} }
@@ -46,6 +47,9 @@ func (e *engine) Watch(ctx context.Context, id string) (func() []trace.Packet, e
 func (e *engine) Calls() int { return 3 }
 
 func (e *engine) Story(_ context.Context, id string) (b2bua.Info, cdr.Record, error) {
+	if !e.moved.IsZero() && time.Now().After(e.moved) {
+		return b2bua.Info{}, cdr.Record{}, b2bua.ErrNoCall
+	}
 	return b2bua.Info{ID: id}, cdr.Record{Call: id, Kind: "pv"}, known(id)
 }
 

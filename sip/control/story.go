@@ -31,7 +31,7 @@ type Story struct {
 func (a *api) serveStories(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/calls/ended", a.ended)
 	mux.HandleFunc("GET /api/v1/calls/{id}", a.story)
-	if a.deps.Capture != nil && a.deps.Traces != nil {
+	if a.deps.Capture != nil {
 		mux.HandleFunc("GET /api/v1/calls/{id}/pcap", a.capture)
 	}
 }

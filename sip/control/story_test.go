@@ -75,6 +75,7 @@ func TestStories(t *testing.T) {
 		{"packets of what could be several", "several/pcap", deps, 409, []string{"2 calls"}},
 		{"packets of nobody", "nobody/pcap", deps, 404, []string{"no such call"}},
 		{"packets without who writes them", "c2/pcap", Deps{Engine: &engine{}, Traces: known}, 404, nil},
+		{"packets where nothing is remembered", "c2/pcap", Deps{Engine: &engine{}, Capture: capture}, 409, []string{"trace.calls is 0"}},
 		{"a live call without traces", "c1", Deps{Engine: &engine{}}, 200, []string{`"live":true`, `"messages":[]`}},
 		{"an ended call without traces", "c2", Deps{Engine: &engine{}}, 404, []string{"trace.calls is 0"}},
 		{"the ended without traces", "ended", Deps{Engine: &engine{}}, 200, []string{`{"calls":[]}`}},

@@ -2,7 +2,7 @@
 
 import { callPath, download, Failed, get, post } from "./api.js";
 import { confirm, h, say } from "./dom.js";
-import { brief, lasting, legNames, millis, number, offset, outcome, parties, since, when, words } from "./format.js";
+import { brief, lasting, legNames, millis, number, offset, outcome, parties, since, when, words, zone } from "./format.js";
 import { keyOf, ladder } from "./ladder.js";
 import { sign } from "./overview.js";
 import { plots } from "./plots.js";
@@ -129,7 +129,7 @@ function facts({ call, id }, record, state) {
 		call ? pair("Call", h("code", null, call)) : pair("Asked for", h("code", null, id)),
 		record.twilio_call_sid && pair("Twilio leg", h("code", null, record.twilio_call_sid)),
 		record.twilio_parent_call_sid && pair("Twilio caller's call", h("code", null, record.twilio_parent_call_sid)),
-		record.started && pair("Started", when(record.started)),
+		record.started && pair("Started", when(record.started), h("span", { class: "note" }, ` ${zone(record.started)}`)),
 		record.answered && pair("Answered", `after ${brief((new Date(record.answered) - new Date(record.started)) / 1000)}`),
 		record.ended && pair("Lasted", took(record.duration_seconds), record.answered ? `, talked ${took(record.talked_seconds)}` : ", never answered"),
 		record.kind && pair("Came by", { pv: "Programmable Voice", trunk: "elastic trunk" }[record.kind] ?? record.kind, record.source && ` from ${record.source}`),

@@ -104,11 +104,12 @@ function liveRow(call) {
 
 function endedRow(record) {
 	const { from, to } = parties(record);
-	const tone = outcome(record.result);
 	const transfer = record.transfers?.at(-1);
+	const troubled = transfer !== undefined && ["fair", "poor"].includes(outcome(transfer.result));
+	const tone = troubled && outcome(record.result) === "good" ? "fair" : outcome(record.result); // a call may end well without its transfer
 	const mos = Math.min(...(record.media ?? []).flatMap((m) => [m.received.mos, m.sent.mos]).filter(Boolean));
 	return h("tr", { "data-key": record.call },
-		h("td", { class: "dot" }, sign(tone), h("span", { class: "unseen" }, words(record.result))),
+		h("td", { class: "dot" }, sign(tone), h("span", { class: "unseen" }, words(record.result), troubled && ", but its transfer failed")),
 		link(record.call), h("td", { class: "party" }, from), h("td", { class: "party to" }, to),
 		h("td", { class: "ended", title: when(record.ended) }, `${about(since(record.ended))} ago`),
 		h("td", { class: "n lasted", title: record.answered ? false : "not answered" }, record.answered ? lasting(record.duration_seconds) : brief(record.duration_seconds)),

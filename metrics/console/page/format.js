@@ -14,6 +14,9 @@ export function when(time) {
 	return date.toDateString() === new Date().toDateString() ? clock(date) : `${day(date)}, ${clock(date)}`;
 }
 
+// zone is how the times of this page are told from those of a log: 14:05 UTC, 15:05 GMT+1.
+export const zone = (time) => new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(new Date(time)).find((part) => part.type === "timeZoneName").value;
+
 // millis is the time with milliseconds.
 export const millis = (time) => `${clock(time)}.${String(new Date(time).getMilliseconds()).padStart(3, "0")}`;
 

@@ -118,7 +118,7 @@ func (e *Endpoint) flowLocked() {
 		f.Witness = e.witnessLocked()
 	}
 	e.carrier.Forward(f)
-	e.sampleLocked()
+	e.sampleLocked(true)
 }
 
 // admitLocked says who speaks to the peer.

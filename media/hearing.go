@@ -17,8 +17,8 @@ type Unheard struct {
 }
 
 const (
-	// quiet is how long nothing comes from a peer that says nothing: shorter than the second between two looks, which
-	// is never exact, and many packets.
+	// quiet is how long nothing comes from a peer that says nothing: somewhat shorter than two looks, which are never exact, and
+	// many packets.
 	quiet = 950 * time.Millisecond
 	// comfortNoise is the static payload type that many send without having said so (RFC 3389).
 	comfortNoise = 13
@@ -30,11 +30,13 @@ type hearing struct {
 	foreign [quality.Foreigns]uint64 // at the last look
 	why     metrics.OneWay           // what was wrong with the packet that was looked at last, if wrong
 	wrong   bool
+	whole   bool           // the packet that is asked for is to be opened, too
+	silence metrics.OneWay // why nothing is heard, as long as nothing comes
 }
 
-// Unheard tells of every bridged endpoint whose peer is not heard, and why. It is for calls about a second apart: what
-// came between two of them is judged. Each time one packet is looked at, which is the first behind each offer and answer: was its payload
-// type agreed on, and, where SRTP passes, is it by the peer's key.
+// Unheard tells of every bridged endpoint whose peer is not heard, and why. It is for calls about half a second apart: what
+// came between two of them is judged. Each time the payload type of one packet is looked at, was it agreed on; and of the first one behind
+// each offer and answer, and then of every other, where SRTP passes, is it by the peer's key.
 func (s *Session) Unheard() []Unheard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,11 +65,15 @@ func (e *Endpoint) unheardLocked() (metrics.OneWay, bool) {
 	e.lookLocked()
 	switch {
 	case time.Since(h.opened) < quiet || time.Since(r.LastSeen) < quiet:
+		h.silence = metrics.OneWayNothing
 		return h.why, h.wrong
 	case r.Foreign[metrics.ForeignAuth] > before[metrics.ForeignAuth]:
-		return metrics.OneWayAuth, true
-	case r.Foreign[metrics.ForeignSource] > before[metrics.ForeignSource]:
-		return metrics.OneWaySource, true
+		h.silence = metrics.OneWayAuth
+	case r.Foreign[metrics.ForeignSource] > before[metrics.ForeignSource]+1: // one may be anybody's
+		h.silence = metrics.OneWaySource
+	}
+	if h.silence != metrics.OneWayNothing {
+		return h.silence, true // also when the last of such packets was a while ago
 	}
 	return metrics.OneWayNothing, e.remote.Receive && !e.mayBeQuietLocked() // who holds the other need not speak
 }
@@ -84,15 +90,16 @@ func (h *hearing) openLocked(is bool) {
 
 // lookLocked judges the packet that was asked for last time and asks for another.
 func (e *Endpoint) lookLocked() {
-	if b := e.carrier.Sampled(); b != nil {
-		e.hearing.why, e.hearing.wrong = e.wrongLocked(b)
+	h := &e.hearing
+	if b := e.carrier.Sampled(); b != nil && (h.whole || !h.wrong || h.why != metrics.OneWayAuth) {
+		h.why, h.wrong = e.wrongLocked(b, h.whole)
 	}
-	e.sampleLocked()
+	e.sampleLocked(!h.whole) // to open one costs what ten do that pass
 }
 
 // sampleLocked asks for the next packet, whole if there is something to be found out by that.
-func (e *Endpoint) sampleLocked() {
-	if e.passesSRTPLocked() {
+func (e *Endpoint) sampleLocked(whole bool) {
+	if e.hearing.whole = whole && e.passesSRTPLocked(); e.hearing.whole {
 		e.carrier.Sample(lane.MaxPacket)
 		return
 	}
@@ -103,11 +110,11 @@ func (e *Endpoint) sampleLocked() {
 func (e *Endpoint) passesSRTPLocked() bool { return e.remote.Suite != sdp.NoSuite && !e.keys.opening }
 
 // wrongLocked tells what is wrong with a packet of the peer, or with the beginning of one.
-func (e *Endpoint) wrongLocked(b []byte) (metrics.OneWay, bool) {
+func (e *Endpoint) wrongLocked(b []byte, whole bool) (metrics.OneWay, bool) {
 	if agreed := e.remote.types(); agreed != (payloadTypes{}) && !agreed.has(b) && b[1]&0x7f != comfortNoise {
 		return metrics.OneWayPayloadType, true
 	}
-	if len(b) == rtpHeader || !e.passesSRTPLocked() {
+	if !whole {
 		return 0, false
 	}
 	opener, err := srtp.NewOpener(e.remote.Suite, e.remote.RemoteKey)

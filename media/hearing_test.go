@@ -9,21 +9,21 @@ import (
 	"handoff/metrics"
 )
 
-// looks lets A and B talk until a look at the session shows what is wanted: the first or the second of them, a second apart. What
-// each says, and by what, is the test's.
+// looks lets A and B talk until a look at the session shows what is wanted: one of the first three, half a second apart. What each
+// says, and by what, is the test's.
 func (c talk) looks(t *testing.T, sayA, sayB func(), want ...Unheard) {
 	t.Helper()
-	packets, second := time.NewTicker(20*time.Millisecond), time.NewTicker(time.Second)
+	packets, look := time.NewTicker(20*time.Millisecond), time.NewTicker(time.Second/2)
 	defer packets.Stop()
-	defer second.Stop()
+	defer look.Stop()
 	var got []Unheard
-	for range 2 {
+	for range 3 {
 		for looked := false; !looked; {
 			select {
 			case <-packets.C:
 				sayA()
 				sayB()
-			case <-second.C:
+			case <-look.C:
 				looked = true
 			}
 		}
@@ -55,6 +55,22 @@ func TestWhyALegIsNotHeard(t *testing.T) {
 			c.looks(t, c.saysA, mute, Unheard{metrics.LegB, metrics.OneWayNothing})
 			c.looks(t, c.saysA, c.saysB)
 			c.looks(t, mute, c.saysB, Unheard{metrics.LegA, metrics.OneWayNothing})
+		}},
+		{"nothing comes, and a stranger knocks", []mode{passed}, false, func(t *testing.T, c talk) {
+			knock := stranger(t, c.pb, c.b)
+			c.looks(t, c.saysA, c.saysB)
+			time.Sleep(quiet)
+			c.looks(t, c.saysA, mute, Unheard{metrics.LegB, metrics.OneWayNothing})
+			knock()
+			time.Sleep(time.Second / 2)
+			c.looks(t, c.saysA, mute, Unheard{metrics.LegB, metrics.OneWayNothing})
+		}},
+		{"from another source, and then nothing", []mode{passed}, false, func(t *testing.T, c talk) {
+			c.looks(t, c.saysA, stranger(t, c.pb, c.b), Unheard{metrics.LegB, metrics.OneWaySource})
+			time.Sleep(time.Second / 2)
+			if got := c.Unheard(); !slices.Contains(got, Unheard{metrics.LegB, metrics.OneWaySource}) { // it is one silence
+				t.Errorf("not heard are %v", got)
+			}
 		}},
 		{"from another source", []mode{passed}, true, func(t *testing.T, c talk) {
 			c.looks(t, c.saysA, stranger(t, c.pb, c.b), Unheard{metrics.LegB, metrics.OneWaySource})

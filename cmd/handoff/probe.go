@@ -17,8 +17,18 @@ import (
 	"handoff/sip/uri"
 )
 
-// watch keeps watch over Watson's targets, and leaves those of before.
+// watch keeps watch over Watson's targets, and leaves those of before. One that is new is believed to be up until something is
+// heard of it, and has a series from now on.
 func (e *edge) watch(cfg *configs.Config, now rules) {
+	var known []probe.State
+	if p := e.prober.Load(); p != nil {
+		known = p.States()
+	}
+	for _, target := range now.trunks.Targets {
+		if !slices.ContainsFunc(known, func(s probe.State) bool { return s.Name == target.Host }) {
+			e.counters.WatsonTarget(target.Host, true, time.Now())
+		}
+	}
 	before := e.prober.Swap(newProber(cfg, now.trunks, e.wire, e.counters, e.log))
 	if before == nil {
 		return

@@ -361,6 +361,25 @@ func TestPrometheusShowsItsToken(t *testing.T) {
 	})
 }
 
+// What is scraped has nothing in it that promtool would object to.
+func TestPromtoolObjectsToNoMetric(t *testing.T) {
+	t.Parallel()
+	requires(t, "promtool", "prometheus")
+	sc := newScene(t, stageConfig{})
+	talkAndHangUp(sc)
+	cmd := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+	cmd.Stdin = strings.NewReader(sc.get("/metrics"))
+	said, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(said)) {
+		if strings.HasPrefix(line, "handoff_") || strings.Contains(line, "error") {
+			t.Error(line)
+		}
+	}
+	if err != nil && !bytes.Contains(said, []byte("go_")) && !bytes.Contains(said, []byte("process_")) {
+		t.Errorf("%v: %s", err, said)
+	}
+}
+
 // promtool plays the rules on series: what fires, when, and what does not.
 func TestRulesFireWhenTheyShould(t *testing.T) {
 	t.Parallel()

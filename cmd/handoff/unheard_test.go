@@ -1,10 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"handoff/configs"
 	"handoff/metrics"
 	"handoff/sip/simulator/twilio"
 	"handoff/sip/simulator/watson"
@@ -102,5 +111,69 @@ func TestNobodyIsMissedWhoNeedNotSpeak(t *testing.T) {
 			sc.must(caller.Hangup(sc.ctx))
 			sc.over(caller, assistant)
 		})
+	}
+}
+
+// Of packets that come and can't be heard, the counter, the log and the CDR know why within two seconds, on each media path.
+func TestTheOperatorSeesWhyPacketsAreNotHeard(t *testing.T) {
+	t.Parallel()
+	terminates := func(c *configs.Config) { c.Media.SRTPKeys = configs.SRTPKeysTerminate }
+	spoilt := func(b []byte) { b[len(b)-1] ^= 1 } // of the authentication tag
+	for _, path := range []configs.MediaPath{configs.MediaPathPortable, configs.MediaPathUserspace, configs.MediaPathKernel} {
+		for _, tt := range []struct {
+			name  string
+			spoil func([]byte)
+			set   func(*configs.Config)
+			want  metrics.OneWay
+		}{
+			{"SRTP that passes, by another key", spoilt, func(*configs.Config) {}, metrics.OneWayAuth},
+			{"SRTP that is terminated, by another key", spoilt, terminates, metrics.OneWayAuth},
+			{"a payload type of its own", func(b []byte) { b[1] = 96 }, func(*configs.Config) {}, metrics.OneWayPayloadType},
+		} {
+			t.Run(string(path)+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				if path != configs.MediaPathPortable && os.Geteuid() != 0 {
+					t.Skip("not root")
+				}
+				core, lines := observer.New(zap.WarnLevel)
+				file := filepath.Join(t.TempDir(), "cdr.jsonl")
+				sc := newScene(t, withCDR(stageConfig{Log: zap.New(core), Set: both(tt.set, func(c *configs.Config) { c.Media.Path = path })}, file))
+				caller, assistant := sc.place(twilio.Options{})
+				sc.stillTalk(caller, assistant)
+				said := caller.Phone().Said()
+				caller.Phone().Mute()
+				began, quit := time.Now(), make(chan struct{})
+				var wg sync.WaitGroup
+				wg.Go(func() { // ends with quit
+					pace := time.NewTicker(20 * time.Millisecond)
+					defer pace.Stop()
+					for n := binary.BigEndian.Uint16(said[2:]) + 1; ; n++ {
+						b := bytes.Clone(said)
+						binary.BigEndian.PutUint16(b[2:], n)
+						tt.spoil(b)
+						_ = caller.Phone().Send(b, false)
+						select {
+						case <-pace.C:
+						case <-quit:
+							return
+						}
+					}
+				})
+				sc.counted(`handoff_rtp_one_way_total{leg="a",reason="` + tt.want.String() + `"} 1`)
+				if took := time.Since(began); took > 3*time.Second { // two, and what a busy machine adds
+					t.Errorf("it took %v", took)
+				}
+				close(quit)
+				wg.Wait()
+				if said := lines.FilterMessage("leg is not heard").All(); len(said) == 0 || said[0].ContextMap()["why"] != tt.want.String() || said[0].ContextMap()["call"] == nil {
+					t.Errorf("the log says %v", said)
+				}
+				sc.must(caller.Hangup(sc.ctx))
+				sc.quiet()
+				if told := toldOf(t, file, 1)[0].OneWay; len(told) == 0 || told[0].Leg != "a" || told[0].Reason != tt.want.String() {
+					t.Errorf("the CDR says %+v", told)
+				}
+			})
+		}
 	}
 }

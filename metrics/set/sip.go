@@ -32,7 +32,7 @@ func newSIPMetrics(f *factory) sipMetrics {
 		expiry: f.gauges("tls_certificate_expiry_seconds", "When the edge's own certificate expires, in seconds since 1970."),
 		peerExpiry: f.gauges("tls_peer_certificate_expiry_seconds",
 			"When the certificate that the peer showed on the last connection dialled to it expires, in seconds since 1970.", "peer"),
-		targets: f.gauges("watson_target_up", "Whether the last that was heard of a Watson target was good.", "target"),
+		targets: f.gauges("watson_target_up", "Whether the last that was heard of a Watson target was good; 1 until something is heard.", "target"),
 		since:   f.gauges("watson_target_since_seconds", "When that last changed, in seconds since 1970.", "target"),
 	}
 	for _, peer := range metrics.Peers() {
@@ -40,6 +40,9 @@ func newSIPMetrics(f *factory) sipMetrics {
 		for _, direction := range metrics.Directions() {
 			for _, method := range append(methods(), other) {
 				m.requests.WithLabelValues(direction.String(), method, peer.String())
+				if peer != metrics.PeerUnknown { // whom nobody answers; and the codes of others are no closed list
+					m.responses.WithLabelValues(direction.String(), method, "200", peer.String())
+				}
 			}
 		}
 	}

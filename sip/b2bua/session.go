@@ -35,7 +35,7 @@ type session struct {
 	path       metrics.Path    // that carries them
 	heard      [3]time.Time    // when media last came, by leg; zero: not yet, or it did not have to
 	unheard    []media.Unheard // what the observer knows
-	unjudged   bool            // at the last tick, for a transfer
+	unjudged   time.Time       // when a transfer was under way last
 }
 
 // side is one leg's part: the descriptions in force, ours and the peer's.

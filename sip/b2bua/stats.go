@@ -14,26 +14,35 @@ import (
 	"handoff/sip/leg"
 )
 
-// tickTime is how often a call reads what its packets have counted.
-const tickTime = time.Second
+const (
+	// tickTime is how often a call reads what its packets have counted.
+	tickTime = time.Second
+	// lookTime is how often it looks whether they are heard: what is wrong is known within two seconds, and shows at the second look.
+	lookTime = tickTime / 2
+)
 
 // watch reads the media counters while the call is up.
 func (c *Call) watch() {
-	c.after(tickTime, func() {
-		c.calm = true
-		c.count()
+	c.after(lookTime, func() {
 		c.listen()
-		if time.Since(c.talk.sampled) >= trace.SampleTime-tickTime/2 {
-			c.sample()
-		}
-		c.forgetOutlets()
-		c.noteChange()
-		c.endStuck()
-		c.talk.fold()
-		if c.a.State() != leg.Over {
-			c.watch()
-		}
+		c.after(tickTime-lookTime, c.tick)
 	})
+}
+
+func (c *Call) tick() {
+	c.calm = true
+	c.count()
+	c.listen()
+	if time.Since(c.talk.sampled) >= trace.SampleTime-tickTime/2 {
+		c.sample()
+	}
+	c.forgetOutlets()
+	c.noteChange()
+	c.endStuck()
+	c.talk.fold()
+	if c.a.State() != leg.Over {
+		c.watch()
+	}
 }
 
 // count tells the observer what has passed since it was told last.
@@ -116,12 +125,11 @@ func (c *Call) listen() {
 		return
 	}
 	if c.handoff.running() {
-		c.talk.unjudged = true
+		c.talk.unjudged = time.Now()
 		return
 	}
 	now := c.talk.media.Unheard()
-	if c.talk.unjudged { // who was silent until now begins to speak
-		c.talk.unjudged = false
+	if time.Since(c.talk.unjudged) < tickTime { // who was silent until then begins to speak
 		return
 	}
 	before := c.talk.unheard

@@ -91,8 +91,8 @@ static __always_inline struct slot *slot_of(const struct udphdr *udp)
 	if (!slot || *(volatile __u32 *)&slot->state == OFF)
 		return NULL;
 	// A slot has gone cold since its last packet. What the program will write is fetched now, beside the first
-	// line and not one line after the other behind the claim, which is a barrier: a tenth of all that a packet
-	// costs where packets come one by one.
+	// line and not one line after the other behind the claim, which is a barrier: a twelfth of the program's time
+	// where packets come one by one.
 	(void)*(volatile __u64 *)&slot->packets;
 	(void)*(volatile __u64 *)&slot->seen;
 	return slot;

@@ -4,7 +4,7 @@ package lane
 // since the last packet of a call all of it has gone cold, and a packet that waits for one line of memory after the other
 // spends more of the edge's own time so than on all that is done with it. Loads that do not need each other are waited for
 // together: so everything is loaded once for all lanes before it is used for any, which saves a tenth of all that a packet
-// costs (make bench-media; calls that are alone in the cache gain nothing). The loads are atomic, for the compiler leaves
+// of 500 calls costs (make bench-media; calls that are alone in the cache gain nothing). The loads are atomic, for the compiler leaves
 // out others that nobody uses.
 func Warm(lanes []*Lane) {
 	for _, l := range lanes {

@@ -23,17 +23,14 @@ func Parse(body []byte) (Description, error) {
 		return Description{}, fmt.Errorf("%w: %d bytes, want 1 to %d", ErrMalformed, len(body), maxBody)
 	}
 	var session pion.SessionDescription
-	if err := session.Unmarshal(body); err != nil {
+	body, lines := readable(body)
+	if err := session.Unmarshal(body); err != nil || len(lines) != len(session.MediaDescriptions) {
 		return Description{}, fmt.Errorf("%w: syntax", ErrMalformed) // err quotes what it could not read: keys among it
 	}
-	if n := len(session.MediaDescriptions); n > maxLines {
+	if n := len(lines); n > maxLines {
 		return Description{}, fmt.Errorf("%w: %d m-lines, at most %d", ErrMalformed, n, maxLines)
 	}
-	d := Description{lines: make([]line, len(session.MediaDescriptions))}
-	for i, m := range session.MediaDescriptions {
-		d.lines[i] = line{m.MediaName.Media, strings.Join(m.MediaName.Protos, "/")}
-	}
-	return d.choose(&session)
+	return Description{lines: lines}.choose(&session)
 }
 
 // choose finds the audio stream: the first that can be used, else the first that is rejected. When
@@ -41,7 +38,7 @@ func Parse(body []byte) (Description, error) {
 func (d Description) choose(session *pion.SessionDescription) (Description, error) {
 	rejected, trouble := -1, error(nil)
 	for i, m := range session.MediaDescriptions {
-		if m.MediaName.Media != "audio" {
+		if d.lines[i].media != "audio" {
 			continue
 		}
 		if m.MediaName.Port.Value == 0 {

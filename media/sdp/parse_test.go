@@ -39,6 +39,8 @@ func TestParseReadsTheAudio(t *testing.T) {
 		{"a media direction wins", body(at, "a=sendonly", "m=audio 4000 RTP/AVP 0", "a=recvonly"), "192.0.2.1:4000", "192.0.2.1:4001", RecvOnly, false},
 		{"hold by address", body("c=IN IP4 0.0.0.0", "m=audio 4000 RTP/AVP 0", "a=sendrecv"), "", "", Inactive, false},
 		{"hold by ipv6 address", body("c=IN IP6 ::", "m=audio 4000 RTP/AVP 0"), "", "", Inactive, false},
+		{"fax and what nobody knows beside it", body(at, "m=image 4002 udptl t38", "a=T38FaxVersion:0", "m=smell 4004 AIR/9 x y", "m=audio 4000 RTP/AVP 0"), "192.0.2.1:4000", "192.0.2.1:4001", SendRecv, false},
+		{"bandwidths of any kind", body(at, "b=AAL:1", "m=audio 4000 RTP/AVP 0", "b=TIAS:64000", "b=X-Y:1", "a=recvonly"), "192.0.2.1:4000", "192.0.2.1:4001", RecvOnly, false},
 		{"a refused stream before it", body(at, "m=audio 0 RTP/AVP 0", "m=audio 1 UDP/TLS/RTP/SAVPF 0", "m=audio 4000 RTP/AVP 0"), "192.0.2.1:4000", "192.0.2.1:4001", SendRecv, false},
 	}
 	for _, tt := range tests {
@@ -102,6 +104,10 @@ func TestParseRefuses(t *testing.T) {
 		{"no m-line", body(at), ErrNoAudio},
 		{"no audio", body(at, "m=video 4000 RTP/AVP 0"), ErrNoAudio},
 		{"dtls", body(at, "m=audio 4000 UDP/TLS/RTP/SAVPF 0"), ErrProfile},
+		{"audio over what nobody knows", body(at, "m=audio 4000 RTP/AVP-2 0"), ErrProfile},
+		{"fax alone", body(at, "m=image 4000 udptl t38"), ErrNoAudio},
+		{"a medium that can not be answered", body(at, "m=audio 4000 RTP/AVP 0", "m=fax\x01 4000 udptl t38"), ErrMalformed},
+		{"a transport without end", body(at, "m=audio 4000 RTP/AVP 0", "m=fax 4000 "+strings.Repeat("x", 33)+" t38"), ErrMalformed},
 		{"feedback", body(at, "m=audio 4000 RTP/SAVPF 0"), ErrProfile},
 		{"a host name", body("c=IN IP4 media.example.com", "m=audio 4000 RTP/AVP 0"), ErrAddress},
 		{"no c= line", strings.ReplaceAll(body(at, "m=audio 4000 RTP/AVP 0"), at+"\r\n", ""), ErrAddress},

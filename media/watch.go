@@ -30,7 +30,7 @@ const (
 )
 
 // ErrWatched says that as many watch a session as may.
-var ErrWatched = fmt.Errorf("%d watch already", maxWatches)
+var ErrWatched = fmt.Errorf("%d capture the media of this call already: the next has to wait for one of them", maxWatches)
 
 // Watch is what somebody gathers of a session.
 type Watch struct {

@@ -233,6 +233,21 @@ func writes(t *testing.T, s Story) {
 	}
 }
 
+// In a narrow terminal what stands behind numbers goes below them, and no sentence becomes a column of words.
+func TestANarrowStoryCanBeRead(t *testing.T) {
+	r := ended()
+	r.Media = []cdr.Media{{Leg: "a", Path: "userspace", Received: cdr.Stream{Packets: 900, MOS: 4.4}, Sent: cdr.Stream{Packets: 900}}}
+	var b bytes.Buffer
+	if err := Tell(trace.Story{Call: strings.Repeat("C", 26), Record: r}).Write(&b, Options{Columns: 60}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n    userspace path\n", "\n    no report by RTCP\n", ", ended: caller_hangup\n(success)\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+}
+
 // What peers have written reaches no terminal as it is, and colours are for those who want them.
 func TestNothingOfAPeersMovesTheTerminal(t *testing.T) {
 	r := ended()

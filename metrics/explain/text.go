@@ -120,7 +120,7 @@ func (s Story) writeHead(p *page) {
 	case s.Live:
 		p.line(bold, "Call %s, live", s.Call)
 	default:
-		p.line(map[bool]string{true: green, false: colours[worst]}[worst == Info], "Call %s, ended: %s (%s)", s.Call, r.Reason, r.Result)
+		p.wrapped(map[bool]string{true: green, false: colours[worst]}[worst == Info], "", fmt.Sprintf("Call %s, ended: %s (%s)", s.Call, r.Reason, r.Result))
 	}
 	if len(s.Findings) > 0 && s.worst() != Info {
 		p.wrapped(colours[s.worst()], "  why       ", s.Findings[0].What)
@@ -280,7 +280,16 @@ func (s Story) writeStream(p *page, name string, st cdr.Stream, more string) {
 	if st.MOS > 0 {
 		lost, jitter, mos = fmt.Sprintf("%.1f %%", 100*lossOf(st)), fmt.Sprintf("%.1f ms", 1000*st.Jitter), fmt.Sprintf("%.1f", st.MOS)
 	}
-	p.wrapped("", fmt.Sprintf("  %-16s %8d  %8s  %8s   %3s   ", name, st.Packets, lost, jitter, mos), more)
+	row := fmt.Sprintf("  %-16s %8d  %8s  %8s   %3s   ", name, st.Packets, lost, jitter, mos)
+	const words = 18 // that more has, at least
+	if p.width >= len(row)+words {
+		p.wrapped("", row, more)
+		return
+	}
+	p.put("", row)
+	if more != "" {
+		p.wrapped("", "    ", more)
+	}
 }
 
 // worstOf is the worst sample of a leg.

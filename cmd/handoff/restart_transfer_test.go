@@ -54,6 +54,16 @@ func TestKilledDuringATransfer(t *testing.T) {
 				r.t.Errorf("%d updates", n)
 			}
 		}},
+		{"twice while the API is asked and does it", rest, twilio.Refer{Status: 603}, func(a *twilio.Account) {
+			a.BehaveREST(twilio.REST{Loss: twilio.MuteAfter})
+		}, func(r *restarts, p pair) {
+			updated(r, p)
+			r.kill()
+			_, err := p.caller.Await(r.ctx)
+			r.must(err)
+			r.start()
+			time.Sleep(written / 3) // his leg is gone by now, and the API has not said yet what became of him
+		}, transferred},
 		{"while the API is asked, and does nothing", rest, twilio.Refer{Status: 603}, func(a *twilio.Account) {
 			a.BehaveREST(twilio.REST{Loss: twilio.MuteBefore})
 		}, updated, func(r *restarts, p pair, told func() watson.Outcome) {

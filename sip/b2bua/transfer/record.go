@@ -82,6 +82,7 @@ func (x *Executor) Resume() {
 	case refer.StateGrace:
 		x.deps.Observer.TransferStarted()
 		x.after(graceTime, refer.GraceOver{})
+		x.resolve(x.Method())
 	case refer.StateUnproved:
 		x.after(left(x.since, doubtTime), refer.DoubtOver{})
 	}
@@ -105,10 +106,15 @@ func (x *Executor) resumeMethod() {
 	case current == metrics.MethodInvite:
 		x.deps.Call.InOrder(func() { x.step(refer.Disproved{Method: current}) })
 	default:
-		x.methods[current] = x.deps.Method(current, x.step)
-		if m, able := x.methods[current].(Resumer); able && x.machine.State() == refer.StateAsking {
-			m.Resume()
-		}
+		x.resolve(current)
+	}
+}
+
+// resolve asks what became of a request, unless that is known or can't be asked. The caller's BYE may have come before the answer.
+func (x *Executor) resolve(m metrics.Method) {
+	x.methods[m] = x.deps.Method(m, x.step)
+	if r, able := x.methods[m].(Resumer); able && x.machine.State() != refer.StateWaiting {
+		r.Resume()
 	}
 }
 

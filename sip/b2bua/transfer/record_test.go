@@ -154,6 +154,33 @@ func TestOfARequestTheAPIIsAskedAndItIsNotSentAgain(t *testing.T) {
 	})
 }
 
+// The process that has found the caller's leg gone may die, too, before it has heard of the API: what that proves is true all the same.
+func TestTheAPIIsAskedBehindTheCallersBYEToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		cfg, deps := s.executor.cfg, s.executor.deps
+		cfg.Machine.Methods = []metrics.Method{metrics.MethodREST}
+		var report func(refer.Event)
+		deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
+			report = r
+			return asks{s}
+		}
+		var err error
+		if s.executor, err = New(cfg, deps); err != nil {
+			t.Fatal(err)
+		}
+		s.executor.Begin()
+		s.answered()
+		s.restored(nil)
+		s.want("GET")
+		s.executor.OnCallerEnded()
+		s.restored(nil)
+		s.want("GET")
+		report(refer.Accepted{Method: metrics.MethodREST})
+		s.want("NOTIFY 200 terminated", "counted rest success", "context delivered", "done proved")
+	})
+}
+
 func TestARequestThatNeverLeftHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)

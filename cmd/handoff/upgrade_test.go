@@ -475,6 +475,34 @@ func TestUpgradeWhoseOldProcessDies(t *testing.T) {
 	r.fair()
 }
 
+// TestUpgradeWhoseOldProcessDiesBeforeTheAnswer: a caller over UDP whose call was being set up there hears 503 from the new one.
+func TestUpgradeWhoseOldProcessDiesBeforeTheAnswer(t *testing.T) {
+	cfg := inClear(portable)
+	clear := cfg.WatsonSet
+	cfg.WatsonSet = func(c *watson.Config) {
+		clear(c)
+		c.Behaviour.RingFor = 20 * time.Second
+	}
+	r := newRestarts(t, cfg)
+	caller, err := r.twilio.Place(r.ctx, "+18885557777", twilio.Options{})
+	r.must(err)
+	assistant, err := r.watson.Accept(r.ctx)
+	r.must(err)
+	<-caller.Ringing()
+	time.Sleep(written)
+	r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
+	r.succeeded()
+	r.kill()
+	if ending, err := caller.Await(r.ctx); err != nil || ending.How != twilio.Rejected || ending.Status != 503 {
+		t.Errorf("the caller: %+v, %v", ending, err)
+	}
+	if ending, err := assistant.Await(r.ctx); err != nil || ending.How != watson.Cancelled {
+		t.Errorf("at Watson: %+v, %v", ending, err)
+	}
+	r.until("the edge holds no call", func() bool { return len(r.held()) == 0 })
+	r.fair()
+}
+
 // TestUpgradeEndsTheOldProcess does so at the latest when it has lingered, and costs nobody anything.
 func TestUpgradeEndsTheOldProcess(t *testing.T) {
 	r := newRestarts(t, restartConfig{YAML: portable, Args: []string{"--linger", "8s"}})

@@ -190,12 +190,12 @@ func TestUpgradeAroundTheTurnOfASequenceNumber(t *testing.T) {
 	}
 }
 
-// TestUpgradeMovesAHundredCalls: each of them once, and then nothing keeps the old process but connections.
-func TestUpgradeMovesAHundredCalls(t *testing.T) {
+// TestUpgradeMovesManyCalls: each of them once, and then nothing keeps the old process but connections.
+func TestUpgradeMovesManyCalls(t *testing.T) {
 	r := newRestarts(t, restartConfig{Ports: "24000-24499", YAML: portable + "limits: invites_per_second: 1000\nlimits: per_source: 1000\n"})
 	var pairs []pair
 	var phones []*phone.Phone
-	for range 100 {
+	for range 60 {
 		p := r.call(twilio.Options{})
 		pairs, phones = append(pairs, p), append(phones, p.phones()...)
 	}

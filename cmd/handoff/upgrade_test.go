@@ -190,12 +190,12 @@ func TestUpgradeAroundTheTurnOfASequenceNumber(t *testing.T) {
 	}
 }
 
-// TestUpgradeMovesAHundredCalls: each of them once, and then nothing keeps the old process but connections.
-func TestUpgradeMovesAHundredCalls(t *testing.T) {
+// TestUpgradeMovesManyCalls: each of them once, and then nothing keeps the old process but connections.
+func TestUpgradeMovesManyCalls(t *testing.T) {
 	r := newRestarts(t, restartConfig{Ports: "24000-24499", YAML: portable + "limits: invites_per_second: 1000\nlimits: per_source: 1000\n"})
 	var pairs []pair
 	var phones []*phone.Phone
-	for range 100 {
+	for range 60 {
 		p := r.call(twilio.Options{})
 		pairs, phones = append(pairs, p), append(phones, p.phones()...)
 	}
@@ -472,6 +472,34 @@ func TestUpgradeWhoseOldProcessDies(t *testing.T) {
 	r.must(hearMore(r.ctx, p.phones(), 5))
 	r.must(p.caller.Hangup(r.ctx))
 	r.ended(p)
+	r.fair()
+}
+
+// TestUpgradeWhoseOldProcessDiesBeforeTheAnswer: a caller over UDP whose call was being set up there hears 503 from the new one.
+func TestUpgradeWhoseOldProcessDiesBeforeTheAnswer(t *testing.T) {
+	cfg := inClear(portable)
+	clear := cfg.WatsonSet
+	cfg.WatsonSet = func(c *watson.Config) {
+		clear(c)
+		c.Behaviour.RingFor = 20 * time.Second
+	}
+	r := newRestarts(t, cfg)
+	caller, err := r.twilio.Place(r.ctx, "+18885557777", twilio.Options{})
+	r.must(err)
+	assistant, err := r.watson.Accept(r.ctx)
+	r.must(err)
+	<-caller.Ringing()
+	time.Sleep(written)
+	r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
+	r.succeeded()
+	r.kill()
+	if ending, err := caller.Await(r.ctx); err != nil || ending.How != twilio.Rejected || ending.Status != 503 {
+		t.Errorf("the caller: %+v, %v", ending, err)
+	}
+	if ending, err := assistant.Await(r.ctx); err != nil || ending.How != watson.Cancelled {
+		t.Errorf("at Watson: %+v, %v", ending, err)
+	}
+	r.until("the edge holds no call", func() bool { return len(r.held()) == 0 })
 	r.fair()
 }
 

@@ -23,6 +23,7 @@ func FuzzFor(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add([]byte(body(at, "m=video 0 AVP", "m=smell 0 AIR/9 x", "m=audio 4000 RTP/AVP 0"))) // one without a format
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := Parse(text)
 		if err != nil {

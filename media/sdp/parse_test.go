@@ -107,6 +107,7 @@ func TestParseRefuses(t *testing.T) {
 		{"audio over what nobody knows", body(at, "m=audio 4000 RTP/AVP-2 0"), ErrProfile},
 		{"fax alone", body(at, "m=image 4000 udptl t38"), ErrNoAudio},
 		{"a medium that can not be answered", body(at, "m=audio 4000 RTP/AVP 0", "m=fax\x01 4000 udptl t38"), ErrMalformed},
+		{"a medium that is an address", body(at, "m=audio 4000 RTP/AVP 0", "m=192.0.2.1 4000 udptl t38"), ErrMalformed},
 		{"a transport without end", body(at, "m=audio 4000 RTP/AVP 0", "m=fax 4000 "+strings.Repeat("x", 33)+" t38"), ErrMalformed},
 		{"feedback", body(at, "m=audio 4000 RTP/SAVPF 0"), ErrProfile},
 		{"a host name", body("c=IN IP4 media.example.com", "m=audio 4000 RTP/AVP 0"), ErrAddress},

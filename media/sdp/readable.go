@@ -33,7 +33,7 @@ func readable(body []byte) (text []byte, lines []line) {
 // stream reads "media port transport format …", and writes it with a medium and a transport that pion knows.
 func stream(text string) (known string, is line) {
 	f := strings.Fields(text)
-	if len(f) < 4 {
+	if len(f) < 3 {
 		return text, line{} // pion says what is wrong with it
 	}
 	is = line{f[0], f[2]}
@@ -46,7 +46,7 @@ func stream(text string) (known string, is line) {
 	return strings.Join(f, " ") + "\r\n", is
 }
 
-// word tells whether a name can be answered as it came.
+// word tells whether a name can be answered as it came: no address hides in it.
 func word(s string) bool {
-	return s != "" && len(s) <= maxWord && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	return len(s) <= maxWord && !strings.Contains(s, ".") && token(strings.ReplaceAll(s, "/", ""))
 }

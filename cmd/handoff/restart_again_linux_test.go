@@ -60,7 +60,8 @@ func TestKilledWhileItRecovers(t *testing.T) {
 	}
 }
 
-// child waits for the process that an upgrade starts.
+// child waits for the process that an upgrade starts: it has its end of the channel. Before its first child Go starts another, to see
+// what the system can do.
 func (r *restarts) child() (pid int) {
 	r.t.Helper()
 	at := fmt.Sprintf("/proc/%d/task", r.cmd.Process.Pid)
@@ -68,8 +69,11 @@ func (r *restarts) child() (pid int) {
 		threads, _ := filepath.Glob(filepath.Join(at, "*", "children"))
 		for _, name := range threads {
 			text, _ := os.ReadFile(name)
-			if fields := strings.Fields(string(text)); len(fields) > 0 {
-				pid, _ = strconv.Atoi(fields[0])
+			for _, field := range strings.Fields(string(text)) {
+				environ, _ := os.ReadFile(filepath.Join("/proc", field, "environ"))
+				if strings.Contains(string(environ), "HANDOFF_UPGRADE=") {
+					pid, _ = strconv.Atoi(field)
+				}
 			}
 		}
 		return pid != 0

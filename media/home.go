@@ -60,7 +60,7 @@ func (r *Relay) Own(at netip.AddrPort) bool {
 	if at.Port() >= r.cfg.Ports.Min && at.Port() <= r.cfg.Ports.Max && slices.ContainsFunc(r.homes, func(h home) bool { return h.has(ip) || !r.cfg.Neighbours && h.hasAll(ip) }) {
 		return true
 	}
-	return ip.IsLoopback() && !r.cfg.Neighbours
+	return ip.IsLoopback() && !r.cfg.Neighbours && !slices.ContainsFunc(r.homes, func(h home) bool { return h.public.IsLoopback() })
 }
 
 // has tells whether the home's sockets are told to peers, or bound, at an address.

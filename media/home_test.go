@@ -104,7 +104,7 @@ func TestWhatIsItsOwn(t *testing.T) {
 	ports := Ports{20000, 20009}
 	addr := netip.MustParseAddr
 	outside, behind := Config{Listen: addr("127.0.0.1"), Public: addr("203.0.113.10")}, Config{Public: addr("203.0.113.10")}
-	both := Config{Public: addr("127.0.0.1"), PublicIPv6: addr("::1"), Neighbours: true}
+	both := Config{Public: addr("127.0.0.1"), PublicIPv6: addr("::1")}
 	tried := Config{Public: addr("203.0.113.10"), Neighbours: true}
 	tests := []struct {
 		name string

@@ -158,6 +158,9 @@ func (r *Relay) bind(at home) (carrier, uint16, error) {
 		}
 		c, err := r.path.open(at.listen, number, quality.Report{}, nil)
 		if err == nil {
+			if s, ok := c.(*shortcut); ok {
+				s.begin()
+			}
 			if shortened {
 				r.deps.Observer.PortRestShortened()
 			}

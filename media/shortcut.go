@@ -140,12 +140,16 @@ func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report, s
 	s := p.over(below, ip, port)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if before.Stream.Started {
-		_, s.inherited = p.fast.Read(port)
-	} else {
-		p.fast.Stop(port) // what an earlier process may have left there
-	}
+	_, s.inherited = p.fast.Read(port)
 	return s, nil
+}
+
+// begin ends what an earlier process may have left at the port of a new call.
+func (s *shortcut) begin() {
+	s.path.mu.Lock()
+	defer s.path.mu.Unlock()
+	s.path.fast.Stop(s.at.Port())
+	s.inherited = false
 }
 
 // take is of what another process has taken back from the kernel.
@@ -220,13 +224,18 @@ func (s *shortcut) Forward(f *lane.Flow) {
 }
 
 // inheritLocked takes over what the kernel carried since the session was written down. It goes on doing so
-// until what comes up has a flow, so that nothing is lost; the few packets in between are not counted.
+// until what comes up has a flow, so that nothing is lost; the few packets in between are not counted, nor are any of a session that was
+// written down before its first packet.
 func (s *shortcut) inheritLocked(f *lane.Flow) {
 	s.inherited = false
 	defer s.path.fast.Stop(s.at.Port())
 	c, _ := s.path.fast.Read(s.at.Port())
 	before := s.carrier.Report().Stream
-	if f == nil || c.Packets == 0 || c.Stream.Received < before.Received {
+	switch {
+	case f == nil:
+		return
+	case !before.Started, c.Packets == 0, c.Stream.Received < before.Received:
+		s.carrier.Forward(f)
 		return
 	}
 	packets := c.Stream.Received - before.Received

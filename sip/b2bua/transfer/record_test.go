@@ -131,23 +131,29 @@ func (m asks) Attempt() { m.did("POST") }
 func (m asks) Cancel()  {}
 func (m asks) Resume()  { m.did("GET") }
 
+// asking is a transfer by REST that another process has begun: its method's reports come from this one.
+func asking(t *testing.T) (*stage, func(refer.Event)) {
+	s := newStage(t)
+	cfg, deps := s.executor.cfg, s.executor.deps
+	cfg.Machine.Methods = []metrics.Method{metrics.MethodREST}
+	var report func(refer.Event)
+	deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
+		report = r
+		return asks{s}
+	}
+	var err error
+	if s.executor, err = New(cfg, deps); err != nil {
+		t.Fatal(err)
+	}
+	s.executor.Begin()
+	s.answered()
+	s.restored(nil)
+	return s, func(e refer.Event) { report(e) } // of the method that was made last
+}
+
 func TestOfARequestTheAPIIsAskedAndItIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		cfg, deps := s.executor.cfg, s.executor.deps
-		cfg.Machine.Methods = []metrics.Method{metrics.MethodREST}
-		var report func(refer.Event)
-		deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
-			report = r
-			return asks{s}
-		}
-		var err error
-		if s.executor, err = New(cfg, deps); err != nil {
-			t.Fatal(err)
-		}
-		s.executor.Begin()
-		s.answered()
-		s.restored(nil)
+		s, report := asking(t)
 		s.want("GET")
 		report(refer.Disproved{Method: metrics.MethodREST})
 		s.want("NOTIFY 503 terminated", "counted rest upstream", "context rejected", "done failed")
@@ -157,21 +163,7 @@ func TestOfARequestTheAPIIsAskedAndItIsNotSentAgain(t *testing.T) {
 // The process that has found the caller's leg gone may die, too, before it has heard of the API: what that proves is true all the same.
 func TestTheAPIIsAskedBehindTheCallersBYEToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		cfg, deps := s.executor.cfg, s.executor.deps
-		cfg.Machine.Methods = []metrics.Method{metrics.MethodREST}
-		var report func(refer.Event)
-		deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
-			report = r
-			return asks{s}
-		}
-		var err error
-		if s.executor, err = New(cfg, deps); err != nil {
-			t.Fatal(err)
-		}
-		s.executor.Begin()
-		s.answered()
-		s.restored(nil)
+		s, report := asking(t)
 		s.want("GET")
 		s.executor.OnCallerEnded()
 		s.restored(nil)

@@ -99,11 +99,7 @@ func TestKilledDuringATransfer(t *testing.T) {
 			}
 			p := r.call(twilio.Options{Refer: tt.refer})
 			r.must(hearMore(r.ctx, p.phones(), 5))
-			outcome := make(chan watson.Outcome, 1)
-			go func() { // ends with the transfer
-				o, _ := p.assistant.Refer(r.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
-				outcome <- o
-			}()
+			outcome := r.refer(p)
 			tt.until(r, p)
 			r.again()
 			tt.after(r, p, func() watson.Outcome {
@@ -174,4 +170,14 @@ func TestKilledWhileTheCallerTalksToAnAgent(t *testing.T) {
 		}
 	}
 	r.fair()
+}
+
+// refer has Watson ask for a transfer, and tells what it hears of it.
+func (r *restarts) refer(p pair) <-chan watson.Outcome {
+	outcome := make(chan watson.Outcome, 1)
+	go func() { // ends with the transfer
+		o, _ := p.assistant.Refer(r.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
+		outcome <- o
+	}()
+	return outcome
 }

@@ -13,7 +13,6 @@ import (
 
 	"handoff/metrics/cdr"
 	"handoff/sip/simulator/twilio"
-	"handoff/sip/simulator/watson"
 )
 
 // TestUpgradeDuringATransfer: Twilio's HTTP requests come to the new process, its SIP to whichever process has the call. The key
@@ -70,11 +69,7 @@ func TestUpgradeDuringATransfer(t *testing.T) {
 			r.twilio.Domain().Receive(tt.reception)
 			p := r.call(twilio.Options{Refer: tt.refer})
 			r.must(hearMore(r.ctx, p.phones(), 5))
-			outcome := make(chan watson.Outcome, 1)
-			go func() { // ends with the transfer
-				o, _ := p.assistant.Refer(r.ctx, watson.Transfer{Key: testKey, OnFailure: watson.ResumeCall})
-				outcome <- o
-			}()
+			outcome := r.refer(p)
 			tt.until(r, p)
 			r.must(r.cmd.Process.Signal(syscall.SIGUSR2))
 			r.succeeded()

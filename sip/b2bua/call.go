@@ -30,7 +30,7 @@ type Call struct {
 	mail      *mailbox
 	inviteKey inviteKey
 
-	// owned by run
+	// owned by the loop
 	a, b    *leg.Leg
 	spares  []*leg.Leg  // attempts at Watson or an agent given up; a late 2xx of theirs is still ended
 	dialogs []dialog.ID // by which the registry finds the call
@@ -71,7 +71,7 @@ var (
 	errLongNumber = errors.New("number too long")
 )
 
-// newCall builds the call of an INVITE, with leg A but without a goroutine. An error means that the
+// newCall builds the call of an INVITE, with leg A, whose loop has not begun. An error means that the
 // INVITE makes no dialog.
 func newCall(e *rules, tx Inbound) (*Call, error) {
 	req := tx.Request()
@@ -103,7 +103,6 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 	c := &Call{
 		id:        id,
 		engine:    e,
-		mail:      newMailbox(),
 		inviteKey: inviteKey{strings.Clone(req.CallID().Value()), strings.Clone(dialog.FromTag(req))}, // not the whole message's text
 		caller: caller{
 			kind:    e.cfg.Trunk.Kind(from.URI),
@@ -118,7 +117,7 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 		},
 		setup: &setup{caller: e.cfg.Trunk.IntroduceToWatson(who)},
 	}
-	c.log = logOf(e.deps.Log, id)
+	c.mail, c.log = newMailbox(c.wake), logOf(e.deps.Log, id)
 	c.a, err = leg.NewUAS(leg.Config{
 		Name:    metrics.LegA,
 		Peer:    metrics.PeerTwilio,
@@ -137,43 +136,38 @@ func newCall(e *rules, tx Inbound) (*Call, error) {
 	return c, nil
 }
 
-// run begins the call's loop: everything that happens to the call happens here, one thing at a
+// run begins the call's loop: everything that happens to the call happens there, one thing at a
 // time, and first what it begins with.
 func (c *Call) run(begin func()) {
-	deepen()
-	c.guarded(begin)
-	c.work()
+	c.engine.crew.enlist()
+	c.mail.open(begin)
 }
 
-// work is the loop. The goroutine of a call that has been up for a while leaves it when there is nothing to do, and what
-// comes next is done by another one: a goroutine that only waits takes as much memory as a third of the call.
-func (c *Call) work() {
-	for !c.over() {
-		if c.calm && c.mail.leave(c.work) {
-			return
+// wake has the loop go on.
+func (c *Call) wake() { c.engine.crew.serve(c) }
+
+// turn is the loop, until there is nothing to do.
+func (c *Call) turn() (last bool) {
+	for {
+		batch := c.mail.take()
+		if batch == nil {
+			return false
 		}
-		<-c.mail.wake
-		for _, f := range c.mail.take() {
+		for _, f := range batch {
 			c.guarded(f)
 		}
 		if c.move != nil {
 			c.guarded(c.leave)
 		}
+		switch {
+		case c.moved:
+			c.depart()
+			return true
+		case c.over():
+			c.finish()
+			return true
+		}
 	}
-	if c.moved {
-		c.depart()
-		return
-	}
-	c.finish()
-}
-
-// deepen lets the stack grow to what a call needs, once and while there is little on it to be moved. Left alone it
-// doubles in the depth of the set-up, twice; the collector takes back what is not used.
-//
-//go:noinline
-func deepen() byte {
-	var room [5 << 10]byte
-	return room[len(room)-1]
 }
 
 // guarded keeps a panic from taking other calls down: this call ends, as well as it still can.
@@ -203,7 +197,7 @@ func (c *Call) over() bool {
 	return !c.handoff.running() && len(c.gate.waiting) == 0
 }
 
-// legDeps gives a leg its ways out, all of which lead back onto this goroutine.
+// legDeps gives a leg its ways out, all of which lead back into the loop.
 func (c *Call) legDeps() leg.Deps {
 	return leg.Deps{
 		Log:     c.log,
@@ -214,9 +208,9 @@ func (c *Call) legDeps() leg.Deps {
 	}
 }
 
-// after runs f on this goroutine when d is over.
+// after runs f in the loop when d is over.
 func (c *Call) after(d time.Duration, f func()) (stop func()) {
-	stopped := false // owned by run: the timer only posts
+	stopped := false // owned by the loop: the timer only posts
 	timer := time.AfterFunc(d, func() {
 		c.mail.put(func() {
 			if !stopped {
@@ -230,7 +224,7 @@ func (c *Call) after(d time.Duration, f func()) (stop func()) {
 	}
 }
 
-// callWire brings what the network answers back onto the call's goroutine.
+// callWire brings what the network answers back into the call's loop.
 type callWire struct {
 	leg.Wire
 	call *Call

@@ -178,7 +178,7 @@ func (c *Call) shutdown() {
 	c.inOrder(func() { c.hangUp(metrics.ReasonShutdown) })
 }
 
-// abandon ends the goroutine whatever the legs still wait for.
+// abandon ends the call whatever the legs still wait for.
 func (c *Call) abandon() {
 	for _, l := range c.legs() {
 		l.Drop()

@@ -191,6 +191,7 @@ type Engine struct {
 	calls   registry
 	admit   admission
 	stories stories
+	crew    crew
 
 	crowded rate.Sometimes // tells of calls that are turned away for a limit, once a second
 }
@@ -324,7 +325,7 @@ func (e *Engine) onInvite(tx Inbound) {
 		e.turnAway(tx, err)
 		return
 	}
-	go call.run(call.onInvite) // ends when all legs are over
+	call.run(call.onInvite)
 }
 
 // turnAway answers an INVITE that is well formed and not taken.

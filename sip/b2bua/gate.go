@@ -42,7 +42,7 @@ func (c *Call) inOrder(act func()) {
 	c.gate.waiting = append(c.gate.waiting, &promise{act: act, written: true, stop: func() {}})
 }
 
-// write posts the record; done runs on this goroutine when it is written, or could not be.
+// write posts the record; done runs in the loop when it is written, or could not be.
 func (c *Call) write(done func()) {
 	c.written = c.stand()
 	c.engine.deps.Journal.Put(c.record, func(err error) {

@@ -266,8 +266,8 @@ func (c *Call) countRefused(why metrics.TransferReason) {
 	endTransfer(c.story.AddTransfer(cdr.Transfer{At: time.Now()}), metrics.MethodNone, why, 0)
 }
 
-// beside runs wait on a goroutine of its own, for at most the time of a method, and what it returns
-// on this one.
+// beside runs wait on a goroutine of its own, for at most the time of a method, and what it returns in
+// the loop.
 func (c *Call) beside(wait func(context.Context) func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.engine.cfg.Transfer.Timeout)
 	c.engine.calls.running.Go(func() { // ends with wait, which ctx bounds

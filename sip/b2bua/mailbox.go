@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -9,20 +10,30 @@ import (
 // is not served by queueing a 257th.
 const mailboxSize = 256
 
-// mailbox is the only way into a call's goroutine. What the network sends as often as it likes is
+// mailbox is the only way into a call's loop. What the network sends as often as it likes is
 // bounded; what the call itself asked for (timers, the one result of a transaction) is bounded by
 // its asking and is never refused, or a call could not end.
 type mailbox struct {
+	wake func() // has the queue read: called when something comes and nobody reads
+
 	mu     sync.Mutex
 	queue  []func()
 	room   int // left for the network
 	closed bool
-	wake   chan struct{} // capacity 1
-	left   func()        // who reads it has left, and this goes on reading; nil: he has not
+	read   bool // somebody reads
 }
 
-func newMailbox() *mailbox {
-	return &mailbox{room: mailboxSize, wake: make(chan struct{}, 1)}
+// newMailbox returns one of which nobody is told yet: something comes before the first message.
+func newMailbox(wake func()) *mailbox {
+	return &mailbox{wake: wake, room: mailboxSize, read: true}
+}
+
+// open queues what comes before all that came meanwhile, and has it read.
+func (m *mailbox) open(first func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queue = slices.Insert(m.queue, 0, first)
+	m.wake()
 }
 
 var (
@@ -63,13 +74,9 @@ func (m *mailbox) put(f func()) {
 
 func (m *mailbox) push(f func()) {
 	m.queue = append(m.queue, f)
-	if m.left != nil {
-		go m.left() // ends with the call, or leaves in its turn
-		m.left = nil
-	}
-	select {
-	case m.wake <- struct{}{}:
-	default:
+	if !m.read {
+		m.read = true
+		m.wake()
 	}
 }
 
@@ -80,23 +87,12 @@ func (m *mailbox) empty() bool {
 	return len(m.queue) == 0
 }
 
-// leave tells whether nothing is queued, and then calls back in a goroutine of its own when something is.
-func (m *mailbox) leave(back func()) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.queue) > 0 {
-		return false
-	}
-	m.left = back
-	return true
-}
-
-// take returns all that is queued, in order.
+// take returns all that is queued, in order. Who gets nothing reads no more.
 func (m *mailbox) take() []func() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	batch := m.queue
-	m.queue = nil
+	m.queue, m.read = nil, len(batch) > 0
 	return batch
 }
 

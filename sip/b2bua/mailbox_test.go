@@ -6,7 +6,7 @@ import (
 )
 
 func TestMailboxKeepsOrderAndRefusesOnlyTheNetwork(t *testing.T) {
-	m := newMailbox()
+	m := newMailbox(func() {})
 	var got []int
 	for i := range mailboxSize {
 		if err := m.offer(func() { got = append(got, i) }); err != nil {
@@ -29,7 +29,7 @@ func TestMailboxKeepsOrderAndRefusesOnlyTheNetwork(t *testing.T) {
 }
 
 func TestClosedMailboxGivesBackWhatItHeldAndTakesNothing(t *testing.T) {
-	m := newMailbox()
+	m := newMailbox(func() {})
 	m.put(func() {})
 	if rest := m.close(); len(rest) != 1 {
 		t.Errorf("%d left, want 1", len(rest))
@@ -37,5 +37,29 @@ func TestClosedMailboxGivesBackWhatItHeldAndTakesNothing(t *testing.T) {
 	m.put(func() {})
 	if err := m.offer(func() {}); err != errOver || len(m.take()) != 0 {
 		t.Errorf("a closed mailbox takes something: %v", err)
+	}
+}
+
+func TestAMailboxIsReadByOneAtATime(t *testing.T) {
+	woken := 0
+	m := newMailbox(func() { woken++ })
+	m.put(func() {})
+	if woken != 0 {
+		t.Fatal("read before what comes first")
+	}
+	first := false
+	m.open(func() { first = true })
+	m.put(func() {})
+	batch := m.take()
+	if woken != 1 || len(batch) != 3 {
+		t.Fatalf("woken %d times for %d, want once for 3", woken, len(batch))
+	}
+	batch[0]()
+	m.put(func() {})
+	if !first || woken != 1 || len(m.take()) != 1 || len(m.take()) != 0 {
+		t.Fatalf("first %v, woken %d times, while it was read", first, woken)
+	}
+	if m.put(func() {}); woken != 2 {
+		t.Errorf("woken %d times, want a second time behind the one who got nothing", woken)
 	}
 }

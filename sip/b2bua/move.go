@@ -12,7 +12,7 @@ import (
 	"handoff/sip/leg"
 )
 
-// A call moves to another process when nothing of it is under way. Its goroutine asks itself that at the end of a turn;
+// A call moves to another process when nothing of it is under way. It asks itself that at the end of a turn;
 // then, while no message is between a socket and a mailbox, it is taken out of the registry and handed over, so that
 // what comes next finds it there:
 //
@@ -24,7 +24,7 @@ import (
 //	 │        sockets)      │── the next message ───────────▶│ to the call
 //	 │ ends without a word  │                                │
 
-// Mover takes calls to another process. Its methods are called by the goroutines of calls.
+// Mover takes calls to another process. Its methods are called by the loops of calls.
 type Mover struct {
 	// Still runs f while no message is between its socket and a call.
 	Still func(f func())
@@ -83,7 +83,7 @@ func (e *Engine) Take(d Departure) {
 	c.left.as = nil // it has been read
 	e.Know(d.Record)
 	e.calls.readmit(c)
-	go c.run(c.onTaken) // ends when all legs are over
+	c.run(c.onTaken)
 }
 
 // onTaken is the first thing that a call does that another process has let go.

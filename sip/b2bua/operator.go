@@ -120,7 +120,7 @@ func (e *Engine) Watch(ctx context.Context, id string) (take func() []trace.Pack
 
 var errNoMedia = errors.New("the call has no media yet")
 
-// ask runs f on the goroutine of a call and waits for what it returns.
+// ask runs f in the loop of a call and waits for what it returns.
 func ask[T any](ctx context.Context, c *Call, f func() T) (T, error) {
 	answer := make(chan T, 1)
 	var none T

@@ -8,8 +8,8 @@ import (
 	"handoff/sip/dialog"
 )
 
-// registry finds the call of a message. Calls enter and leave it from the engine and from their own
-// goroutines; the lock is held for map operations only.
+// registry finds the call of a message. Calls enter and leave it from the engine and from their
+// loops; the lock is held for map operations only.
 type registry struct {
 	mu      sync.Mutex
 	closed  bool // no call enters any more
@@ -91,7 +91,7 @@ func (r *registry) remove(c *Call, ids []dialog.ID) {
 	}
 }
 
-// done says that the goroutine of a call that was added ends.
+// done says that a call that was added is over.
 func (r *registry) done() { r.running.Done() }
 
 // close lets no call enter any more; then running can be waited for.

@@ -45,7 +45,7 @@ func (e *Engine) Restore(kept journal.Kept) {
 		c.left.ask = time.Duration(i) * askEvery
 		e.Know(record)
 		e.calls.readmit(c)
-		go c.run(c.onRestored) // ends when all legs are over
+		c.run(c.onRestored)
 	}
 }
 
@@ -61,7 +61,7 @@ type legacy struct {
 // errUnanswered is why a call that was being set up does not go on.
 var errUnanswered = errors.New("the caller was not answered yet")
 
-// rebuild makes the call of a record, without a goroutine. What keeps it from going on is in its legacy; an error means that
+// rebuild makes the call of a record, whose loop has not begun. What keeps it from going on is in its legacy; an error means that
 // not even its legs can be ended. as is how another process has let go of the call; nil: it has died.
 func (e *rules) rebuild(r journal.Record, as *Departure) (*Call, error) {
 	from, err := uri.Parse(r.AgentFrom)
@@ -69,13 +69,14 @@ func (e *rules) rebuild(r journal.Record, as *Departure) (*Call, error) {
 		return nil, fmt.Errorf("agent_from: %w", err)
 	}
 	c := &Call{
-		id: r.ID, engine: e, mail: newMailbox(), log: logOf(e.deps.Log, r.ID),
+		id: r.ID, engine: e, log: logOf(e.deps.Log, r.ID),
 		caller: caller{
 			kind: trunk.Kind(r.Kind), source: r.Source, sid: r.TwilioSID, parent: r.TwilioParentSID,
 			toAgent: trunk.Introduction{From: from, Name: r.AgentName},
 		},
 		ending: ending{started: r.Started, answered: r.Answered},
 	}
+	c.mail = newMailbox(c.wake)
 	if why, known := metrics.ParseReason(r.Reason); known {
 		c.ending.reason, c.ending.ended = why, r.Ended
 	}

@@ -30,7 +30,6 @@ func (c *Call) watch() {
 }
 
 func (c *Call) tick() {
-	c.calm = true
 	c.count()
 	c.listen()
 	if time.Since(c.talk.sampled) >= trace.SampleTime-tickTime/2 {

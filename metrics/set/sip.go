@@ -1,8 +1,9 @@
 package set
 
 import (
-	"slices"
+	"maps"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +12,8 @@ import (
 )
 
 type sipMetrics struct {
-	requests    *prometheus.CounterVec
-	responses   *prometheus.CounterVec
+	requests    *tally[requestKey]
+	responses   *tally[responseKey]
 	rejected    *prometheus.CounterVec
 	connections *prometheus.GaugeVec
 	expiry      *prometheus.GaugeVec
@@ -23,8 +24,10 @@ type sipMetrics struct {
 
 func newSIPMetrics(f *factory) sipMetrics {
 	m := sipMetrics{
-		requests:    f.counters("sip_requests_total", "SIP requests received and sent, retransmissions included.", "direction", "method", "peer"),
-		responses:   f.counters("sip_responses_total", "SIP responses received and sent, retransmissions included, by the method they answer.", "direction", "method", "code", "peer"),
+		requests: &tally[requestKey]{vec: f.counters("sip_requests_total", "SIP requests received and sent, retransmissions included.",
+			"direction", "method", "peer")},
+		responses: &tally[responseKey]{vec: f.counters("sip_responses_total", "SIP responses received and sent, retransmissions included, by the method they answer.",
+			"direction", "method", "code", "peer")},
 		rejected:    f.counters("sip_rejected_total", "SIP messages, connections and calls turned away.", "reason"),
 		connections: f.gauges("tls_connections", "Open TLS connections.", "peer"),
 		// Without labels, yet a vector: there is no series before a certificate is loaded (or, of peerExpiry, seen),
@@ -38,10 +41,10 @@ func newSIPMetrics(f *factory) sipMetrics {
 	for _, peer := range metrics.Peers() {
 		m.connections.WithLabelValues(peer.String())
 		for _, direction := range metrics.Directions() {
-			for _, method := range append(methods(), other) {
-				m.requests.WithLabelValues(direction.String(), method, peer.String())
+			for _, method := range append(methods[:], other) {
+				m.requests.of(requestKey{direction, peer, method})
 				if peer != metrics.PeerUnknown { // whom nobody answers; and the codes of others are no closed list
-					m.responses.WithLabelValues(direction.String(), method, "200", peer.String())
+					m.responses.of(responseKey{requestKey{direction, peer, method}, 200})
 				}
 			}
 		}
@@ -56,47 +59,100 @@ func newSIPMetrics(f *factory) sipMetrics {
 const other = "other"
 
 // methods are those that have a series of their own.
-func methods() []string {
-	return []string{
-		"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS",
-		"PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE",
-	}
+var methods = [...]string{
+	"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS",
+	"PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE",
 }
 
 func methodLabel(method string) string {
-	if slices.Contains(methods(), method) {
-		return method
+	for _, m := range &methods {
+		if m == method {
+			return m // and not what may hold a whole message
+		}
 	}
 	return other
 }
 
-// codeLabel keeps the exact code of those that IANA has registered: 486 and 487 are different stories. A peer may invent
-// hundreds.
-func codeLabel(code int) string {
-	if slices.Contains(codes(), code) {
-		return strconv.Itoa(code)
-	}
-	return other
-}
-
-// codes are the SIP response codes that are registered.
-func codes() []int {
-	return []int{
+// codes are the SIP response codes that are registered. Each keeps its own series: 486 and 487 are different stories. A
+// peer may invent hundreds.
+var codes = func() (registered [700]bool) {
+	for _, code := range []int{
 		100, 180, 181, 182, 183, 199, 200, 202, 204, 300, 301, 302, 305, 380,
 		400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 412, 413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 425, 428, 429,
 		430, 433, 436, 437, 438, 439, 440, 469, 470, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494,
 		500, 501, 502, 503, 504, 505, 513, 555, 580, 600, 603, 604, 606, 607, 608,
+	} {
+		registered[code] = true
+	}
+	return registered
+}()
+
+// unregistered stands for a code that is in no list.
+const unregistered = 0
+
+// requestKey names a series of requests, and responseKey one of responses; of both there are a bounded number.
+type requestKey struct {
+	direction metrics.Direction
+	peer      metrics.Peer
+	method    string // a label
+}
+
+func (k requestKey) labels() []string {
+	return []string{k.direction.String(), k.method, k.peer.String()}
+}
+
+type responseKey struct {
+	requestKey
+	code int
+}
+
+func (k responseKey) labels() []string {
+	code := other
+	if k.code != unregistered {
+		code = strconv.Itoa(k.code)
+	}
+	return []string{k.direction.String(), k.method, code, k.peer.String()}
+}
+
+// tally is a vector of which a series that has been used is found without writing its labels.
+type tally[K interface {
+	comparable
+	labels() []string
+}] struct {
+	vec   *prometheus.CounterVec
+	known atomic.Pointer[map[K]prometheus.Counter] // never changed, but replaced
+}
+
+func (t *tally[K]) of(key K) prometheus.Counter {
+	if known := t.known.Load(); known != nil {
+		if c, ok := (*known)[key]; ok {
+			return c
+		}
+	}
+	c := t.vec.WithLabelValues(key.labels()...)
+	for {
+		old := t.known.Load()
+		next := map[K]prometheus.Counter{key: c}
+		if old != nil {
+			maps.Copy(next, *old)
+		}
+		if t.known.CompareAndSwap(old, &next) {
+			return c
+		}
 	}
 }
 
 // Request counts a request that was read or written.
 func (s *Set) Request(d metrics.Direction, method string, p metrics.Peer) {
-	s.sip.requests.WithLabelValues(d.String(), methodLabel(method), p.String()).Inc()
+	s.sip.requests.of(requestKey{d, p, methodLabel(method)}).Inc()
 }
 
 // Response counts a response that was read or written; method is the one of its CSeq.
 func (s *Set) Response(d metrics.Direction, method string, code int, p metrics.Peer) {
-	s.sip.responses.WithLabelValues(d.String(), methodLabel(method), codeLabel(code), p.String()).Inc()
+	if code < 0 || code >= len(codes) || !codes[code] {
+		code = unregistered
+	}
+	s.sip.responses.of(responseKey{requestKey{d, p, methodLabel(method)}, code}).Inc()
 }
 
 // Rejected counts what was turned away.

@@ -20,7 +20,7 @@ type Headered interface{ Headers() []sipmsg.Header }
 func All(m Headered, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, h := range m.Headers() {
-			if strings.EqualFold(h.Name(), name) && !yield(h.Value()) {
+			if n := h.Name(); len(n) == len(name) && strings.EqualFold(n, name) && !yield(h.Value()) {
 				return
 			}
 		}

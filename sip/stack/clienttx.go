@@ -314,7 +314,7 @@ func (t *ClientTx) ackFor(refused draft, in *inbound) wire {
 func (d draft) follow(method sipmsg.RequestMethod, to string) []field {
 	var fields []field
 	for _, f := range d.fields {
-		if strings.EqualFold(f.name, "Route") {
+		if f.is("Route") {
 			fields = append(fields, f)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func (h *head) echo(fields []field, code int, tag string, source netip.AddrPort) (_ []field, ok bool) {
 	for i, f := range h.fields {
 		switch {
-		case !strings.EqualFold(f.name, "Via"):
+		case !f.is("Via"):
 		case len(fields) == 0:
 			stamped, err := h.via().stamped(h.fields[i].value, source)
 			if err != nil {
@@ -47,7 +47,7 @@ func (h *head) echo(fields []field, code int, tag string, source netip.AddrPort)
 
 func (h *head) copy(to []field, name string) []field {
 	for _, f := range h.fields {
-		if strings.EqualFold(f.name, name) {
+		if f.is(name) {
 			to = append(to, field{name, f.value})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // maxDatagramSize is the most that a datagram can have, and with it any message.
@@ -147,7 +146,7 @@ func (f *framer) findHead() error {
 func bodyLength(h *head) (int, error) {
 	length := -1
 	for _, f := range h.fields {
-		if !strings.EqualFold(f.name, "Content-Length") {
+		if !f.is("Content-Length") {
 			continue
 		}
 		n, err := strconv.ParseUint(f.value, 10, 31)

@@ -103,16 +103,21 @@ func addressed(display string, address sipmsg.Uri, params sipmsg.HeaderParams) (
 
 // withLength adds a Content-Length where there is none.
 func (d draft) withLength() draft {
-	if d.count("Content-Length") == 0 {
+	if d.first("Content-Length") == "" {
 		d.fields = append(d.fields[:len(d.fields):len(d.fields)], field{"Content-Length", strconv.Itoa(len(d.body))})
 	}
 	return d
 }
 
+// mandatory is what every message that leaves has, once.
+var mandatory = [...]string{"From", "To", "Call-ID", "CSeq", "Content-Length"}
+
 func (d draft) check(secure bool) error {
 	if err := d.checkStart(); err != nil {
 		return err
 	}
+	var once [len(mandatory)]int
+	vias := 0
 	for _, f := range d.fields {
 		if !isToken(f.name) {
 			return fmt.Errorf("header name %q is no token", f.name)
@@ -120,21 +125,29 @@ func (d draft) check(secure bool) error {
 		if breaksOut(f.value) {
 			return fmt.Errorf("CR, LF or NUL in %s", f.name) // never the value: it may be a secret
 		}
+		f.name = canonical(f.name)
+		for i, name := range mandatory {
+			if f.is(name) {
+				once[i]++
+			}
+		}
+		if f.is("Via") {
+			vias++
+		}
 	}
 	if breaksOut(d.via) {
 		return errors.New("CR, LF or NUL in Via")
 	}
-	for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Content-Length"} {
-		if n := d.count(name); n != 1 {
-			return fmt.Errorf("%d %s", n, name)
+	for i, n := range once {
+		if n != 1 {
+			return fmt.Errorf("%d %s", n, mandatory[i])
 		}
 	}
-	n := d.count("Via")
 	if d.via != "" {
-		n++
+		vias++
 	}
-	if n == 0 || n > 1 && d.code == 0 {
-		return fmt.Errorf("%d Via", n)
+	if vias == 0 || vias > 1 && d.code == 0 {
+		return fmt.Errorf("%d Via", vias)
 	}
 	if n := len(d.fields); n > maxFields {
 		return fmt.Errorf("%d header lines", n)
@@ -168,7 +181,7 @@ func (d draft) wantsTLS() bool {
 		return true
 	}
 	for _, f := range d.fields {
-		if strings.EqualFold(f.name, "Route") && strings.Contains(strings.ToLower(f.value), "sips:") {
+		if f.is("Route") && strings.Contains(strings.ToLower(f.value), "sips:") {
 			return true
 		}
 	}
@@ -212,19 +225,9 @@ func (d draft) bytes() []byte {
 	return append(b, d.body...)
 }
 
-func (d draft) count(name string) int {
-	n := 0
-	for _, f := range d.fields {
-		if strings.EqualFold(canonical(f.name), name) {
-			n++
-		}
-	}
-	return n
-}
-
 func (d draft) first(name string) string {
 	for _, f := range d.fields {
-		if strings.EqualFold(canonical(f.name), name) {
+		if f.name = canonical(f.name); f.is(name) {
 			return f.value
 		}
 	}

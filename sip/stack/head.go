@@ -11,6 +11,9 @@ import (
 // folds and outer blanks, otherwise byte for byte as it came.
 type field struct{ name, value string }
 
+// is tells whether it is the header of that canonical name.
+func (f field) is(name string) bool { return len(f.name) == len(name) && strings.EqualFold(f.name, name) }
+
 // head is the start line and the header of a message as text, before anything is understood. It is
 // what framing, the refusal of bad requests and the verbatim parts of responses work on.
 type head struct {
@@ -113,7 +116,7 @@ func (h *head) unfold(line string) {
 func (h *head) values(name string) []string {
 	var all []string
 	for _, f := range h.fields {
-		if strings.EqualFold(f.name, name) {
+		if f.is(name) {
 			all = append(all, f.value)
 		}
 	}
@@ -124,7 +127,7 @@ func (h *head) values(name string) []string {
 func (h *head) count(name string) int {
 	n := 0
 	for _, f := range h.fields {
-		if strings.EqualFold(f.name, name) {
+		if f.is(name) {
 			n++
 		}
 	}
@@ -134,7 +137,7 @@ func (h *head) count(name string) int {
 // first returns the first value of a header, or "".
 func (h *head) first(name string) string {
 	for _, f := range h.fields {
-		if strings.EqualFold(f.name, name) {
+		if f.is(name) {
 			return f.value
 		}
 	}

@@ -99,7 +99,7 @@ func fill(m unread, h *head, body []byte) *refusal {
 // read makes a header of a line; bad tells that it is one that is needed and cannot be read.
 func read(f field) (_ sipmsg.Header, bad bool) {
 	for _, t := range typed {
-		if len(t.name) == len(f.name) && strings.EqualFold(t.name, f.name) {
+		if f.is(t.name) {
 			if h, ok := t.read(f.value); ok || t.needed {
 				return h, !ok
 			}

@@ -28,7 +28,7 @@ func (t *ServerTx) Save() []byte {
 	var lines strings.Builder
 	lines.WriteString(t.head.start + "\r\n")
 	for _, f := range t.head.fields {
-		if slices.ContainsFunc(echoed, func(name string) bool { return strings.EqualFold(name, f.name) }) {
+		if slices.ContainsFunc(echoed, f.is) {
 			lines.WriteString(f.name + ": " + f.value + "\r\n")
 		}
 	}

@@ -233,6 +233,7 @@ type callWire struct {
 // outlet is where the results of a transaction go while the call lives. The transaction itself lives on for half a
 // minute behind the last one, and must not hold the whole call for as long.
 type outlet struct {
+	tx   leg.ClientTx
 	sink func(leg.TxEvent)
 	mail atomic.Pointer[mailbox] // nil behind the end of the call
 	made time.Time
@@ -255,7 +256,7 @@ func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.Tx
 	out.mail.Store(w.call.mail)
 	w.call.outlets = append(w.call.outlets, out)
 	observer := w.call.engine.deps.Observer
-	return w.Wire.Send(req, to, func(ev leg.TxEvent) {
+	out.tx = w.Wire.Send(req, to, func(ev leg.TxEvent) {
 		mail := out.mail.Load()
 		if mail == nil {
 			return
@@ -269,10 +270,12 @@ func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.Tx
 			observer.MailboxFull()
 		}
 	})
+	return out.tx
 }
 
 // close lets go of the call. Its mailbox is closed: what is on its way there is not called.
 func (o *outlet) close() {
+	o.tx.Release()
 	o.sink = nil
 	o.mail.Store(nil)
 }

@@ -86,6 +86,7 @@ type outgoing struct {
 
 func (o *outgoing) Cancel()    { o.wire.note("CANCEL %s", o.peer) }
 func (o *outgoing) Terminate() {}
+func (o *outgoing) Release()   {}
 
 func (o *outgoing) answer(code int, body string, headers ...string) {
 	res := sipmsg.NewResponseFromRequest(o.req, code, "", nil)

@@ -62,6 +62,7 @@ type clientTx struct {
 
 func (c *clientTx) Cancel()    { c.cancelled++ }
 func (c *clientTx) Terminate() { c.forgotten = true }
+func (c *clientTx) Release()   {}
 
 // answer lets the peer respond.
 func (c *clientTx) answer(code int, edit ...func(*sipmsg.Response)) {

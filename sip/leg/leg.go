@@ -230,6 +230,8 @@ type ClientTx interface {
 	Cancel()
 	// Terminate forgets the transaction.
 	Terminate()
+	// Release lets go of whom it tells what comes of it.
+	Release()
 }
 
 // TxEvent is a response, or the end without one.

@@ -51,7 +51,7 @@ type TxEvent struct {
 type ClientTx struct {
 	stack  *Stack
 	method string
-	key    clientKey
+	key    imprint
 
 	// recv is held by the goroutine that brings a response until the sink has it.
 	recv sync.Mutex
@@ -73,12 +73,13 @@ type ClientTx struct {
 
 // asked is what a request was made of, without Via, and where it goes: what another one like it takes.
 type asked struct {
-	draft draft
-	hop   Hop
+	draft  draft
+	hop    Hop
+	branch string
 }
 
 func (s *Stack) newClientTx(d draft, branch string, hop Hop, sink func(TxEvent)) *ClientTx {
-	return &ClientTx{stack: s, method: d.method, key: clientKey{branch, d.method}, asked: &asked{d, hop}, sink: sink}
+	return &ClientTx{stack: s, method: d.method, key: s.clientKey(branch, d.method), asked: &asked{d, hop, branch}, sink: sink}
 }
 
 func (t *ClientTx) invite() bool { return t.method == string(sipmsg.INVITE) }
@@ -137,7 +138,7 @@ func (t *ClientTx) viaOn(f *Flow) (via string, ok bool) {
 	case t.flow != nil && t.flow.transport == f.transport:
 		return t.via, true
 	}
-	return t.stack.via(f, t.key.branch), true
+	return t.stack.via(f, t.asked.branch), true
 }
 
 // draft is the request without its Via; empty behind the final response.
@@ -252,7 +253,7 @@ func (t *ClientTx) onTimer(rung *timer) {
 // because locks may be held here.
 func (t *ClientTx) fail(err error) {
 	t.mu.Lock()
-	tell := !t.muted && t.final == 0
+	tell := !t.muted && t.final == 0 && t.sink != nil
 	t.muted = true
 	ev, sink := TxEvent{Err: &TxError{Sent: t.sent, Err: err}}, t.sink
 	t.mu.Unlock()
@@ -268,6 +269,13 @@ func (t *ClientTx) Terminate() {
 	t.muted = true
 	t.mu.Unlock()
 	t.forget()
+}
+
+// Release lets go of the sink: the transaction goes on, and nobody is told any more.
+func (t *ClientTx) Release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sink = nil
 }
 
 // forget leaves the table, and whatever else holds the transaction.
@@ -300,7 +308,7 @@ func (t *ClientTx) Cancel() {
 	}
 	invite := asked.draft
 	d := draft{method: string(sipmsg.CANCEL), uri: invite.uri, fields: invite.follow(sipmsg.CANCEL, invite.first("To"))}
-	t.stack.newClientTx(d, t.key.branch, asked.hop, func(TxEvent) {}).start(flow)
+	t.stack.newClientTx(d, asked.branch, asked.hop, func(TxEvent) {}).start(flow)
 }
 
 // ackFor is the ACK of a final response that is no 2xx (RFC 3261 §17.1.1.3).

@@ -65,8 +65,7 @@ func (s *Stack) dispatchRequest(in *inbound) {
 	if method == sipmsg.ACK { // of a refusal: it belongs to the INVITE's
 		method = sipmsg.INVITE
 	}
-	var room [keyRoom]byte
-	key := appendServerKey(room[:0], in, method)
+	key := s.serverKey(in, method)
 	tx := s.table.serverTx(key)
 	switch {
 	case tx != nil && in.req.IsAck():
@@ -77,11 +76,11 @@ func (s *Stack) dispatchRequest(in *inbound) {
 	case in.req.IsAck():
 		s.dispatchACK(in)
 	default:
-		s.begin(string(key), in)
+		s.begin(key, in)
 	}
 }
 
-func (s *Stack) begin(key string, in *inbound) {
+func (s *Stack) begin(key imprint, in *inbound) {
 	tag, _ := in.req.To().Params.Get("tag")
 	tx, fresh, err := s.table.open(key, tag != "", func() *ServerTx { return s.newServerTx(key, in) })
 	switch {
@@ -107,8 +106,7 @@ func (s *Stack) dispatchACK(in *inbound) {
 }
 
 func (s *Stack) dispatchCancel(in *inbound) {
-	var room [keyRoom]byte
-	if tx := s.table.serverTx(appendServerKey(room[:0], in, sipmsg.INVITE)); tx != nil { // RFC 3261 §9.2
+	if tx := s.table.serverTx(s.serverKey(in, sipmsg.INVITE)); tx != nil { // RFC 3261 §9.2
 		tx.cancel(in)
 		return
 	}
@@ -116,8 +114,7 @@ func (s *Stack) dispatchCancel(in *inbound) {
 }
 
 func (s *Stack) dispatchResponse(in *inbound) {
-	branch, _ := in.head.via().Param("branch")
-	if tx := s.table.clientTx(clientKey{branch, string(in.res.CSeq().MethodName)}); tx != nil && tx.hears(in.flow) {
+	if tx := s.table.clientTx(s.answers(in)); tx != nil && tx.hears(in.flow) {
 		tx.receive(in)
 		return
 	}

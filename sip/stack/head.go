@@ -12,7 +12,9 @@ import (
 type field struct{ name, value string }
 
 // is tells whether it is the header of that canonical name.
-func (f field) is(name string) bool { return len(f.name) == len(name) && strings.EqualFold(f.name, name) }
+func (f field) is(name string) bool {
+	return len(f.name) == len(name) && strings.EqualFold(f.name, name)
+}
 
 // head is the start line and the header of a message as text, before anything is understood. It is
 // what framing, the refusal of bad requests and the verbatim parts of responses work on.

@@ -65,7 +65,7 @@ func (s *Stack) Reopen(data []byte) (*ServerTx, error) {
 	if in.req == nil {
 		return nil, errors.New("saved request: it is a response")
 	}
-	key := string(appendServerKey(nil, in, in.req.Method))
+	key := s.serverKey(in, in.req.Method)
 	tx, fresh, err := s.table.open(key, true, func() *ServerTx {
 		t := s.newServerTx(key, in)
 		t.tag = from.Tag

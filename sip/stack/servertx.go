@@ -24,7 +24,7 @@ type ServerTx struct {
 	req   atomic.Pointer[sipmsg.Request] // nil behind the final response
 	name  identity                       // behind the final response, what is left of req
 	head  head                           // behind the final response, what wayback.go needs
-	key   string
+	key   imprint
 	is    sipmsg.RequestMethod
 	tag   string
 	since time.Time
@@ -42,7 +42,7 @@ type ServerTx struct {
 }
 
 // newServerTx makes the transaction of a new request, ready to take copies of it.
-func (s *Stack) newServerTx(key string, in *inbound) *ServerTx {
+func (s *Stack) newServerTx(key imprint, in *inbound) *ServerTx {
 	t := &ServerTx{stack: s, is: kept(in.req.Method), head: in.head, key: key, flow: in.flow, source: in.flow.remote, since: time.Now()}
 	t.req.Store(in.req)
 	if tag, _ := in.req.To().Params.Get("tag"); tag == "" {
@@ -80,7 +80,11 @@ func (t *ServerTx) Request() *sipmsg.Request {
 func (t *ServerTx) invite() bool { return t.is == sipmsg.INVITE }
 
 // Tag returns the To tag of all responses: the request's, or one made when it arrived.
-func (t *ServerTx) Tag() string { return t.tag }
+func (t *ServerTx) Tag() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tag
+}
 
 // Source returns where the request, or its last copy, came from.
 func (t *ServerTx) Source() netip.AddrPort {
@@ -108,7 +112,7 @@ func (t *ServerTx) Flow() *Flow {
 func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
 	res := sipmsg.NewResponse(code, reason)
 	var room [usualFields]field
-	fields, _ := t.head.echo(room[:0], code, t.tag, t.Source()) // the request was checked
+	fields, _ := t.head.echo(room[:0], code, t.Tag(), t.Source()) // the request was checked
 	for _, f := range fields {
 		if f.name == "CSeq" {
 			f.value = oneBlank(f.value)
@@ -157,7 +161,7 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 		t.flow.unwatch(t)
 		t.head = t.head.wayBack(t.flow)
 		if req := t.req.Load(); req != nil {
-			t.name = identityOf(req)
+			t.name, t.tag = identityOf(req, t.tag)
 			t.req.Store(nil)
 		}
 	}
@@ -229,13 +233,18 @@ type identity struct {
 	seq              uint32
 }
 
-func identityOf(req *sipmsg.Request) identity {
+// identityOf also returns tag, so that all share one piece of memory.
+func identityOf(req *sipmsg.Request, tag string) (identity, string) {
 	callID := req.CallID().Value()
 	from, _ := req.From().Params.Get("tag")
 	to, _ := req.To().Params.Get("tag")
-	text := callID + from + to // one piece of memory instead of three
+	text := callID + from + tag
 	i, j := len(callID), len(callID)+len(from)
-	return identity{text[:i], text[i:j], text[j:], req.CSeq().SeqNo}
+	id := identity{text[:i], text[i:j], "", req.CSeq().SeqNo}
+	if tag = text[j:]; to != "" {
+		id.to = tag // a request within a dialog has had it already
+	}
+	return id, tag
 }
 
 func (id identity) request(method sipmsg.RequestMethod) *sipmsg.Request {
@@ -287,7 +296,7 @@ func (t *ServerTx) acknowledge(in *inbound) {
 
 // cancel takes a CANCEL: 200 with the INVITE's To tag, then the handler decides (RFC 3261 §9.2).
 func (t *ServerTx) cancel(in *inbound) {
-	t.stack.answer(in, 200, "OK", t.tag)
+	t.stack.answer(in, 200, "OK", t.Tag())
 	t.mu.Lock()
 	first := t.final == 0 && !t.cancelled
 	t.cancelled = t.cancelled || first

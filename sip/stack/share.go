@@ -154,16 +154,14 @@ func (s *Stack) route(in *inbound, raw []byte) {
 
 // knows tells whether a message belongs to anything here.
 func (s *Stack) knows(in *inbound) bool {
-	var room [keyRoom]byte
 	if in.res != nil {
-		branch, _ := in.head.via().Param("branch")
-		return s.table.clientTx(clientKey{branch, string(in.res.CSeq().MethodName)}) != nil
+		return s.table.clientTx(s.answers(in)) != nil
 	}
 	method := in.req.Method
 	if in.req.IsAck() || in.req.IsCancel() {
 		method = sipmsg.INVITE
 	}
-	if s.table.serverTx(appendServerKey(room[:0], in, method)) != nil {
+	if s.table.serverTx(s.serverKey(in, method)) != nil {
 		return true
 	}
 	local, _ := in.req.To().Params.Get("tag")

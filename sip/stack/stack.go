@@ -98,6 +98,7 @@ type Stack struct {
 	census census
 	table  table
 	links  links
+	inks   inks // of the keys of transactions
 	tombs  tombs
 	names  names
 	shared atomic.Pointer[sharing] // nil but during an upgrade
@@ -135,7 +136,8 @@ func newStack(cfg Config, deps Deps) *Stack {
 		deps:   deps,
 		clock:  clock{began: time.Now()},
 		census: census{max: cfg.MaxConnections, maxPerSource: cfg.MaxConnectionsPerSource, bySource: map[netip.Addr]int{}},
-		table:  table{max: cfg.MaxTransactions, server: map[string]*ServerTx{}, client: map[clientKey]*ClientTx{}},
+		table:  newTable(cfg.MaxTransactions),
+		inks:   newInks(),
 		links:  links{max: cfg.MaxConnections, byTarget: map[target]*link{}},
 		tombs:  newTombs(),
 		flows:  map[*Flow]struct{}{},

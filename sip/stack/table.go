@@ -12,8 +12,12 @@ type table struct {
 	max int // server transactions of requests outside dialogs; those of the client are as many as the edge itself sends
 
 	mu     sync.Mutex
-	server map[string]*ServerTx
-	client map[clientKey]*ClientTx
+	server map[imprint]*ServerTx
+	client map[imprint]*ClientTx
+}
+
+func newTable(max int) table {
+	return table{max: max, server: map[imprint]*ServerTx{}, client: map[imprint]*ClientTx{}}
 }
 
 var errTableFull = errors.New("too many transactions")
@@ -21,7 +25,7 @@ var errTableFull = errors.New("too many transactions")
 // open returns the transaction of a key, or puts in the one that make makes. fresh tells which. Two
 // copies of one request that arrive at once on two sockets get one transaction. What says that it is of a dialog finds
 // room when nothing new does any more: a call that is up must be able to end.
-func (t *table) open(key string, ofDialog bool, make func() *ServerTx) (tx *ServerTx, fresh bool, _ error) {
+func (t *table) open(key imprint, ofDialog bool, make func() *ServerTx) (tx *ServerTx, fresh bool, _ error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tx, ok := t.server[key]; ok {
@@ -39,10 +43,10 @@ func (t *table) open(key string, ofDialog bool, make func() *ServerTx) (tx *Serv
 	return tx, true, nil
 }
 
-func (t *table) serverTx(key []byte) *ServerTx {
+func (t *table) serverTx(key imprint) *ServerTx {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.server[string(key)]
+	return t.server[key]
 }
 
 func (t *table) closeServer(tx *ServerTx) {
@@ -59,7 +63,7 @@ func (t *table) put(tx *ClientTx) {
 	t.client[tx.key] = tx
 }
 
-func (t *table) clientTx(key clientKey) *ClientTx {
+func (t *table) clientTx(key imprint) *ClientTx {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.client[key]

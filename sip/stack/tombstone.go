@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -46,36 +45,32 @@ func (s *Stack) late(in *inbound) bool {
 // Nothing in it points anywhere: a collection of garbage passes ten thousand dialogs by.
 type tombs struct {
 	mu    sync.Mutex
-	seeds [2]maphash.Seed
+	inks  inks
 	began time.Time
-	index map[inscription]time.Duration // until when, since began
+	index map[imprint]time.Duration // until when, since began
 	ring  []grave
 	first int
 	n     int
 }
 
-// inscription stands for a tombstone's text. Two dialogs have the same one by chance never, and on purpose not either:
-// the seeds are random.
-type inscription [2]uint64
-
 type grave struct {
-	inscription
+	imprint
 	until time.Duration
 }
 
 func newTombs() tombs {
 	return tombs{
-		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		inks:  newInks(),
 		began: time.Now(),
-		index: map[inscription]time.Duration{},
+		index: map[imprint]time.Duration{},
 	}
 }
 
-func (ts *tombs) inscribe(t Tombstone) (in inscription) {
-	for i, seed := range ts.seeds {
-		in[i] = maphash.Comparable(seed, t)
-	}
-	return in
+func (ts *tombs) inscribe(t Tombstone) imprint {
+	var room [keyRoom]byte
+	text := append(append(room[:0], t.CallID...), '\n')
+	text = append(append(text, t.LocalTag...), '\n')
+	return ts.inks.of(append(text, t.RemoteTag...))
 }
 
 func (ts *tombs) bury(t Tombstone, now time.Time) {
@@ -91,7 +86,7 @@ func (ts *tombs) bury(t Tombstone, now time.Time) {
 	g := grave{ts.inscribe(t), at + tombTime}
 	ts.ring[(ts.first+ts.n)%maxTombs] = g
 	ts.n++
-	ts.index[g.inscription] = g.until
+	ts.index[g.imprint] = g.until
 }
 
 // dropOldestLocked leaves the index alone where the same dialog was buried again since.
@@ -99,8 +94,8 @@ func (ts *tombs) dropOldestLocked() {
 	g := ts.ring[ts.first]
 	ts.first = (ts.first + 1) % maxTombs
 	ts.n--
-	if ts.index[g.inscription] == g.until {
-		delete(ts.index, g.inscription)
+	if ts.index[g.imprint] == g.until {
+		delete(ts.index, g.imprint)
 	}
 }
 

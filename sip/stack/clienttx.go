@@ -188,8 +188,21 @@ func (t *ClientTx) receive(in *inbound) {
 	if sink != nil {
 		sink(TxEvent{Response: in.res, Flow: in.flow})
 	}
-	if over {
+	switch {
+	case over:
 		t.forget()
+	case !t.invite():
+		t.settle(completed)
+	}
+}
+
+// settle leaves the table when nothing is left to do over UDP but to know copies.
+func (t *ClientTx) settle(in state) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.machine.state == in && t.flow != nil && t.flow.udp != nil {
+		t.machine.halt()
+		t.stack.table.settleClient(t)
 	}
 }
 
@@ -274,8 +287,9 @@ func (t *ClientTx) Terminate() {
 // Release lets go of the sink: the transaction goes on, and nobody is told any more.
 func (t *ClientTx) Release() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.sink = nil
+	t.mu.Unlock()
+	t.settle(accepted)
 }
 
 // forget leaves the table, and whatever else holds the transaction.

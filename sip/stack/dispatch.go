@@ -54,7 +54,7 @@ func (s *Stack) countIn(in *inbound) {
 	}
 }
 
-// dispatchRequest asks, in this order: a transaction that knows the request, a tombstone, the
+// dispatchRequest asks, in this order: a transaction that knows the request, one that is settled, a tombstone, the
 // handler.
 func (s *Stack) dispatchRequest(in *inbound) {
 	if in.req.IsCancel() {
@@ -72,6 +72,7 @@ func (s *Stack) dispatchRequest(in *inbound) {
 		tx.acknowledge(in)
 	case tx != nil:
 		tx.again(in)
+	case s.recalls(in, key):
 	case s.late(in):
 	case in.req.IsAck():
 		s.dispatchACK(in)
@@ -84,6 +85,8 @@ func (s *Stack) begin(key imprint, in *inbound) {
 	tag, _ := in.req.To().Params.Get("tag")
 	tx, fresh, err := s.table.open(key, tag != "", func() *ServerTx { return s.newServerTx(key, in) })
 	switch {
+	case err == errSettled:
+		s.recalls(in, key)
 	case err != nil:
 		s.refuse(in, overloaded)
 	case fresh:
@@ -106,16 +109,25 @@ func (s *Stack) dispatchACK(in *inbound) {
 }
 
 func (s *Stack) dispatchCancel(in *inbound) {
-	if tx := s.table.serverTx(s.serverKey(in, sipmsg.INVITE)); tx != nil { // RFC 3261 §9.2
+	key := s.serverKey(in, sipmsg.INVITE) // RFC 3261 §9.2
+	if tx := s.table.serverTx(key); tx != nil {
 		tx.cancel(in)
+		return
+	}
+	if s.recalls(in, key) {
 		return
 	}
 	s.refuse(in, &refusal{code: 481, reason: "Call/Transaction Does Not Exist", reject: metrics.RejectDialog})
 }
 
 func (s *Stack) dispatchResponse(in *inbound) {
-	if tx := s.table.clientTx(s.answers(in)); tx != nil && tx.hears(in.flow) {
+	key := s.answers(in)
+	tx := s.table.clientTx(key)
+	if tx != nil && tx.hears(in.flow) {
 		tx.receive(in)
+		return
+	}
+	if _, settled := s.table.echo(key); settled {
 		return
 	}
 	s.deps.Observer.Rejected(metrics.RejectResponse)

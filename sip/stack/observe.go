@@ -24,12 +24,15 @@ func kept(method sipmsg.RequestMethod) sipmsg.RequestMethod {
 	return sipmsg.RequestMethod(strings.Clone(string(method)))
 }
 
+// other stands for a method that somebody has invented.
+const other = "OTHER"
+
 // label bounds what a method becomes in metrics and logs.
 func label(method string) string {
 	if slices.Contains(methods, sipmsg.RequestMethod(method)) {
 		return method
 	}
-	return "OTHER"
+	return other
 }
 
 // count tells the Observer of a message in or out, retransmissions included.

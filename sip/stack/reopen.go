@@ -71,7 +71,7 @@ func (s *Stack) Reopen(data []byte) (*ServerTx, error) {
 		t.tag = from.Tag
 		return t
 	})
-	if err == nil && !fresh {
+	if err == errSettled || err == nil && !fresh {
 		err = errRepeated
 	}
 	return tx, err

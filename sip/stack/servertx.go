@@ -167,10 +167,24 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 	}
 	t.said = w
 	err = t.stepLocked(responded(res.StatusCode))
-	if t.machine.state == accepted && t.flow.udp != nil {
-		t.said = wire{} // its copies are the dialog's, and no connection can be lost
-	}
+	t.settleLocked()
 	return err
+}
+
+// settleLocked leaves the table when nothing is left to do over UDP but to know copies: those of a 2xx to an INVITE are the dialog's.
+func (t *ServerTx) settleLocked() {
+	if t.flow.udp == nil {
+		return
+	}
+	e, text := echo{code: uint16(t.said.code), method: placeOf(t.is)}, t.said.raw
+	switch {
+	case t.machine.state == accepted:
+		text, t.said = []byte(t.tag), wire{} // no connection can be lost
+	case t.machine.state != completed || t.invite(): // a refusal waits for its ACK
+		return
+	}
+	t.machine.halt()
+	t.stack.table.settleServer(t, e, text)
 }
 
 // stepLocked takes an event and says what the machine wants to be said.

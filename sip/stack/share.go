@@ -133,7 +133,7 @@ func (s *Stack) Idle() (connections, transactions int) {
 		connections -= len(sh.borrowed)
 		sh.mu.Unlock()
 	}
-	return connections, len(s.table.servers()) + len(s.table.clients())
+	return connections, s.table.len()
 }
 
 // route takes a message to whom it concerns, in whichever process.
@@ -155,13 +155,13 @@ func (s *Stack) route(in *inbound, raw []byte) {
 // knows tells whether a message belongs to anything here.
 func (s *Stack) knows(in *inbound) bool {
 	if in.res != nil {
-		return s.table.clientTx(s.answers(in)) != nil
+		return s.table.knows(s.answers(in))
 	}
 	method := in.req.Method
 	if in.req.IsAck() || in.req.IsCancel() {
 		method = sipmsg.INVITE
 	}
-	if s.table.serverTx(s.serverKey(in, method)) != nil {
+	if s.table.knows(s.serverKey(in, method)) {
 		return true
 	}
 	local, _ := in.req.To().Params.Get("tag")

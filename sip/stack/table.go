@@ -11,16 +11,20 @@ import (
 type table struct {
 	max int // server transactions of requests outside dialogs; those of the client are as many as the edge itself sends
 
-	mu     sync.Mutex
-	server map[imprint]*ServerTx
-	client map[imprint]*ClientTx
+	mu      sync.Mutex
+	server  map[imprint]*ServerTx
+	client  map[imprint]*ClientTx
+	settled settled
 }
 
 func newTable(max int) table {
 	return table{max: max, server: map[imprint]*ServerTx{}, client: map[imprint]*ClientTx{}}
 }
 
-var errTableFull = errors.New("too many transactions")
+var (
+	errTableFull = errors.New("too many transactions")
+	errSettled   = errors.New("settled meanwhile")
+)
 
 // open returns the transaction of a key, or puts in the one that make makes. fresh tells which. Two
 // copies of one request that arrive at once on two sockets get one transaction. What says that it is of a dialog finds
@@ -31,11 +35,14 @@ func (t *table) open(key imprint, ofDialog bool, make func() *ServerTx) (tx *Ser
 	if tx, ok := t.server[key]; ok {
 		return tx, false, nil
 	}
+	if _, ok := t.settled.find(key); ok {
+		return nil, false, errSettled
+	}
 	most := t.max
 	if ofDialog {
 		most *= 2
 	}
-	if len(t.server) >= most {
+	if len(t.server)+t.settled.servers >= most {
 		return nil, false, errTableFull
 	}
 	tx = make()
@@ -89,6 +96,52 @@ func (t *table) servers() []*ServerTx {
 	return slices.Collect(maps.Values(t.server))
 }
 
+// settleServer leaves of a request of a peer what its copies get.
+func (t *table) settleServer(tx *ServerTx, e echo, text []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.server[tx.key] == tx {
+		delete(t.server, tx.key)
+		t.settled.put(tx.key, e, text, true, t.dropOld)
+	}
+}
+
+// settleClient leaves of a request of ours that copies of its response concern nobody.
+func (t *table) settleClient(tx *ClientTx) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.client[tx.key] == tx {
+		delete(t.client, tx.key)
+		t.settled.put(tx.key, echo{}, nil, false, t.dropOld)
+	}
+}
+
+func (t *table) dropOld() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settled.dropOld()
+}
+
+// echo tells what a copy of a settled transaction gets.
+func (t *table) echo(key imprint) (remembered, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.settled.find(key)
+}
+
+// knows tells whether there is, or was half a minute ago, a transaction with that key.
+func (t *table) knows(key imprint) bool {
+	_, settled := t.echo(key)
+	return settled || t.serverTx(key) != nil || t.clientTx(key) != nil
+}
+
+// len counts the transactions, settled ones too.
+func (t *table) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.server) + len(t.client) + t.settled.len()
+}
+
 // terminate ends all that still wait for retransmissions.
 func (t *table) terminate() {
 	for _, tx := range t.servers() {
@@ -97,4 +150,7 @@ func (t *table) terminate() {
 	for _, tx := range t.clients() {
 		tx.Terminate()
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settled.clear()
 }

@@ -48,7 +48,6 @@ type Call struct {
 	story   cdr.Story // for the CDR
 	move    *Mover    // who wants to take it to another process, until it was asked
 	moved   bool      // it is there
-	calm    bool      // it has been up for a while
 	outlets []*outlet // of requests whose transactions may still be alive
 }
 

@@ -12,7 +12,8 @@
 //	servertx.go → wayback.go ─┘          pulse.go ─┘
 //
 // Where a transaction stands is machine.go's, the four machines as tables; clock.go runs their timers. They take no
-// goroutine: a message steps them on the goroutine that brings it, a timer on its own.
+// goroutine: a message steps them on the goroutine that brings it, a timer on its own. What is over but for copies that
+// may come by UDP is settled.go's.
 //
 // Goroutines: one for each listening socket, two for each connection (reader, writer), one for each
 // dial. The goroutine that read a message carries it through parser, transaction and Handler before

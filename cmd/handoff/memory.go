@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// gcPercent lets garbage grow to several times what is live before it is collected. A call leaves some 90 KB behind
+// gcPercent lets garbage grow to several times what is live before it is collected. A call leaves some 70 KB behind
 // and keeps a fraction of it: with Go's default a quarter of the CPU went into collecting.
 const gcPercent = 800
 

@@ -54,7 +54,7 @@ func (r *Relay) revive(at home, number uint16, before quality.Report) carrier {
 		return nil
 	}
 	waited := portable.Drop(sockets)
-	c, err := r.path.open(at.listen, number, before, sockets)
+	c, err := r.path.open(at.listen, number, &before, sockets)
 	if err != nil {
 		r.deps.Log.Warn("sockets that outlived a process are of no use", zap.Uint16("port", number), zap.Error(err))
 		return nil
@@ -69,13 +69,13 @@ const evictTime = 3 * time.Second
 
 // reopen binds a pair again that may be held by nobody but the Keeper.
 func (r *Relay) reopen(at home, number uint16, before quality.Report) (carrier, error) {
-	c, err := r.path.open(at.listen, number, before, nil)
+	c, err := r.path.open(at.listen, number, &before, nil)
 	if err != nil && r.deps.Keeper != nil {
 		select {
 		case <-r.deps.Keeper.Evict(number):
 		case <-time.After(evictTime):
 		}
-		c, err = r.path.open(at.listen, number, before, nil)
+		c, err = r.path.open(at.listen, number, &before, nil)
 	}
 	return c, err
 }

@@ -20,8 +20,8 @@ import (
 type path interface {
 	kind() metrics.Path
 	// open binds the port pair of an endpoint. It drops everything until its first flow, and
-	// counts on from before. With sockets, of Descriptors in another process, it takes these.
-	open(ip netip.Addr, port uint16, before quality.Report, sockets []int) (carrier, error)
+	// counts on from before; nil is a new call's. With sockets, of Descriptors in another process, it takes these.
+	open(ip netip.Addr, port uint16, before *quality.Report, sockets []int) (carrier, error)
 	// shares tells whether another process takes ports by take; else it has descriptors. The error says that
 	// endpoints can't go to another process.
 	shares() (bool, error)
@@ -67,18 +67,26 @@ type carrier interface {
 	Exit() *lane.Lane
 }
 
+// counted is what an endpoint has counted before.
+func counted(before *quality.Report) quality.Report {
+	if before == nil {
+		return quality.Report{}
+	}
+	return *before
+}
+
 // portablePath is media/portable as a path.
 type portablePath struct{ pairs *portable.Path }
 
 func (portablePath) kind() metrics.Path { return metrics.PathPortable }
 
-func (p portablePath) open(ip netip.Addr, port uint16, before quality.Report, sockets []int) (carrier, error) {
+func (p portablePath) open(ip netip.Addr, port uint16, before *quality.Report, sockets []int) (carrier, error) {
 	var pair *portable.Pair
 	var err error
 	if len(sockets) == 2 {
-		pair, err = p.pairs.Adopt([2]int(sockets), before)
+		pair, err = p.pairs.Adopt([2]int(sockets), counted(before))
 	} else {
-		pair, err = p.pairs.Open(ip, port, before)
+		pair, err = p.pairs.Open(ip, port, counted(before))
 	}
 	if err != nil {
 		return nil, err
@@ -101,8 +109,8 @@ type userspacePath []*relay.Path
 
 func (userspacePath) kind() metrics.Path { return metrics.PathUserspace }
 
-func (p userspacePath) open(ip netip.Addr, port uint16, before quality.Report, _ []int) (carrier, error) {
-	return p.at(ip, func(ports *relay.Path) (*relay.Port, error) { return ports.Open(ip, port, before) })
+func (p userspacePath) open(ip netip.Addr, port uint16, before *quality.Report, _ []int) (carrier, error) {
+	return p.at(ip, func(ports *relay.Path) (*relay.Port, error) { return ports.Open(ip, port, counted(before)) })
 }
 
 func (p userspacePath) take(ip netip.Addr, port uint16) (carrier, error) {

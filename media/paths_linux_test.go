@@ -11,7 +11,6 @@ import (
 
 	"handoff/media/lane"
 	"handoff/media/namespace"
-	"handoff/media/quality"
 )
 
 // BenchmarkForwardMany is what a packet costs where many speak at a time, as calls do: 64 endpoints, a
@@ -46,7 +45,7 @@ func benchmarkForwardMany(b *testing.B, name, edge string, sender, receiver *wir
 	var at []netip.AddrPort
 	var carriers []carrier
 	for port := uint16(20000); len(carriers) < endpoints; port += 2 {
-		c, err := way.open(ip, port, quality.Report{}, nil)
+		c, err := way.open(ip, port, nil, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -156,11 +156,8 @@ func (r *Relay) bind(at home) (carrier, uint16, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		c, err := r.path.open(at.listen, number, quality.Report{}, nil)
+		c, err := r.path.open(at.listen, number, nil, nil)
 		if err == nil {
-			if s, ok := c.(*shortcut); ok {
-				s.begin()
-			}
 			if shortened {
 				r.deps.Observer.PortRestShortened()
 			}
@@ -187,7 +184,7 @@ func (r *Relay) rebind(id string, at home, number uint16, before quality.Report,
 	case c != nil:
 		c.Resume(before)
 	case len(sockets) > 0:
-		c, err = r.path.open(at.listen, number, before, sockets)
+		c, err = r.path.open(at.listen, number, &before, sockets)
 	default:
 		if c = r.revive(at, number, before); c == nil {
 			c, err = r.reopen(at, number, before)

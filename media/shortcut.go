@@ -132,7 +132,7 @@ func newShortcutPath(below path, epoch time.Time) *shortcutPath {
 	return &shortcutPath{path: below, epoch: epoch, ways: map[*lane.Lane]*shortcut{}, ports: map[uint16]*shortcut{}}
 }
 
-func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report, sockets []int) (carrier, error) {
+func (p *shortcutPath) open(ip netip.Addr, port uint16, before *quality.Report, sockets []int) (carrier, error) {
 	below, err := p.path.open(ip, port, before, sockets)
 	if err != nil {
 		return nil, err
@@ -140,16 +140,12 @@ func (p *shortcutPath) open(ip netip.Addr, port uint16, before quality.Report, s
 	s := p.over(below, ip, port)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, s.inherited = p.fast.Read(port)
+	if before == nil {
+		p.fast.Stop(port) // what an earlier process may have left there
+	} else {
+		_, s.inherited = p.fast.Read(port)
+	}
 	return s, nil
-}
-
-// begin ends what an earlier process may have left at the port of a new call.
-func (s *shortcut) begin() {
-	s.path.mu.Lock()
-	defer s.path.mu.Unlock()
-	s.path.fast.Stop(s.at.Port())
-	s.inherited = false
 }
 
 // take is of what another process has taken back from the kernel.

@@ -24,10 +24,10 @@ type sipMetrics struct {
 
 func newSIPMetrics(f *factory) sipMetrics {
 	m := sipMetrics{
-		requests: &tally[requestKey]{vec: f.counters("sip_requests_total", "SIP requests received and sent, retransmissions included.",
-			"direction", "method", "peer")},
-		responses: &tally[responseKey]{vec: f.counters("sip_responses_total", "SIP responses received and sent, retransmissions included, by the method they answer.",
-			"direction", "method", "code", "peer")},
+		requests: newTally[requestKey](f.counters("sip_requests_total", "SIP requests received and sent, retransmissions included.",
+			"direction", "method", "peer")),
+		responses: newTally[responseKey](f.counters("sip_responses_total", "SIP responses received and sent, retransmissions included, by the method they answer.",
+			"direction", "method", "code", "peer")),
 		rejected:    f.counters("sip_rejected_total", "SIP messages, connections and calls turned away.", "reason"),
 		connections: f.gauges("tls_connections", "Open TLS connections.", "peer"),
 		// Without labels, yet a vector: there is no series before a certificate is loaded (or, of peerExpiry, seen),
@@ -114,28 +114,33 @@ func (k responseKey) labels() []string {
 	return []string{k.direction.String(), k.method, code, k.peer.String()}
 }
 
-// tally is a vector of which a series that has been used is found without writing its labels.
-type tally[K interface {
+// series names one of a vector's.
+type series interface {
 	comparable
 	labels() []string
-}] struct {
+}
+
+// tally is a vector of which a series that has been used is found without writing its labels.
+type tally[K series] struct {
 	vec   *prometheus.CounterVec
 	known atomic.Pointer[map[K]prometheus.Counter] // never changed, but replaced
 }
 
+func newTally[K series](vec *prometheus.CounterVec) *tally[K] {
+	t := &tally[K]{vec: vec}
+	t.known.Store(&map[K]prometheus.Counter{})
+	return t
+}
+
 func (t *tally[K]) of(key K) prometheus.Counter {
-	if known := t.known.Load(); known != nil {
-		if c, ok := (*known)[key]; ok {
-			return c
-		}
+	if c, ok := (*t.known.Load())[key]; ok {
+		return c
 	}
 	c := t.vec.WithLabelValues(key.labels()...)
 	for {
 		old := t.known.Load()
-		next := map[K]prometheus.Counter{key: c}
-		if old != nil {
-			maps.Copy(next, *old)
-		}
+		next := maps.Clone(*old)
+		next[key] = c
 		if t.known.CompareAndSwap(old, &next) {
 			return c
 		}

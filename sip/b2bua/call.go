@@ -229,12 +229,10 @@ type callWire struct {
 	call *Call
 }
 
-// outlet is where the results of a transaction go while the call lives. The transaction itself lives on for half a
-// minute behind the last one, and must not hold the whole call for as long.
+// outlet is a transaction whose results come to the call. It may live on for half a minute behind the last one, and must
+// not hold the whole call for as long: at the call's end it is released.
 type outlet struct {
 	tx   leg.ClientTx
-	sink func(leg.TxEvent)
-	mail atomic.Pointer[mailbox] // nil behind the end of the call
 	made time.Time
 	over atomic.Bool // the first final result has come
 }
@@ -251,32 +249,20 @@ func (c *Call) forgetOutlets() {
 // Send lets the first final result always through; provisional responses and repeated finals come as
 // often as the peer likes, and so pass the bound.
 func (w callWire) Send(req *sipmsg.Request, to leg.Destination, sink func(leg.TxEvent)) leg.ClientTx {
-	out := &outlet{sink: sink, made: time.Now()}
-	out.mail.Store(w.call.mail)
+	out := &outlet{made: time.Now()}
 	w.call.outlets = append(w.call.outlets, out)
-	observer := w.call.engine.deps.Observer
+	mail, observer := w.call.mail, w.call.engine.deps.Observer
 	out.tx = w.Wire.Send(req, to, func(ev leg.TxEvent) {
-		mail := out.mail.Load()
-		if mail == nil {
-			return
-		}
 		provisional := ev.Response != nil && ev.Response.IsProvisional()
 		if !provisional && !out.over.Swap(true) {
-			mail.put(func() { out.sink(ev) })
+			mail.put(func() { sink(ev) })
 			return
 		}
-		if mail.offer(func() { out.sink(ev) }) == errFull {
+		if mail.offer(func() { sink(ev) }) == errFull {
 			observer.MailboxFull()
 		}
 	})
 	return out.tx
-}
-
-// close lets go of the call. Its mailbox is closed: what is on its way there is not called.
-func (o *outlet) close() {
-	o.tx.Release()
-	o.sink = nil
-	o.mail.Store(nil)
 }
 
 // onRequest takes a request of one of the dialogs.

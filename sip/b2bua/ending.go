@@ -214,7 +214,7 @@ func (c *Call) finish() {
 		c.guarded(f)
 	}
 	for _, out := range c.outlets {
-		out.close()
+		out.tx.Release() // what is on its way to the closed mailbox is not called
 	}
 	c.engine.deps.Journal.Delete(c.id, c.graves())
 	c.guarded(c.report)

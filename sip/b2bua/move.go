@@ -135,7 +135,7 @@ func (c *Call) depart() {
 	defer c.engine.calls.done()
 	c.mail.close()
 	for _, out := range c.outlets {
-		out.close()
+		out.tx.Release() // what is on its way to the closed mailbox is not called
 	}
 	c.talk.media.Depart()
 }

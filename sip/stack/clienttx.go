@@ -188,18 +188,13 @@ func (t *ClientTx) receive(in *inbound) {
 	if sink != nil {
 		sink(TxEvent{Response: in.res, Flow: in.flow})
 	}
-	switch {
-	case over:
+	if over {
 		t.forget()
-	case !t.invite():
-		t.settle(completed)
 	}
 }
 
-// settle leaves the table when nothing is left to do over UDP but to know copies.
-func (t *ClientTx) settle(in state) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// settleLocked leaves the table in a state in which nothing is left to do over UDP but to know copies.
+func (t *ClientTx) settleLocked(in state) {
 	if t.machine.state == in && t.flow != nil && t.flow.udp != nil {
 		t.machine.halt()
 		t.stack.table.settleClient(t)
@@ -234,6 +229,7 @@ func (t *ClientTx) onFinalLocked(in *inbound) {
 	switch {
 	case !t.invite():
 		t.sink = nil
+		t.settleLocked(completed)
 	case !in.res.IsSuccess():
 		t.said = t.ackFor(request, in)
 	}
@@ -287,9 +283,9 @@ func (t *ClientTx) Terminate() {
 // Release lets go of the sink: the transaction goes on, and nobody is told any more.
 func (t *ClientTx) Release() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.sink = nil
-	t.mu.Unlock()
-	t.settle(accepted)
+	t.settleLocked(accepted)
 }
 
 // forget leaves the table, and whatever else holds the transaction.

@@ -80,11 +80,7 @@ func (t *ServerTx) Request() *sipmsg.Request {
 func (t *ServerTx) invite() bool { return t.is == sipmsg.INVITE }
 
 // Tag returns the To tag of all responses: the request's, or one made when it arrived.
-func (t *ServerTx) Tag() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.tag
-}
+func (t *ServerTx) Tag() string { return t.tag }
 
 // Source returns where the request, or its last copy, came from.
 func (t *ServerTx) Source() netip.AddrPort {
@@ -112,7 +108,7 @@ func (t *ServerTx) Flow() *Flow {
 func (t *ServerTx) Response(code int, reason string) *sipmsg.Response {
 	res := sipmsg.NewResponse(code, reason)
 	var room [usualFields]field
-	fields, _ := t.head.echo(room[:0], code, t.Tag(), t.Source()) // the request was checked
+	fields, _ := t.head.echo(room[:0], code, t.tag, t.Source()) // the request was checked
 	for _, f := range fields {
 		if f.name == "CSeq" {
 			f.value = oneBlank(f.value)
@@ -161,7 +157,7 @@ func (t *ServerTx) respond(res *sipmsg.Response) error {
 		t.flow.unwatch(t)
 		t.head = t.head.wayBack(t.flow)
 		if req := t.req.Load(); req != nil {
-			t.name, t.tag = identityOf(req, t.tag)
+			t.name = identityOf(req)
 			t.req.Store(nil)
 		}
 	}
@@ -176,7 +172,7 @@ func (t *ServerTx) settleLocked() {
 	if t.flow.udp == nil {
 		return
 	}
-	e, text := echo{code: uint16(t.said.code), method: placeOf(t.is)}, t.said.raw
+	text := t.said.raw
 	switch {
 	case t.machine.state == accepted:
 		text, t.said = []byte(t.tag), wire{} // no connection can be lost
@@ -184,7 +180,7 @@ func (t *ServerTx) settleLocked() {
 		return
 	}
 	t.machine.halt()
-	t.stack.table.settleServer(t, e, text)
+	t.stack.table.settleServer(t, echo{code: uint16(t.final), method: placeOf(t.is)}, text)
 }
 
 // stepLocked takes an event and says what the machine wants to be said.
@@ -247,18 +243,13 @@ type identity struct {
 	seq              uint32
 }
 
-// identityOf also returns tag, so that all share one piece of memory.
-func identityOf(req *sipmsg.Request, tag string) (identity, string) {
+func identityOf(req *sipmsg.Request) identity {
 	callID := req.CallID().Value()
 	from, _ := req.From().Params.Get("tag")
 	to, _ := req.To().Params.Get("tag")
-	text := callID + from + tag
+	text := callID + from + to // one piece of memory instead of three
 	i, j := len(callID), len(callID)+len(from)
-	id := identity{text[:i], text[i:j], "", req.CSeq().SeqNo}
-	if tag = text[j:]; to != "" {
-		id.to = tag // a request within a dialog has had it already
-	}
-	return id, tag
+	return identity{text[:i], text[i:j], text[j:], req.CSeq().SeqNo}
 }
 
 func (id identity) request(method sipmsg.RequestMethod) *sipmsg.Request {
@@ -310,7 +301,7 @@ func (t *ServerTx) acknowledge(in *inbound) {
 
 // cancel takes a CANCEL: 200 with the INVITE's To tag, then the handler decides (RFC 3261 §9.2).
 func (t *ServerTx) cancel(in *inbound) {
-	t.stack.answer(in, 200, "OK", t.Tag())
+	t.stack.answer(in, 200, "OK", t.tag)
 	t.mu.Lock()
 	first := t.final == 0 && !t.cancelled
 	t.cancelled = t.cancelled || first

@@ -46,13 +46,13 @@ type remembered struct {
 	text []byte
 }
 
-// put keeps an echo of text. drop is called when it is time to call dropOld.
-func (s *settled) put(key imprint, e echo, text []byte, server bool, drop func()) {
+// put keeps an echo of text. The table whose it is is told when it is time to forget.
+func (s *settled) put(key imprint, e echo, text []byte, server bool, of *table) {
 	now := time.Now()
 	n := len(s.generations)
 	if n == 0 || now.Sub(s.generations[n-1].born) > generationTime || len(s.generations[n-1].text) > generationText {
 		s.generations = append(s.generations, &generation{
-			born: now, gone: time.AfterFunc(settledTime+generationTime, drop), echoes: map[imprint]echo{},
+			born: now, gone: time.AfterFunc(settledTime+generationTime, of.dropOld), echoes: map[imprint]echo{},
 		})
 		n++
 	}

@@ -102,7 +102,7 @@ func (t *table) settleServer(tx *ServerTx, e echo, text []byte) {
 	defer t.mu.Unlock()
 	if t.server[tx.key] == tx {
 		delete(t.server, tx.key)
-		t.settled.put(tx.key, e, text, true, t.dropOld)
+		t.settled.put(tx.key, e, text, true, t)
 	}
 }
 
@@ -112,7 +112,7 @@ func (t *table) settleClient(tx *ClientTx) {
 	defer t.mu.Unlock()
 	if t.client[tx.key] == tx {
 		delete(t.client, tx.key)
-		t.settled.put(tx.key, echo{}, nil, false, t.dropOld)
+		t.settled.put(tx.key, echo{}, nil, false, t)
 	}
 }
 

@@ -288,26 +288,33 @@ func TestDoubtEndsWhenTwilioWouldHaveEndedTheLeg(t *testing.T) {
 // invites is a method that can be taken back.
 type invites struct{ *stage }
 
+// only begins a transfer that has one method, and tells report of the one that was made last.
+func (s *stage) only(method metrics.Method, made Method) func(refer.Event) {
+	var report func(refer.Event)
+	cfg, deps := s.executor.cfg, s.executor.deps
+	cfg.Machine.Methods = []metrics.Method{method}
+	deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
+		report = r
+		return made
+	}
+	var err error
+	if s.executor, err = New(cfg, deps); err != nil {
+		s.t.Fatal(err)
+	}
+	s.executor.Begin()
+	s.answered()
+	return func(e refer.Event) { report(e) }
+}
+
 func (m invites) Attempt() { m.did("INVITE") }
 func (m invites) Cancel()  { m.did("CANCEL") }
 
 func TestACancelHasAllTheTimeOfAMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		cfg, deps := s.executor.cfg, s.executor.deps
-		cfg.Machine.Methods, cfg.Total = []metrics.Method{metrics.MethodInvite}, cfg.Timeout
-		var report func(refer.Event)
-		deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
-			report = r
-			return invites{s}
-		}
-		var err error
-		if s.executor, err = New(cfg, deps); err != nil {
-			t.Fatal(err)
-		}
-		s.executor.Begin()
-		s.answered()
-		s.run(cfg.Timeout + cfg.Timeout/2) // both timers have fired, the one that CANCEL restarts has not
+		s.executor.cfg.Total = s.executor.cfg.Timeout
+		report := s.only(metrics.MethodInvite, invites{s})
+		s.run(s.executor.cfg.Timeout * 3 / 2) // both timers have fired, the one that CANCEL restarts has not
 		s.want("202", "NOTIFY 100 active", "INVITE", "CANCEL")
 		report(refer.Rejected{Method: metrics.MethodInvite, Code: 487})
 		s.want("NOTIFY 408 terminated", "counted invite upstream", "context rejected", "done rejected")

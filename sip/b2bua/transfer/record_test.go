@@ -110,15 +110,7 @@ func TestGraceAndDoubtGoOn(t *testing.T) {
 func TestAnInviteOfAnotherProcessHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		cfg, deps := s.executor.cfg, s.executor.deps
-		cfg.Machine.Methods = []metrics.Method{metrics.MethodInvite}
-		deps.Method = func(metrics.Method, func(refer.Event)) Method { return invites{s} }
-		var err error
-		if s.executor, err = New(cfg, deps); err != nil {
-			t.Fatal(err)
-		}
-		s.executor.Begin()
-		s.answered()
+		s.only(metrics.MethodInvite, invites{s})
 		s.restored(nil)
 		s.want("NOTIFY 503 terminated", "counted invite upstream", "context rejected", "done failed")
 	})
@@ -134,21 +126,9 @@ func (m asks) Resume()  { m.did("GET") }
 // asking is a transfer by REST that another process has begun: its method's reports come from this one.
 func asking(t *testing.T) (*stage, func(refer.Event)) {
 	s := newStage(t)
-	cfg, deps := s.executor.cfg, s.executor.deps
-	cfg.Machine.Methods = []metrics.Method{metrics.MethodREST}
-	var report func(refer.Event)
-	deps.Method = func(_ metrics.Method, r func(refer.Event)) Method {
-		report = r
-		return asks{s}
-	}
-	var err error
-	if s.executor, err = New(cfg, deps); err != nil {
-		t.Fatal(err)
-	}
-	s.executor.Begin()
-	s.answered()
+	report := s.only(metrics.MethodREST, asks{s})
 	s.restored(nil)
-	return s, func(e refer.Event) { report(e) } // of the method that was made last
+	return s, report
 }
 
 func TestOfARequestTheAPIIsAskedAndItIsNotSentAgain(t *testing.T) {
